@@ -1,0 +1,368 @@
+//! The journal: what happened, as a hash-chained list of events. It is the truth of an artifact set.
+//!
+//! Raw integers only: nanoseconds and microseconds, token counts, bytes. Every rate, mean and table can be made
+//! again from it. Nothing is ever dropped: a run that breaks a rule is recorded with the rule that it breaks,
+//! and a start that was interrupted stays beside the attempt that replaced it.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Sha256;
+use crate::build::BuildRecord;
+use crate::model::ModelRecord;
+
+/// `format` of a journal as written by this version.
+pub const JOURNAL_FORMAT: &str = "llamark/journal/v1";
+
+/// One line of `journal.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Place in the journal, from 0.
+    pub seq: u64,
+    /// `hash` of the line before; 64 zeros in the first.
+    pub prev: Sha256,
+    /// When it was written: RFC 3339, UTC, by the wall clock (never used to measure).
+    pub at: String,
+    /// What happened.
+    pub event: Event,
+    /// SHA-256 of the canonical JSON of this object without `hash`.
+    pub hash: Sha256,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Event {
+    /// A set was opened. Always the first, and only there.
+    Begin(Begin),
+    /// An interrupted set was opened again.
+    Resume(Begin),
+    /// A model was found and hashed.
+    Model(ModelRecord),
+    /// A build is there.
+    Build(BuildEvent),
+    /// A start began: the server is about to be spawned.
+    StartOpened(StartOpened),
+    /// The server answers, and its settings were read back.
+    StartReady(StartReady),
+    /// One request was made.
+    Run(RunRecord),
+    /// The server is gone.
+    StartClosed(StartClosed),
+    /// A case came to its end. Each planned case has exactly one in a sealed set.
+    CaseClosed(CaseClosed),
+    /// All is done. Always the last line of a sealed set.
+    End(End),
+}
+
+/// Which set, by whom, where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Begin {
+    /// [`JOURNAL_FORMAT`].
+    pub format: String,
+    /// Digest of the [`crate::plan::ResolvedPlan`].
+    pub plan: Sha256,
+    /// Version of llamark.
+    pub llamark: String,
+    /// Digest of the facts that make this machine this machine; see [`crate::environment`].
+    pub host: Sha256,
+}
+
+/// A build and its id in the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildEvent {
+    /// Id in the plan.
+    pub id: String,
+    /// The record; also in `builds/` of the set.
+    pub record: BuildRecord,
+}
+
+/// Which life of the server: of which case, which start, which attempt at it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartId {
+    /// Id of the case.
+    pub case: String,
+    /// Which start, from 1.
+    pub start: u32,
+    /// Which attempt, from 1. Only the last counts.
+    pub attempt: u32,
+}
+
+/// A start began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartOpened {
+    /// Which.
+    pub id: StartId,
+    /// The command: program and arguments. The folders of the build and the model are written `{build}` and
+    /// `{model}`, since they say nothing but where this user keeps things.
+    pub argv: Vec<String>,
+    /// The whole environment of the server, likewise.
+    pub environment: BTreeMap<String, String>,
+    /// Facts that change from moment to moment: free memory, clocks, temperatures, load.
+    pub conditions: BTreeMap<String, String>,
+}
+
+/// The server answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartReady {
+    /// Which.
+    pub id: StartId,
+    /// How long loading took.
+    pub load: LoadStages,
+    /// What was asked, what was seen, and where.
+    pub proofs: Vec<Proof>,
+    /// Buffers by device, as the log of the server states them.
+    pub buffers: Vec<Buffer>,
+    /// What the server calls its build.
+    pub build_info: String,
+    /// Tokens of the prompt, as counted by the server's own tokenizer.
+    pub prompt_tokens: u32,
+    /// SHA-256 of the token ids as little-endian u32.
+    pub prompt_ids: Sha256,
+}
+
+/// Stages of loading, microseconds from the spawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LoadStages {
+    /// First line of the log; absent when it could not be told apart.
+    pub first_line_us: Option<u64>,
+    /// Weights are in memory; absent when the log does not say.
+    pub weights_us: Option<u64>,
+    /// Ready for requests.
+    pub ready_us: u64,
+}
+
+/// One setting: what was asked, what was seen, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proof {
+    /// The setting: `device`, `context`, `slots`, `model`, `cache_type_k`, `flash_attn`, ...
+    pub setting: String,
+    /// What was asked.
+    pub asked: String,
+    /// What was seen; absent when this version of llama.cpp does not show it.
+    pub observed: Option<String>,
+    /// Where: `/props`, `log`, ...
+    pub source: String,
+    /// Whether what was seen is what was asked. A setting that is not shown neither agrees nor disagrees.
+    pub agrees: Option<bool>,
+}
+
+/// A buffer that the server allocated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Buffer {
+    /// The device or host memory that holds it, as llama.cpp names it: `CPU_Mapped`, `Vulkan0`, ...
+    pub device: String,
+    /// What is in it.
+    pub holds: BufferKind,
+    /// Bytes, as precise as the log states them.
+    pub bytes: u64,
+}
+
+/// What a buffer holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BufferKind {
+    /// Weights.
+    Model,
+    /// Keys and values, or recurrent state.
+    Kv,
+    /// Scratch of the computation.
+    Compute,
+    /// Logits.
+    Output,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RunRecord {
+    /// Which life of the server.
+    pub id: StartId,
+    /// Which run of this start, from 1; warm-up runs count from 1 apart.
+    pub index: u32,
+    /// A warm-up run: recorded, never counted.
+    pub warmup: bool,
+    /// What was measured; absent when the request failed before there was something.
+    pub measurement: Option<Measurement>,
+    /// The rules that the run breaks; empty: it is valid.
+    pub broken: Vec<BrokenRule>,
+}
+
+impl RunRecord {
+    /// Whether the run counts: measured, no rule broken, no warm-up.
+    pub fn counts(&self) -> bool {
+        !self.warmup && self.broken.is_empty() && self.measurement.is_some()
+    }
+}
+
+/// The raw integers of one request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Measurement {
+    /// Tokens of the prompt that the server evaluated.
+    pub prompt_tokens: u32,
+    /// Tokens of the prompt that it took from a cache; absent when this version does not say.
+    pub cached_tokens: Option<u32>,
+    /// From the start of the slot to the first token sampled, by the server's clock.
+    pub prompt_us: u64,
+    /// Tokens generated.
+    pub generated_tokens: u32,
+    /// From the first token to the last, by the server's clock.
+    pub generation_us: u64,
+    /// From sending the request to the first generated token, by our clock.
+    pub first_token_ns: u64,
+    /// From sending the request to the end of the answer, by our clock.
+    pub total_ns: u64,
+    /// Arrivals by our clock: tokens generated so far, and nanoseconds since the request was sent.
+    pub arrivals: Vec<(u32, u64)>,
+    /// SHA-256 of the generated token ids as little-endian u32; absent when the server does not return them.
+    pub output_ids: Option<Sha256>,
+}
+
+/// A rule and how it was broken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrokenRule {
+    /// The rule.
+    pub rule: Rule,
+    /// What was seen instead.
+    pub detail: String,
+}
+
+/// The rules of a valid run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Rule {
+    /// The server answers 200 with a complete event stream.
+    Answered,
+    /// Every token of the prompt was evaluated: none came from a cache.
+    ColdCache,
+    /// The prompt that was evaluated has the tokens that were sent.
+    WholePrompt,
+    /// Exactly the tokens asked for were generated, and the limit ended the run.
+    ExactLength,
+    /// Nothing was cut from the context.
+    NotTruncated,
+    /// The numbers make sense: positive times that fit into the time that passed by our clock.
+    PlausibleTimes,
+    /// No speculative decoding.
+    NoSpeculation,
+}
+
+/// The server is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StartClosed {
+    /// Which.
+    pub id: StartId,
+    /// How the start went.
+    pub outcome: Outcome,
+    /// Exit code of the server, when it exited.
+    pub exit_code: Option<i32>,
+    /// Signal that ended the server, when one did.
+    pub signal: Option<i32>,
+    /// Peak resident memory of the server, bytes.
+    pub max_rss_bytes: Option<u64>,
+    /// From the spawn to the end of the process.
+    pub lifetime_us: u64,
+    /// As in [`StartOpened`], at the end.
+    pub conditions: BTreeMap<String, String>,
+}
+
+/// How a start, or a case, went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Outcome {
+    /// As planned.
+    Ok,
+    /// It could not be measured.
+    Failed(Failure),
+    /// It was not tried.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// It was measured, and the numbers do not mean what the plan says.
+    Invalid {
+        /// Why.
+        reason: String,
+    },
+    /// The user or the system stopped llamark. Only of starts: such a start is tried again.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The word for tables: `ok`, `failed`, `skipped`, `invalid`, `interrupted`.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed(_) => "failed",
+            Self::Skipped { .. } => "skipped",
+            Self::Invalid { .. } => "invalid",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Why something could not be measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Failure {
+    /// What kind.
+    pub kind: FailureKind,
+    /// One sentence.
+    pub detail: String,
+    /// The lines of the log that decided it.
+    pub log: Vec<String>,
+    /// What the user can do; empty when nothing is known.
+    pub hint: String,
+}
+
+/// Kinds of failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// Memory of the host or the device was not enough.
+    OutOfMemory,
+    /// The server died by a signal.
+    Crash,
+    /// The server ended by itself with an exit code.
+    Exit,
+    /// A phase took longer than its limit.
+    Timeout,
+    /// This llama.cpp cannot do what the plan asks.
+    Unsupported,
+    /// The server answered something that the protocol does not allow.
+    Protocol,
+    /// The server could not be spawned.
+    Spawn,
+}
+
+/// A case came to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CaseClosed {
+    /// Id of the case.
+    pub case: String,
+    /// Its status.
+    pub outcome: Outcome,
+}
+
+/// All is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct End {
+    /// Cases by the word of their status.
+    pub cases: BTreeMap<String, u32>,
+}

@@ -1,0 +1,14 @@
+//! Takes: nothing. It is the vocabulary that the other crates share.
+//! Gives: the [`plan::Plan`] ("everything is decided"), the records ("this happened"), digests, metrics.
+//! Never: a file, a process, a clock, a line of YAML; only data, its JSON form and pure functions on it.
+
+pub mod build;
+pub mod digest;
+pub mod environment;
+pub mod journal;
+pub mod manifest;
+pub mod metric;
+pub mod model;
+pub mod plan;
+
+pub use digest::Sha256;

@@ -1,0 +1,440 @@
+//! The plan: every default filled in, every matrix expanded, nothing left to decide.
+//!
+//! No `Option` here means "default": where a field may be absent, its absence is itself the decision and its
+//! docstring says what it means. The plan is made by `llamark-spec` from the experiment alone; [`ResolvedPlan`]
+//! adds what only this machine and the network could tell (digests, build keys). Its digest is in the first
+//! record of the journal, so a case that is dropped or a margin that is moved later is visible.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::CanonicalError;
+use crate::model::FileIdentity;
+use crate::Sha256;
+
+/// `format` of a [`ResolvedPlan`] as written by this version.
+pub const PLAN_FORMAT: &str = "llamark/plan/v1";
+
+/// An experiment with nothing left to decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Name of the experiment: the folder of its artifact sets.
+    pub name: String,
+    /// Title of the report.
+    pub title: String,
+    /// Text under the title; empty when there is none.
+    pub description: String,
+    /// What the author says of the machine, and demands of it.
+    pub hardware: Hardware,
+    /// The llama.cpp source tree.
+    pub engine: Engine,
+    /// What is compiled, each once, in the order of the backends that need it.
+    pub builds: Vec<PlannedBuild>,
+    /// The backends, in the author's order.
+    pub backends: Vec<PlannedBackend>,
+    /// The models, in the author's order.
+    pub models: Vec<PlannedModel>,
+    /// The prompts that some case uses.
+    pub prompts: Vec<PlannedPrompt>,
+    /// The cases: one row of the report each. Ordered by model, then backend.
+    pub cases: Vec<Case>,
+    /// Every start of every case, in the order in which they are run.
+    pub schedule: Vec<PlannedStart>,
+    /// Seed of the order in `schedule`.
+    pub seed: u32,
+    /// Pause before each start, ms.
+    pub cooldown_ms: u64,
+    /// Limits in time.
+    pub timeouts: Timeouts,
+}
+
+/// What the author says of the machine (shown in the report) and demands of it (checked before a run).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// One line for the report; empty when the author gave none.
+    pub label: String,
+    /// Memory bandwidth in bytes per second, for the roofline; absent: no roofline.
+    pub memory_bandwidth: Option<u64>,
+    /// Text that the name of some GPU must contain; absent: any machine will do.
+    pub expect_gpu: Option<String>,
+    /// Bytes of memory that the machine must have; 0: any amount will do.
+    pub expect_memory: u64,
+}
+
+/// The llama.cpp source tree and what it calls itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Where it comes from.
+    pub source: EngineSource,
+    /// llama.cpp's build number, given to cmake; 0 when unknown.
+    pub build_number: u32,
+    /// llama.cpp's commit, given to cmake; `unknown` when it is.
+    pub commit: String,
+}
+
+/// Where an engine comes from. Paths are absolute, or relative to the folder of the experiment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum EngineSource {
+    /// A git repository at a revision.
+    Git {
+        /// URL or path.
+        url: String,
+        /// Commit, tag or branch.
+        rev: String,
+    },
+    /// A tar or zip archive.
+    Archive {
+        /// Path or `https://` URL.
+        location: String,
+        /// SHA-256 of the archive.
+        sha256: Sha256,
+        /// Folder inside the archive that holds llama.cpp; empty: its root (one enclosing folder is skipped).
+        subdir: String,
+    },
+    /// A folder on this machine.
+    Path {
+        /// The folder.
+        path: String,
+    },
+    /// A source package of a language registry.
+    Package {
+        /// The package.
+        package: Package,
+        /// SHA-256 of the package file.
+        sha256: Sha256,
+        /// Folder inside the package that holds llama.cpp.
+        subdir: String,
+    },
+    /// A folder that holds a `llama-server` which somebody else built.
+    Prebuilt {
+        /// The folder.
+        path: String,
+    },
+}
+
+/// A package of a language registry at one version, written as a package URL: `pkg:pypi/NAME@VERSION`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Which registry: `pypi`.
+    pub registry: String,
+    /// Name of the package.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl std::fmt::Display for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "pkg:{}/{}@{}", self.registry, self.name, self.version)
+    }
+}
+
+/// The kinds of backend that llamark knows how to build, run and prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendKind {
+    /// The processor.
+    Cpu,
+    /// Vulkan.
+    Vulkan,
+    /// AMD ROCm (HIP).
+    Rocm,
+    /// NVIDIA CUDA.
+    Cuda,
+}
+
+impl BackendKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Vulkan, Self::Rocm, Self::Cuda];
+
+    /// The name, as in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Vulkan => "vulkan",
+            Self::Rocm => "rocm",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// Something to compile. Backends that agree on it share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBuild {
+    /// Name of the build: that of the first backend that uses it.
+    pub id: String,
+    /// The kind, which decides what must be installed.
+    pub kind: BackendKind,
+    /// CMake variables of the author, `ON`/`OFF` for booleans. `llamark-build` adds those of the kind and those
+    /// that make a build hermetic. Empty for a prebuilt engine.
+    pub cmake: BTreeMap<String, String>,
+}
+
+/// A build, the device that it runs on, and how the server is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBackend {
+    /// Name in the experiment.
+    pub name: String,
+    /// Name in the report.
+    pub label: String,
+    /// Note in the report; empty when there is none.
+    pub note: String,
+    /// The kind.
+    pub kind: BackendKind,
+    /// Id of the build.
+    pub build: String,
+    /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone.
+    pub device: String,
+    /// Settings of the server.
+    pub server: ServerSettings,
+    /// Variables of the environment that the author sets for the server.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// Settings of llama-server, in llamark's own words; `llamark-bench` translates them for each version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// Layers on the device.
+    pub gpu_layers: GpuLayers,
+    /// Flash attention on or off.
+    pub flash_attn: bool,
+    /// Type of the keys in the KV cache.
+    pub cache_type_k: CacheType,
+    /// Type of the values in the KV cache.
+    pub cache_type_v: CacheType,
+    /// Map the model file into memory (true) or read it into memory (false).
+    pub mmap: bool,
+    /// Lock the model in memory.
+    pub mlock: bool,
+    /// Threads for token generation.
+    pub threads: u32,
+    /// Threads for prompt processing.
+    pub threads_batch: u32,
+    /// Logical batch: most tokens in one call.
+    pub batch: u32,
+    /// Physical batch: most tokens computed at once.
+    pub ubatch: u32,
+}
+
+/// How many layers are on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuLayers {
+    /// All of them.
+    All,
+    /// This many.
+    Count(u32),
+}
+
+/// Element type of a KV cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names are llama.cpp's own")]
+pub enum CacheType {
+    F32,
+    F16,
+    Bf16,
+    Q8_0,
+    Q5_1,
+    Q5_0,
+    Q4_1,
+    Q4_0,
+    Iq4Nl,
+}
+
+impl CacheType {
+    /// llama.cpp's name, as in `--cache-type-k`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::Q8_0 => "q8_0",
+            Self::Q5_1 => "q5_1",
+            Self::Q5_0 => "q5_0",
+            Self::Q4_1 => "q4_1",
+            Self::Q4_0 => "q4_0",
+            Self::Iq4Nl => "iq4_nl",
+        }
+    }
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedModel {
+    /// Name in case ids and paths: lower-case letters, digits, `.`, `_`, `-`.
+    pub id: String,
+    /// Name in the report.
+    pub name: String,
+    /// Quantization as the author writes it; empty: taken from the header of the file.
+    pub quant: String,
+    /// Multimodal, benchmarked on text alone.
+    pub vision: bool,
+    /// Note in the report; empty when there is none.
+    pub note: String,
+    /// Parameters as the author writes them (`30B`); empty: taken from the header.
+    pub claimed_parameters: String,
+    /// Active parameters as the author writes them (`3B`); empty: taken from the header.
+    pub claimed_active_parameters: String,
+    /// Where it comes from.
+    pub source: ModelSource,
+}
+
+/// Where a model comes from. For a model of several shards, the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ModelSource {
+    /// A file: absolute, or under the models folder (`--models`), or else relative to the experiment.
+    File {
+        /// Its path.
+        file: String,
+        /// SHA-256 of the (first) file; absent: whatever is found is recorded.
+        sha256: Option<Sha256>,
+    },
+    /// A download.
+    Url {
+        /// `https://` or `http://` URL.
+        url: String,
+        /// SHA-256 of the file.
+        sha256: Sha256,
+    },
+    /// A file of a Hugging Face repository. The endpoint is `HF_ENDPOINT`, or the one given here.
+    Huggingface {
+        /// Repository, as in `owner/name`.
+        repo: String,
+        /// Commit, tag or branch.
+        revision: String,
+        /// File in the repository.
+        file: String,
+        /// Base URL; empty: the environment's, or the public one.
+        endpoint: String,
+        /// SHA-256 of the file; absent: that which the endpoint states.
+        sha256: Option<Sha256>,
+    },
+    /// A member of a package of a language registry.
+    Package {
+        /// The package.
+        package: Package,
+        /// SHA-256 of the package file.
+        sha256: Sha256,
+        /// Path of the model inside the package.
+        member: String,
+    },
+}
+
+/// A prompt, by its text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedPrompt {
+    /// Name in the experiment.
+    pub name: String,
+    /// The text itself, so that a set can be run again from its manifest.
+    pub text: String,
+    /// SHA-256 of the text as UTF-8.
+    pub sha256: Sha256,
+}
+
+/// Model x backend x prompt shape: one row of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Case {
+    /// `MODEL/BACKEND/PROMPT`; the same in two sets when they mean the same row.
+    pub id: String,
+    /// Id of the model.
+    pub model: String,
+    /// Name of the backend.
+    pub backend: String,
+    /// Name of the prompt.
+    pub prompt: String,
+    /// Tokens to generate in each run, exactly.
+    pub max_tokens: u32,
+    /// Context of the server, in tokens.
+    pub context: u32,
+    /// Runs at the measured shape that are recorded but not counted, at the head of each start.
+    pub warmup: u32,
+    /// Runs that count, in each start.
+    pub runs: u32,
+    /// Lives of the server.
+    pub starts: u32,
+}
+
+/// One life of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedStart {
+    /// Id of the case.
+    pub case: String,
+    /// Which start of the case, from 1.
+    pub start: u32,
+}
+
+/// Limits in time, ms. A phase that exceeds its limit ends the start with status `timeout`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// From the start of the process to ready.
+    pub load_ms: u64,
+    /// One request, warm-up included.
+    pub request_ms: u64,
+    /// From the first signal to the end of the process, before it is killed.
+    pub stop_ms: u64,
+}
+
+/// The plan with what only this machine and the network could tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResolvedPlan {
+    /// [`PLAN_FORMAT`].
+    pub format: String,
+    /// The plan.
+    pub plan: Plan,
+    /// Digest of the engine's source tree; absent for a prebuilt engine.
+    pub engine_tree: Option<Sha256>,
+    /// Build key by build id.
+    pub build_keys: BTreeMap<String, Sha256>,
+    /// Files by model id, every shard.
+    pub model_files: BTreeMap<String, Vec<FileIdentity>>,
+}
+
+impl ResolvedPlan {
+    /// The plan digest: SHA-256 of the canonical JSON.
+    ///
+    /// # Errors
+    /// When a number in the plan is not finite.
+    pub fn digest(&self) -> Result<Sha256, CanonicalError> {
+        Sha256::of_canonical_json(self)
+    }
+}
+
+impl Plan {
+    /// The backend of that name.
+    pub fn backend(&self, name: &str) -> Option<&PlannedBackend> {
+        self.backends.iter().find(|backend| backend.name == name)
+    }
+
+    /// The model of that id.
+    pub fn model(&self, id: &str) -> Option<&PlannedModel> {
+        self.models.iter().find(|model| model.id == id)
+    }
+
+    /// The prompt of that name.
+    pub fn prompt(&self, name: &str) -> Option<&PlannedPrompt> {
+        self.prompts.iter().find(|prompt| prompt.name == name)
+    }
+
+    /// The case of that id.
+    pub fn case(&self, id: &str) -> Option<&Case> {
+        self.cases.iter().find(|case| case.id == id)
+    }
+}

@@ -1,2 +1,98 @@
-//! x
-fn main() {}
+//! The command: one file per verb, events to the terminal, errors to exit codes.
+
+mod cli;
+mod context;
+mod display;
+mod estimate;
+mod exit;
+mod load;
+mod resolve;
+mod terminal;
+mod verb;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use llamark_process::Interrupt;
+
+use crate::cli::{Cli, Verb};
+use crate::context::Context;
+use crate::exit::{Exit, Failed, OrFail as _, Outcome};
+use crate::terminal::Terminal;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` come this way too, and go to standard output.
+            let printed = error.print();
+            drop(printed);
+            let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if is_help { Exit::Done } else { Exit::BadInput }.into();
+        }
+    };
+    let terminal = Terminal::new(&cli.global);
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(failed) => {
+            terminal.error(&failed);
+            failed.exit.into()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Outcome {
+    // First of all, while there is one thread: whatever we spawn must not outlive us.
+    let guard = llamark_process::guard().or_fail(Exit::Internal)?;
+    let interrupt = Interrupt::new();
+    watch_signals(interrupt.clone())?;
+    let context = Context::new(&cli.global, interrupt)?;
+    let outcome = match cli.verb {
+        Verb::Validate(args) => verb::validate::run(&context, &args),
+        Verb::Plan(args) => verb::plan::run(&context, &args),
+        Verb::Build(args) => verb::build::run(&context, &args),
+        Verb::Run(args) => verb::run::run(&context, &args),
+        Verb::Report(args) => verb::report::run(&context, &args),
+        Verb::Diff(args) => verb::diff::run(&context, &args),
+        Verb::Verify(args) => verb::verify::run(&context, &args),
+        Verb::Inspect(args) => verb::inspect::run(&context, &args),
+        Verb::Doctor(args) => verb::doctor::run(&context, &args),
+        Verb::List(args) => verb::list::run(&context, &args),
+        Verb::Schema(args) => verb::schema::run(&context, &args),
+        Verb::Completions(args) => verb::completions::run(&context, &args),
+    };
+    drop(guard);
+    outcome
+}
+
+/// The first INT, TERM or HUP asks everything to stop and finish its record; the second ends us at once (the
+/// guard then kills what we spawned).
+fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().or_fail(Exit::Internal)?;
+    let mut signals = {
+        let _inside = runtime.enter();
+        let listen = |kind| signal(kind).or_fail(Exit::Internal);
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?)
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async move {
+            for count in 1.. {
+                tokio::select! {
+                    _ = signals.0.recv() => {}
+                    _ = signals.1.recv() => {}
+                    _ = signals.2.recv() => {}
+                }
+                if count == 1 {
+                    interrupt.set();
+                } else {
+                    #[expect(clippy::exit, reason = "the user asked twice; the journal is consistent at any instant")]
+                    std::process::exit(i32::from(Exit::Interrupted as u8));
+                }
+            }
+        });
+    });
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! The command line: verbs, options, and the text of `--help`. No behaviour.
+
+use camino::Utf8PathBuf;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Benchmarks of llama.cpp that a stranger can check, repeat and compare.
+///
+/// One YAML file (an experiment) becomes builds of llama.cpp, measured runs, a sealed set of hashed artifacts,
+/// and a report. Human output goes to standard error, data to standard output.
+#[derive(Debug, Parser)]
+#[command(name = "llamark", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Options of every verb.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Folder of the artifact sets
+    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_ARTIFACTS", default_value = "artifacts")]
+    pub(crate) artifacts: Utf8PathBuf,
+    /// Folder of downloads, builds and tools; may be deleted at any time [default: the user's cache folder]
+    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_CACHE")]
+    pub(crate) cache: Option<Utf8PathBuf>,
+    /// Folder in which model files are looked up by name
+    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_MODELS")]
+    pub(crate) models: Option<Utf8PathBuf>,
+    /// When to use color
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Say more: each file, each command
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Say only what went wrong
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+/// When to use color.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Check experiments and print every problem; touches nothing
+    Validate(Validate),
+    /// Print what `run` would do: builds, models, cases, starts, runs, expected time
+    Plan(PlanArgs),
+    /// Compile llama.cpp for every backend of an experiment
+    Build(Build),
+    /// Run an experiment: fetch, build, measure, record, report; resumes what was interrupted
+    Run(Run),
+    /// Write the report of an artifact set again, or its numbers in another format
+    Report(Report),
+    /// Compare two artifact sets: a verdict per case and metric, and what changed around it
+    Diff(Diff),
+    /// Check an artifact set: files, journal, and every derived number
+    Verify(Verify),
+    /// Print the facts of a GGUF file
+    Inspect(Inspect),
+    /// Say what this machine can build and run, and how to get what is missing
+    Doctor(Doctor),
+    /// List artifact sets
+    List(List),
+    /// Print the JSON Schema of an experiment or of a record
+    Schema(Schema),
+    /// Print the completion script for a shell
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Experiments (YAML)
+    #[arg(required = true, value_name = "SPEC")]
+    pub(crate) specs: Vec<Utf8PathBuf>,
+    /// Print the problems as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which cases of an experiment.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Selection {
+    /// Only cases whose id contains TEXT; may be given several times
+    #[arg(long = "case", value_name = "TEXT")]
+    pub(crate) cases: Vec<String>,
+    /// Only this backend; may be given several times
+    #[arg(long = "backend", value_name = "NAME")]
+    pub(crate) backends: Vec<String>,
+    /// Only models whose id contains TEXT; may be given several times
+    #[arg(long = "model", value_name = "TEXT")]
+    pub(crate) models: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The experiment (YAML)
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Utf8PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Print the plan as JSON (schema: `llamark schema plan`)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// The experiment (YAML)
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Utf8PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Print the build records as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The experiment (YAML)
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Utf8PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Print the plan and stop
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Measure afresh even if this machine has a finished set of this very plan
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Run what can run although the machine is not the one that the experiment expects
+    #[arg(long)]
+    pub(crate) allow_other_hardware: bool,
+    /// When a model is missing or a build fails, skip its cases (with the reason) and run the rest
+    #[arg(long)]
+    pub(crate) keep_going: bool,
+}
+
+/// Formats of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// Markdown, from the templates
+    Md,
+    /// Every derived number, as JSON
+    Json,
+    /// One line a run, as CSV
+    Csv,
+    /// One row a run, as Parquet
+    Parquet,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// The set: its folder, its id, or the name of its experiment (its newest) [default: the newest of all]
+    #[arg(value_name = "SET")]
+    pub(crate) set: Option<String>,
+    /// Formats, separated by commas
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "md")]
+    pub(crate) format: Vec<ReportFormat>,
+    /// Folder with templates that take the place of the built-in ones of the same name
+    #[arg(long, value_name = "DIR")]
+    pub(crate) template: Option<Utf8PathBuf>,
+    /// Folder to write to [default: standard output, when one text format is asked for]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<Utf8PathBuf>,
+}
+
+/// Formats of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DiffFormat {
+    /// A table for the terminal
+    Term,
+    /// Markdown, for a comment on a pull request
+    Md,
+    /// JSON
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The baseline: folder or id of a set, or the name of an experiment (its newest)
+    #[arg(value_name = "BASE")]
+    pub(crate) base: String,
+    /// The candidate, likewise
+    #[arg(value_name = "CANDIDATE")]
+    pub(crate) candidate: String,
+    /// Format
+    #[arg(long, value_name = "FORMAT", default_value = "term")]
+    pub(crate) format: DiffFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
+    #[arg(value_name = "SET")]
+    pub(crate) set: Option<String>,
+    /// 0: files and digests; 1: and the journal; 2: and every derived number and the report, made again
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(crate) level: u8,
+    /// Print what was checked as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A GGUF file; for a model of several shards, the first
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: Utf8PathBuf,
+    /// Print the facts as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print the facts and findings as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only sets of this experiment
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The experiment (YAML)
+    Experiment,
+    /// `plan.json`, and `llamark plan --json`
+    Plan,
+    /// A line of `journal.jsonl`
+    Journal,
+    /// `manifest.json`
+    Manifest,
+    /// `environment.json`
+    Environment,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Of what
+    #[arg(value_name = "WHAT", default_value = "experiment")]
+    pub(crate) what: SchemaOf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}

@@ -1,0 +1,106 @@
+//! What every verb works with: the folders, the terminal, the request to stop.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_artifact::{ArtifactSet, Store};
+use llamark_process::Interrupt;
+
+use crate::cli::Global;
+use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::terminal::Terminal;
+
+/// What every verb works with.
+pub(crate) struct Context {
+    pub(crate) terminal: Terminal,
+    pub(crate) interrupt: Interrupt,
+    pub(crate) artifacts: Utf8PathBuf,
+    pub(crate) cache: Utf8PathBuf,
+    pub(crate) models: Option<Utf8PathBuf>,
+}
+
+impl Context {
+    /// From the options of the command line and the user's folders.
+    pub(crate) fn new(global: &Global, interrupt: Interrupt) -> Result<Self, Failed> {
+        let cache = match &global.cache {
+            Some(cache) => absolute(cache)?,
+            None => default_cache()?,
+        };
+        Ok(Self {
+            terminal: Terminal::new(global),
+            interrupt,
+            artifacts: absolute(&global.artifacts)?,
+            cache,
+            models: global.models.as_deref().map(absolute).transpose()?,
+        })
+    }
+
+    /// The artifact sets.
+    pub(crate) fn store(&self) -> Store {
+        Store::open(&self.artifacts)
+    }
+
+    /// The set that the user means: a folder, an id, or the name of an experiment (its newest); without a word,
+    /// the newest of all.
+    pub(crate) fn find_set(&self, word: Option<&str>) -> Result<Utf8PathBuf, Failed> {
+        if let Some(word) = word {
+            let path = Utf8Path::new(word);
+            if path.join("plan.json").is_file() {
+                return Ok(path.to_owned());
+            }
+            if path.file_name() == Some("manifest.json") && path.is_file() {
+                return Ok(path.parent().unwrap_or(Utf8Path::new(".")).to_owned());
+            }
+        }
+        let sets = self.store().sets(None).or_fail(Exit::NotVerified)?;
+        let newest = sets.iter().rev().find(|set| match word {
+            None => true,
+            Some(word) => set.id == word || set.name == word || format!("{}/{}", set.name, set.id) == word,
+        });
+        match (newest, word) {
+            (Some(set), _) => Ok(set.path.clone()),
+            (None, Some(word)) => fail(
+                Exit::BadInput,
+                format!("there is no artifact set `{word}`: no such folder, and no id or experiment of that name in {}", self.artifacts),
+                "`llamark list` shows what there is",
+            ),
+            (None, None) => fail(
+                Exit::BadInput,
+                format!("there are no artifact sets in {}", self.artifacts),
+                "make one: `llamark run experiments/quickstart.yaml`",
+            ),
+        }
+    }
+
+    /// That set, read.
+    pub(crate) fn read_set(&self, word: Option<&str>) -> Result<ArtifactSet, Failed> {
+        let path = self.find_set(word)?;
+        ArtifactSet::read(&path).or_fail_hint(Exit::NotVerified, format!("`llamark verify {path}` says what else is wrong"))
+    }
+}
+
+/// `path` as seen from the root, without touching the disk.
+fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, Failed> {
+    camino::absolute_utf8(path).or_fail(Exit::BadInput)
+}
+
+/// `$XDG_CACHE_HOME/llamark`, or `~/.cache/llamark`.
+fn default_cache() -> Result<Utf8PathBuf, Failed> {
+    let folder = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
+    let base = folder("XDG_CACHE_HOME")
+        .filter(|path| path.is_absolute())
+        .or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    match base {
+        Some(base) => absolute(&base.join("llamark")),
+        None => fail(
+            Exit::BadInput,
+            "there is no folder for the cache: neither HOME nor XDG_CACHE_HOME is set",
+            "name one with `--cache DIR`",
+        ),
+    }
+}
+
+/// `path` as seen from the working directory, for people.
+pub(crate) fn shown(path: &Utf8Path) -> String {
+    let here = std::env::current_dir().ok().and_then(|here| Utf8PathBuf::from_path_buf(here).ok());
+    let relative = here.as_deref().and_then(|here| path.strip_prefix(here).ok());
+    relative.filter(|path| !path.as_str().is_empty()).unwrap_or(path).to_string()
+}

@@ -1,0 +1,117 @@
+//! From the path of an experiment to a plan, with its problems printed.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_record::plan::Plan;
+use llamark_spec::{Diagnostics, Source, Style, Surroundings};
+
+use crate::cli::Selection;
+use crate::context::{Context, shown};
+use crate::exit::{Exit, Failed, OrFail as _, fail};
+
+/// An experiment with its plan.
+pub(crate) struct Loaded {
+    /// The text as given.
+    pub(crate) text: String,
+    /// Folder of the experiment: what its paths are relative to.
+    pub(crate) folder: Utf8PathBuf,
+    /// The plan.
+    pub(crate) plan: Plan,
+}
+
+/// What the plan needs to know of the world.
+struct Here<'a> {
+    folder: &'a Utf8Path,
+}
+
+impl Surroundings for Here<'_> {
+    fn usable_cores(&self) -> u32 {
+        llamark_bench::host::usable_cores()
+    }
+
+    fn read_prompt(&self, relative: &Utf8Path) -> std::io::Result<String> {
+        fs_err::read_to_string(self.folder.join(relative))
+    }
+}
+
+/// Reads one experiment and expands it; the inner error holds every problem.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn check(path: &Utf8Path) -> Result<Result<Loaded, Diagnostics>, Failed> {
+    let bytes = fs_err::read(path).or_fail_hint(Exit::BadInput, "SPEC is the path of an experiment, a YAML file")?;
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_str().is_empty() => parent.to_owned(),
+        _ => Utf8PathBuf::from("."),
+    };
+    let plan = (|| {
+        let source = Source::from_bytes(path.as_str(), bytes)?;
+        let spec = llamark_spec::parse(&source)?;
+        let plan = llamark_spec::expand(&spec, &source, &Here { folder: &folder })?;
+        Ok((source, plan))
+    })();
+    Ok(plan.map(|(source, plan)| Loaded { text: source.text().to_owned(), folder, plan }))
+}
+
+/// Reads one experiment, prints its problems, and leaves only the selected cases.
+///
+/// # Errors
+/// When there is a problem, or the selection selects nothing.
+pub(crate) fn load(context: &Context, path: &Utf8Path, selection: &Selection) -> Result<Loaded, Failed> {
+    match check(path)? {
+        Ok(mut loaded) => {
+            select(&mut loaded.plan, selection)?;
+            Ok(loaded)
+        }
+        Err(diagnostics) => {
+            print_problems(context, &diagnostics);
+            let count = diagnostics.items().len();
+            let problems = if count == 1 { "problem" } else { "problems" };
+            fail(Exit::BadInput, format!("{} has {count} {problems}; nothing was run", shown(path)), "")
+        }
+    }
+}
+
+/// Every problem, for people.
+pub(crate) fn print_problems(context: &Context, diagnostics: &Diagnostics) {
+    let style = if context.terminal.color() { Style::Color } else { Style::Plain };
+    context.terminal.problem(&diagnostics.render(style));
+}
+
+/// Leaves the cases that the selection selects, and of models, backends, builds and prompts those in use.
+fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
+    for backend in &selection.backends {
+        if plan.backend(backend).is_none() {
+            let known: Vec<_> = plan.backends.iter().map(|backend| backend.name.as_str()).collect();
+            return fail(
+                Exit::BadInput,
+                format!("the experiment has no backend `{backend}`"),
+                format!("it has {}", known.join(", ")),
+            );
+        }
+    }
+    let any = |words: &[String], id: &str| words.is_empty() || words.iter().any(|word| id.contains(word.as_str()));
+    let all = plan.cases.len();
+    plan.cases.retain(|case| {
+        any(&selection.cases, &case.id)
+            && any(&selection.models, &case.model)
+            && (selection.backends.is_empty() || selection.backends.contains(&case.backend))
+    });
+    if plan.cases.len() == all {
+        return Ok(());
+    }
+    if plan.cases.is_empty() {
+        return fail(
+            Exit::BadInput,
+            format!("none of the {all} cases is selected"),
+            "`llamark plan SPEC` prints the ids of the cases; --case and --model take a part of an id",
+        );
+    }
+    let cases = &plan.cases;
+    plan.schedule.retain(|start| cases.iter().any(|case| case.id == start.case));
+    plan.models.retain(|model| cases.iter().any(|case| case.model == model.id));
+    plan.backends.retain(|backend| cases.iter().any(|case| case.backend == backend.name));
+    plan.prompts.retain(|prompt| cases.iter().any(|case| case.prompt == prompt.name));
+    let backends = &plan.backends;
+    plan.builds.retain(|build| backends.iter().any(|backend| backend.build == build.id));
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! From a plan to a resolved plan: what only this machine and the network can tell.
+
+use std::collections::BTreeMap;
+
+use llamark_build::{Builder, Built, Prepared};
+use llamark_fetch::{FetchedEngine, FetchedModel, Fetcher};
+use llamark_record::Sha256;
+use llamark_record::model::ModelRecord;
+use llamark_record::plan::{PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan};
+
+use crate::context::Context;
+use crate::display::Display;
+use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::load::Loaded;
+
+/// A plan with its inputs at hand.
+pub(crate) struct Resolved {
+    /// The plan, with digests.
+    pub(crate) plan: ResolvedPlan,
+    /// What to build, by build id.
+    pub(crate) prepared: BTreeMap<String, Prepared>,
+    /// The files of the models, by model id.
+    pub(crate) models: BTreeMap<String, FetchedModel>,
+    /// Why a model or a build is not there, by its id: only with `--keep-going`.
+    pub(crate) missing: BTreeMap<String, String>,
+}
+
+/// Fetches the engine, finds the tools, computes the build keys; compiles nothing.
+pub(crate) fn builds(
+    context: &Context,
+    loaded: &Loaded,
+    display: &Display,
+) -> Result<(Option<Sha256>, BTreeMap<String, Prepared>), Failed> {
+    let plan = &loaded.plan;
+    let observer = |event| display.fetch(event);
+    let fetcher = Fetcher::new(&context.cache);
+    let engine = fetcher
+        .engine(&plan.engine.source, &loaded.folder, &context.interrupt, &observer)
+        .map_err(|error| failed(context, Exit::BadInput, error))?;
+    let tree = match &engine {
+        FetchedEngine::Source { tree, .. } => Some(tree.clone()),
+        FetchedEngine::Prebuilt { .. } => None,
+    };
+    let builder = Builder::new(&context.cache);
+    let mut prepared = BTreeMap::new();
+    for build in &plan.builds {
+        let origin = match &engine {
+            FetchedEngine::Source { path, tree, .. } => llamark_build::Origin::Source { path, tree },
+            FetchedEngine::Prebuilt { path } => llamark_build::Origin::Prebuilt { path },
+        };
+        let ready = builder
+            .prepare(build, &plan.engine, origin, &context.interrupt, &|event| display.build(event))
+            .map_err(|error| failed(context, Exit::BuildFailed, error))?;
+        prepared.insert(build.id.clone(), ready);
+    }
+    Ok((tree, prepared))
+}
+
+/// Finds, fetches and hashes every model. All that are missing are reported at once.
+pub(crate) fn models(
+    context: &Context,
+    loaded: &Loaded,
+    display: &Display,
+    keep_going: bool,
+) -> Result<(BTreeMap<String, FetchedModel>, BTreeMap<String, String>), Failed> {
+    let fetcher = Fetcher::new(&context.cache);
+    let mut found = BTreeMap::new();
+    let mut missing = BTreeMap::new();
+    for model in &loaded.plan.models {
+        let observer = |event| display.fetch(event);
+        let fetched = fetcher.model(
+            &model.source,
+            &loaded.folder,
+            context.models.as_deref(),
+            &context.interrupt,
+            &observer,
+        );
+        match fetched {
+            Ok(fetched) => {
+                found.insert(model.id.clone(), fetched);
+            }
+            Err(error) if context.interrupt.is_set() || error.is_mismatch() => {
+                return Err(failed(context, Exit::BadInput, error));
+            }
+            Err(error) => {
+                missing.insert(model.id.clone(), full_text(&error));
+            }
+        }
+    }
+    if missing.is_empty() || (keep_going && !found.is_empty()) {
+        return Ok((found, missing));
+    }
+    display.clear();
+    for (id, why) in &missing {
+        context.terminal.problem(&format!("{id}: {why}"));
+    }
+    fail(
+        Exit::BadInput,
+        format!("{} of {} models cannot be had", missing.len(), loaded.plan.models.len()),
+        "put the files under `--models DIR`, or run the others with `--keep-going`",
+    )
+}
+
+/// All of it.
+pub(crate) fn resolve(
+    context: &Context,
+    loaded: &Loaded,
+    display: &Display,
+    keep_going: bool,
+) -> Result<Resolved, Failed> {
+    let (engine_tree, prepared) = builds(context, loaded, display)?;
+    let (models, missing) = models(context, loaded, display, keep_going)?;
+    let plan = ResolvedPlan {
+        format: PLAN_FORMAT.to_owned(),
+        plan: loaded.plan.clone(),
+        engine_tree,
+        build_keys: prepared.iter().map(|(id, prepared)| (id.clone(), prepared.key().clone())).collect(),
+        model_files: models.iter().map(|(id, model)| (id.clone(), model.files.clone())).collect(),
+    };
+    Ok(Resolved { plan, prepared, models, missing })
+}
+
+/// Compiles what the cache does not hold.
+pub(crate) fn compile(
+    context: &Context,
+    prepared: &Prepared,
+    display: &Display,
+) -> Result<Built, Failed> {
+    let builder = Builder::new(&context.cache);
+    builder
+        .build(prepared, &context.interrupt, &|event| display.build(event))
+        .map_err(|error| failed(context, Exit::BuildFailed, error))
+}
+
+/// The record of a model: its files and the facts of its header, set against what the author wrote.
+pub(crate) fn model_record(model: &PlannedModel, fetched: &FetchedModel) -> ModelRecord {
+    let headers: Result<Vec<_>, _> = fetched.paths.iter().map(|path| llamark_gguf::read(path)).collect();
+    let (facts, contradictions) = match headers {
+        Ok(headers) => {
+            let facts = llamark_gguf::facts_of_shards(&headers);
+            let bytes = fetched.files.iter().map(|file| file.bytes).sum();
+            let contradictions = llamark_gguf::contradictions(
+                &facts,
+                bytes,
+                &model.quant,
+                &model.claimed_parameters,
+                &model.claimed_active_parameters,
+            );
+            (Some(facts), contradictions)
+        }
+        Err(error) => (None, vec![format!("the header cannot be read: {error}")]),
+    };
+    ModelRecord { id: model.id.clone(), files: fetched.files.clone(), facts, contradictions }
+}
+
+/// Cases that cannot run, with the reason.
+pub(crate) fn unavailable<'a>(plan: &'a Plan, missing: &'a BTreeMap<String, String>) -> BTreeMap<&'a str, &'a str> {
+    let reason = |case: &llamark_record::plan::Case| {
+        let build = plan.backend(&case.backend).map_or("", |backend| backend.build.as_str());
+        missing.get(&case.model).or_else(|| missing.get(build))
+    };
+    plan.cases.iter().filter_map(|case| Some((case.id.as_str(), reason(case)?.as_str()))).collect()
+}
+
+/// An error of a doer with its hint; an interrupt is no failure.
+fn failed<E>(context: &Context, exit: Exit, error: E) -> Failed
+where
+    E: std::error::Error + Send + Sync + 'static + Hint,
+{
+    if context.interrupt.is_set() {
+        return Failed {
+            exit: Exit::Interrupted,
+            error: anyhow::Error::msg("interrupted"),
+            hint: "the same command goes on where it stopped".to_owned(),
+        };
+    }
+    let hint = error.hint();
+    Failed { exit, error: anyhow::Error::new(error), hint }
+}
+
+/// An error that may know what to do about it.
+trait Hint {
+    fn hint(&self) -> String;
+}
+
+impl Hint for llamark_fetch::FetchError {
+    fn hint(&self) -> String {
+        Self::hint(self).unwrap_or_default()
+    }
+}
+
+impl Hint for llamark_build::BuildError {
+    fn hint(&self) -> String {
+        Self::hint(self).unwrap_or_default()
+    }
+}
+
+/// An error and its causes in one line.
+fn full_text(error: &llamark_fetch::FetchError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    match error.hint() {
+        Some(hint) => format!("{text} ({hint})"),
+        None => text,
+    }
+}

@@ -1,0 +1,14 @@
+//! The verbs, one file each.
+
+pub(crate) mod build;
+pub(crate) mod completions;
+pub(crate) mod diff;
+pub(crate) mod doctor;
+pub(crate) mod inspect;
+pub(crate) mod list;
+pub(crate) mod plan;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod validate;
+pub(crate) mod verify;

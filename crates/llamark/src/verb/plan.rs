@@ -1,0 +1,128 @@
+//! `llamark plan`: what `run` would do, before anything is spent.
+
+use llamark_record::plan::{EngineSource, ModelSource, Plan};
+
+use crate::cli::PlanArgs;
+use crate::context::Context;
+use crate::display::duration;
+use crate::estimate::Estimate;
+use crate::exit::{Exit, Outcome};
+use crate::load::{self, Loaded};
+
+pub(crate) fn run(context: &Context, args: &PlanArgs) -> Outcome {
+    let loaded = load::load(context, &args.spec, &args.selection)?;
+    if args.json {
+        context.terminal.json(&loaded.plan)?;
+    } else {
+        context.terminal.data(describe(context, &loaded).as_bytes());
+    }
+    Ok(Exit::Done)
+}
+
+/// The plan, for people.
+pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
+    let plan = &loaded.plan;
+    let mut text = format!("{} ({})\n\nEngine  {}\n", plan.title, plan.name, engine(plan));
+    text.push_str(&table("Builds", &builds(plan)));
+    text.push_str(&table("Models", &models(context, loaded)));
+    text.push_str(&table("Cases", &cases(plan)));
+    let requests: u32 = plan.cases.iter().map(|case| case.starts * (case.runs + case.warmup)).sum();
+    let runs: u32 = plan.cases.iter().map(|case| case.starts * case.runs).sum();
+    text.push_str(&format!(
+        "\nIn all  {} builds, {} models, {} cases, {} starts, {runs} runs and {} warm-up runs, in an order from seed {}\n",
+        plan.builds.len(),
+        plan.models.len(),
+        plan.cases.len(),
+        plan.schedule.len(),
+        requests - runs,
+        plan.seed,
+    ));
+    let estimate = Estimate::from_history(&context.store(), plan);
+    let starts = plan.schedule.iter().map(|start| start.case.as_str());
+    let time = match estimate.starts(starts, plan.cooldown_ms) {
+        Some(time) => format!("about {}, as in the newest finished set of this experiment", duration(time)),
+        None => "not known before a first run; a build takes about 20 core-minutes".to_owned(),
+    };
+    text.push_str(&format!("Time    {time}\n"));
+    text
+}
+
+fn engine(plan: &Plan) -> String {
+    let source = match &plan.engine.source {
+        EngineSource::Git { url, rev } => format!("git {url} at {rev}"),
+        EngineSource::Archive { location, sha256, .. } => {
+            format!("archive {location} (sha256 {})", sha256.short())
+        }
+        EngineSource::Path { path } => format!("folder {path}"),
+        EngineSource::Package { package, sha256, .. } => format!("{package} (sha256 {})", sha256.short()),
+        EngineSource::Prebuilt { path } => format!("prebuilt in {path}"),
+    };
+    match plan.engine.build_number {
+        0 => format!("llama.cpp, {source}"),
+        number => format!("llama.cpp b{number}, {source}"),
+    }
+}
+
+fn builds(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |build: &llamark_record::plan::PlannedBuild| {
+        let users: Vec<_> = plan
+            .backends
+            .iter()
+            .filter(|backend| backend.build == build.id)
+            .map(|backend| backend.name.as_str())
+            .collect();
+        let flags: Vec<_> = build.cmake.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        vec![build.id.clone(), build.kind.name().to_owned(), format!("for {}", users.join(", ")), flags.join(" ")]
+    };
+    plan.builds.iter().map(row).collect()
+}
+
+fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
+    let fetcher = llamark_fetch::Fetcher::new(&context.cache);
+    let row = |model: &llamark_record::plan::PlannedModel| {
+        let place = match &model.source {
+            ModelSource::File { file, .. } => file.clone(),
+            ModelSource::Url { url, .. } => url.clone(),
+            ModelSource::Huggingface { repo, revision, file, .. } => format!("huggingface {repo}@{revision} {file}"),
+            ModelSource::Package { package, member, .. } => format!("{package} {member}"),
+        };
+        let size = match fetcher.local_size(&model.source, &loaded.folder, context.models.as_deref()) {
+            Some(bytes) => llamark_report::format::bytes(bytes),
+            None if matches!(model.source, ModelSource::File { .. }) => "not found".to_owned(),
+            None => "to be fetched".to_owned(),
+        };
+        vec![model.id.clone(), size, place]
+    };
+    loaded.plan.models.iter().map(row).collect()
+}
+
+fn cases(plan: &Plan) -> Vec<Vec<String>> {
+    let row = |case: &llamark_record::plan::Case| {
+        let device = plan.backend(&case.backend).map_or("", |backend| backend.device.as_str());
+        vec![
+            case.id.clone(),
+            format!("device {device}"),
+            format!("{} starts x {} runs after {} warm-up", case.starts, case.runs, case.warmup),
+            format!("{} tokens, context {}", case.max_tokens, case.context),
+        ]
+    };
+    plan.cases.iter().map(row).collect()
+}
+
+/// Rows under a title, in aligned columns.
+fn table(title: &str, rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut text = format!("\n{title}\n");
+    for row in rows {
+        let mut line = String::from("  ");
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(&format!("{cell:<width$}  "));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

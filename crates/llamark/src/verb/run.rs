@@ -1,0 +1,458 @@
+//! `llamark run`: fetch, build, measure, record, report. "The plan minus what the store holds" is computed here.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use camino::Utf8Path;
+use llamark_artifact::{ArtifactSet, CaseLedger, Found, SetWriter};
+use llamark_bench::{RecordError, Recorder, Start, host};
+use llamark_build::Built;
+use llamark_process::Interrupt;
+use llamark_record::environment::Environment;
+use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
+use llamark_record::plan::{Case, PlannedStart, ResolvedPlan};
+
+use crate::cli::Run;
+use crate::context::{Context, shown};
+use crate::display::Display;
+use crate::estimate::Estimate;
+use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
+use crate::load::{self, Loaded};
+use crate::resolve::{self, Resolved};
+
+/// Share of a case's counted runs that may break a rule before the case is invalid.
+const INVALID_RUNS_ALLOWED: f64 = 0.2;
+
+pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
+    let loaded = load::load(context, &args.spec, &args.selection)?;
+    if args.dry_run {
+        context.terminal.data(super::plan::describe(context, &loaded).as_bytes());
+        return Ok(Exit::Done);
+    }
+    let environment = host::environment(&host::Roots::default());
+    expect_hardware(context, &loaded, &environment, args.allow_other_hardware)?;
+
+    let display = Display::new(context.terminal);
+    let resolved = resolve::resolve(context, &loaded, &display, args.keep_going)?;
+    let found = if args.again {
+        None
+    } else {
+        context.store().find(&resolved.plan, &environment.fingerprint()).or_fail(Exit::NotVerified)?
+    };
+    if let Some(Found::Sealed(path)) = &found {
+        display.clear();
+        return already_done(context, path);
+    }
+    let measuring = Measuring::open(context, &loaded, resolved, &environment, found, &display, args.keep_going)?;
+    let finished = measuring.all()?;
+    display.clear();
+    conclude(context, &finished, "Sealed")
+}
+
+/// The machine must be the one that the experiment expects.
+fn expect_hardware(
+    context: &Context,
+    loaded: &Loaded,
+    environment: &Environment,
+    allow_other: bool,
+) -> Result<(), Failed> {
+    let hardware = &loaded.plan.hardware;
+    let mut wrong = Vec::new();
+    if let Some(expected) = &hardware.expect_gpu {
+        let gpus: Vec<&str> = environment
+            .facts
+            .iter()
+            .filter(|(name, _)| name.starts_with("gpu."))
+            .filter_map(|(_, fact)| fact.value.as_deref())
+            .collect();
+        let expected_lower = expected.to_lowercase();
+        if !gpus.iter().any(|gpu| gpu.to_lowercase().contains(&expected_lower)) {
+            let names: Vec<&str> = environment
+                .facts
+                .iter()
+                .filter(|(name, _)| name.starts_with("gpu.") && name.ends_with(".name"))
+                .filter_map(|(_, fact)| fact.value.as_deref())
+                .collect();
+            let found = if names.is_empty() { "no GPU".to_owned() } else { names.join(", ") };
+            wrong.push(format!("it expects the GPU `{expected}`, and this machine has {found}"));
+        }
+    }
+    let memory = environment.value("memory.total_bytes").and_then(|bytes| bytes.parse::<u64>().ok());
+    if let Some(memory) = memory
+        && memory < hardware.expect_memory
+    {
+        wrong.push(format!(
+            "it expects at least {} of memory, and this machine has {}",
+            llamark_report::format::bytes(hardware.expect_memory),
+            llamark_report::format::bytes(memory)
+        ));
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    if allow_other {
+        for text in &wrong {
+            context.terminal.warn(&format!("the experiment is for another machine: {text}"));
+        }
+        return Ok(());
+    }
+    fail(
+        Exit::BadInput,
+        format!("the experiment is for another machine: {}", wrong.join("; ")),
+        "`--allow-other-hardware` runs what can run here",
+    )
+}
+
+/// A finished set of this very plan on this very machine: no work is done again.
+fn already_done(context: &Context, path: &Utf8Path) -> Outcome {
+    let set = ArtifactSet::read(path)
+        .or_fail_hint(Exit::NotVerified, format!("`llamark verify {path}` says what is wrong; `--again` measures afresh"))?;
+    conclude(context, &set, "Unchanged")
+}
+
+/// The table, the paths, the exit code.
+fn conclude(context: &Context, set: &ArtifactSet, how: &str) -> Outcome {
+    let summary = llamark_report::summarize(set).or_fail(Exit::Internal)?;
+    let terminal = context.terminal;
+    terminal.text(&llamark_report::terminal_table(&summary, terminal.width()));
+    let ledger = set.ledger();
+    let bad: Vec<&CaseLedger> = ledger.cases.iter().filter(|case| case.outcome != Some(Status::Ok)).collect();
+    for case in &bad {
+        if let Some(outcome) = &case.outcome {
+            terminal.warn(&format!("{}: {}", case.case.id, explain(outcome)));
+        }
+    }
+    terminal.step(how, &shown(&set.path));
+    terminal.step("Report", &shown(&set.path.join("report.md")));
+    if how == "Unchanged" {
+        terminal.done("this plan was measured on this machine before; nothing was run (`--again` measures afresh)");
+    }
+    Ok(if bad.is_empty() { Exit::Done } else { Exit::CaseWithoutResult })
+}
+
+/// A status in a sentence.
+fn explain(outcome: &Status) -> String {
+    match outcome {
+        Status::Ok => "ok".to_owned(),
+        Status::Failed(failure) => {
+            let mut text = format!("failed: {}", failure.detail);
+            for line in failure.log.iter().take(3) {
+                text.push_str(&format!("\n      log: {line}"));
+            }
+            if !failure.hint.is_empty() {
+                text.push_str(&format!("\n     help: {}", failure.hint));
+            }
+            text
+        }
+        Status::Skipped { reason } => format!("skipped: {reason}"),
+        Status::Invalid { reason } => format!("invalid: {reason}"),
+        Status::Interrupted => "interrupted".to_owned(),
+    }
+}
+
+/// Connects the runner to the journal.
+struct Journal<'a>(&'a mut SetWriter);
+
+impl Recorder for Journal<'_> {
+    fn record(&mut self, event: Event) -> Result<(), RecordError> {
+        self.0.append(event).map_err(RecordError::new)
+    }
+}
+
+/// A set that is open for measuring.
+struct Measuring<'a> {
+    context: &'a Context,
+    display: &'a Display,
+    resolved: Resolved,
+    built: BTreeMap<String, Built>,
+    writer: SetWriter,
+    estimate: Estimate,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl<'a> Measuring<'a> {
+    /// Compiles what is needed, then creates the set or opens the interrupted one again.
+    fn open(
+        context: &'a Context,
+        loaded: &Loaded,
+        mut resolved: Resolved,
+        environment: &Environment,
+        found: Option<Found>,
+        display: &'a Display,
+        keep_going: bool,
+    ) -> Result<Self, Failed> {
+        let built = compile_all(context, &mut resolved, display, keep_going)?;
+        let store = context.store();
+        let version = env!("CARGO_PKG_VERSION");
+        let plan = &resolved.plan;
+        let writer = match found {
+            Some(Found::Interrupted(path)) => {
+                let writer = store.resume(&path, plan, environment, version).or_fail(Exit::NotVerified)?;
+                display.step("Resuming", &shown(&path));
+                writer
+            }
+            _ => {
+                let mut writer = store.create(plan, &loaded.text, environment, version).or_fail(Exit::NotVerified)?;
+                display.step("Recording", &shown(writer.path()));
+                record_inputs(&mut writer, &resolved, &built)?;
+                writer
+            }
+        };
+        let estimate = Estimate::from_history(&store, &plan.plan);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
+        Ok(Self { context, display, resolved, built, writer, estimate, runtime })
+    }
+
+    /// Every start that the set does not hold yet; then the seal.
+    fn all(mut self) -> Result<ArtifactSet, Failed> {
+        self.skip_unavailable()?;
+        let schedule = self.plan().plan.schedule.clone();
+        for (index, planned) in schedule.iter().enumerate() {
+            if self.is_done(planned) {
+                continue;
+            }
+            let place = format!("start {} of {}, {} #{}", index + 1, schedule.len(), planned.case, planned.start);
+            let rest = schedule.get(index..).unwrap_or_default();
+            let left = self.estimate.starts(
+                rest.iter().map(|start| start.case.as_str()),
+                self.plan().plan.cooldown_ms,
+            );
+            self.start(planned, &place, left)?;
+            self.close_case(&planned.case)?;
+        }
+        self.seal()
+    }
+
+    fn plan(&self) -> &ResolvedPlan {
+        &self.resolved.plan
+    }
+
+    fn case_ledger(&self, id: &str) -> Option<&CaseLedger> {
+        self.writer.ledger().cases.iter().find(|case| case.case.id == id)
+    }
+
+    /// Whether the set holds this start, or the case has ended without it.
+    fn is_done(&self, planned: &PlannedStart) -> bool {
+        self.case_ledger(&planned.case).is_some_and(|case| {
+            case.outcome.is_some() || case.starts.get(&planned.start).is_some_and(is_closed)
+        })
+    }
+
+    /// Cases whose model or build could not be had end here, with the reason.
+    fn skip_unavailable(&mut self) -> Result<(), Failed> {
+        let missing = resolve::unavailable(&self.resolved.plan.plan, &self.resolved.missing);
+        let skipped: Vec<CaseClosed> = missing
+            .iter()
+            .map(|(case, reason)| CaseClosed {
+                case: (*case).to_owned(),
+                outcome: Status::Skipped { reason: (*reason).to_owned() },
+            })
+            .collect();
+        for closed in skipped {
+            if self.case_ledger(&closed.case).is_some_and(|case| case.outcome.is_none()) {
+                self.display.warn(&format!("{} is skipped: {}", closed.case, explain(&closed.outcome)));
+                self.append(Event::CaseClosed(closed))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One life of the server.
+    fn start(&mut self, planned: &PlannedStart, place: &str, left: Option<Duration>) -> Result<(), Failed> {
+        let attempt = self.case_ledger(&planned.case).map_or(1, |case| next_attempt(case, planned.start));
+        let id = StartId { case: planned.case.clone(), start: planned.start, attempt };
+        let resolved = &self.resolved.plan.plan;
+        let parts = (|| {
+            let case = resolved.case(&planned.case)?;
+            let backend = resolved.backend(&case.backend)?;
+            let prompt = resolved.prompt(&case.prompt)?;
+            let built = self.built.get(&backend.build)?;
+            let model = self.resolved.models.get(&case.model)?.paths.first()?;
+            Some((case, backend, prompt, built, model))
+        })();
+        let Some((case, backend, prompt, built, model)) = parts else {
+            return fail(Exit::Internal, format!("the plan names something that it does not hold, in {}", planned.case), "");
+        };
+        let log = self.writer.log_path(&id).or_fail(Exit::NotVerified)?;
+        let scratch = self.context.cache.join("scratch").join(std::process::id().to_string());
+        let start = Start {
+            id,
+            plan: resolved,
+            case,
+            backend,
+            prompt,
+            build: &built.record,
+            build_folder: &built.folder,
+            model,
+            log: &log,
+            scratch: &scratch,
+        };
+        let began = Instant::now();
+        let interrupt = &self.context.interrupt;
+        let display = self.display;
+        pause(&self.runtime, interrupt, resolved.cooldown_ms);
+        let outcome = if interrupt.is_set() {
+            Ok(Status::Interrupted)
+        } else {
+            let mut journal = Journal(&mut self.writer);
+            self.runtime.block_on(llamark_bench::run_start(&start, interrupt, &mut journal, &|progress| {
+                display.start(place, left, &progress);
+            }))
+        };
+        let removed = llamark_artifact::files::remove_folder(&scratch);
+        let outcome = outcome.or_fail_hint(Exit::NotVerified, "the set is as it was before; the same command resumes")?;
+        removed.or_fail(Exit::NotVerified)?;
+        self.estimate.learn(&planned.case, began.elapsed());
+        match &outcome {
+            Status::Interrupted => {
+                display.clear();
+                return fail(
+                    Exit::Interrupted,
+                    format!("interrupted in {place}; what was measured is recorded in {}", shown(self.writer.path())),
+                    "the same command goes on where it stopped",
+                );
+            }
+            Status::Ok => display.step("Measured", &format!("{place}{}", self.rates(planned))),
+            other => display.warn(&format!("{place}: {}", explain(other))),
+        }
+        Ok(())
+    }
+
+    /// Mean rates of a start, for the terminal.
+    fn rates(&self, planned: &PlannedStart) -> String {
+        use llamark_record::metric::{generation_rate, prompt_rate};
+        let Some(start) = self.case_ledger(&planned.case).and_then(|case| case.starts.get(&planned.start)) else {
+            return String::new();
+        };
+        let counted: Vec<_> =
+            start.runs.iter().filter(|run| run.counts()).filter_map(|run| run.measurement.as_ref()).collect();
+        let pp: Vec<f64> = counted.iter().filter_map(|m| prompt_rate(m.prompt_tokens, m.prompt_us)).collect();
+        let tg: Vec<f64> = counted.iter().filter_map(|m| generation_rate(m.generated_tokens, m.generation_us)).collect();
+        let mean = |values: &[f64]| llamark_stats::mean(values);
+        match (mean(&pp), mean(&tg)) {
+            (Some(pp), Some(tg)) => format!(": pp {pp:.1}, tg {tg:.1} tok/s"),
+            (Some(pp), None) => format!(": pp {pp:.1} tok/s"),
+            _ => String::new(),
+        }
+    }
+
+    /// Ends a case when nothing of it is left to run.
+    fn close_case(&mut self, id: &str) -> Result<(), Failed> {
+        let Some(case) = self.case_ledger(id) else { return Ok(()) };
+        match status(case) {
+            Some(outcome) if case.outcome.is_none() => {
+                let case = id.to_owned();
+                self.append(Event::CaseClosed(CaseClosed { case, outcome }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn append(&mut self, event: Event) -> Result<(), Failed> {
+        self.writer.append(event).or_fail(Exit::NotVerified)
+    }
+
+    /// Makes every derived file from the journal, then seals.
+    fn seal(mut self) -> Result<ArtifactSet, Failed> {
+        self.display.now("Sealing", self.writer.id());
+        let set = self.writer.set().or_fail(Exit::Internal)?;
+        for (name, bytes) in llamark_report::derived_files(&set).or_fail(Exit::Internal)? {
+            self.writer.put(&name, &bytes).or_fail(Exit::NotVerified)?;
+        }
+        let path = self.writer.seal().or_fail(Exit::NotVerified)?;
+        ArtifactSet::read(&path).or_fail(Exit::NotVerified)
+    }
+}
+
+/// Whether a start ended by itself, well or not.
+fn is_closed(start: &llamark_artifact::StartLedger) -> bool {
+    start.closed.as_ref().is_some_and(|closed| closed.outcome != Status::Interrupted)
+}
+
+/// One more than the attempts that the journal holds.
+fn next_attempt(case: &CaseLedger, start: u32) -> u32 {
+    let superseded = case.superseded.iter().filter(|old| old.id.start == start).map(|old| old.id.attempt);
+    let last = case.starts.get(&start).map(|last| last.id.attempt);
+    superseded.chain(last).max().unwrap_or(0) + 1
+}
+
+/// The status of a case, or nothing while some start is left. The first start that fails ends its case: the
+/// others would meet the same fate, and cost the time of the rest.
+fn status(ledger: &CaseLedger) -> Option<Status> {
+    let closed: Vec<&Status> =
+        ledger.starts.values().filter(|start| is_closed(start)).filter_map(|start| Some(&start.closed.as_ref()?.outcome)).collect();
+    if let Some(failed) = closed.iter().find(|outcome| !matches!(outcome, Status::Ok)) {
+        return Some((*failed).clone());
+    }
+    if closed.len() < ledger.case.starts as usize {
+        return None;
+    }
+    Some(judge_runs(&ledger.case, ledger))
+}
+
+/// A case whose starts all went well is still invalid when too many of its runs break a rule.
+fn judge_runs(case: &Case, ledger: &CaseLedger) -> Status {
+    let runs: Vec<_> = ledger.starts.values().flat_map(|start| &start.runs).filter(|run| !run.warmup).collect();
+    let broken: Vec<_> = runs.iter().filter(|run| !run.counts()).collect();
+    let allowed = INVALID_RUNS_ALLOWED * f64::from(case.runs * case.starts);
+    #[expect(clippy::cast_precision_loss, reason = "a count of runs")]
+    let is_too_many = broken.len() as f64 > allowed;
+    let empty_start =
+        ledger.starts.values().any(|start| !start.runs.iter().any(llamark_record::journal::RunRecord::counts));
+    if !is_too_many && !empty_start {
+        return Status::Ok;
+    }
+    let first = broken.first().and_then(|run| run.broken.first());
+    let detail = first.map_or_else(String::new, |rule| format!(": {}", rule.detail));
+    Status::Invalid { reason: format!("{} of {} runs break a rule{detail}", broken.len(), runs.len()) }
+}
+
+/// Compiles every build, or notes why one is not there.
+fn compile_all(
+    context: &Context,
+    resolved: &mut Resolved,
+    display: &Display,
+    keep_going: bool,
+) -> Result<BTreeMap<String, Built>, Failed> {
+    let mut built = BTreeMap::new();
+    for (id, prepared) in &resolved.prepared {
+        match resolve::compile(context, prepared, display) {
+            Ok(build) => {
+                built.insert(id.clone(), build);
+            }
+            Err(failed) if keep_going && failed.exit == Exit::BuildFailed => {
+                display.warn(&format!("{failed}"));
+                resolved.missing.insert(id.clone(), format!("its build failed: {failed}"));
+            }
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(built)
+}
+
+/// What went in, before anything is measured.
+fn record_inputs(writer: &mut SetWriter, resolved: &Resolved, built: &BTreeMap<String, Built>) -> Result<(), Failed> {
+    for model in &resolved.plan.plan.models {
+        if let Some(fetched) = resolved.models.get(&model.id) {
+            let record = resolve::model_record(model, fetched);
+            writer.append(Event::Model(record)).or_fail(Exit::NotVerified)?;
+        }
+    }
+    for (id, build) in built {
+        let event = BuildEvent { id: id.clone(), record: build.record.clone() };
+        writer.append(Event::Build(event)).or_fail(Exit::NotVerified)?;
+    }
+    Ok(())
+}
+
+/// The pause before a start; a request to stop ends it.
+fn pause(runtime: &tokio::runtime::Runtime, interrupt: &Interrupt, milliseconds: u64) {
+    if milliseconds > 0 {
+        runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {}
+                () = interrupt.wait() => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,17 @@
+//! `llamark schema`: the JSON Schema of an experiment or of a record.
+
+use crate::cli::{Schema, SchemaOf};
+use crate::context::Context;
+use crate::exit::{Exit, Outcome};
+
+pub(crate) fn run(context: &Context, args: &Schema) -> Outcome {
+    let schema = match args.what {
+        SchemaOf::Experiment => llamark_spec::experiment_schema(),
+        SchemaOf::Plan => llamark_spec::plan_schema(),
+        SchemaOf::Journal => llamark_spec::journal_schema(),
+        SchemaOf::Manifest => llamark_spec::manifest_schema(),
+        SchemaOf::Environment => llamark_spec::environment_schema(),
+    };
+    context.terminal.json(&schema)?;
+    Ok(Exit::Done)
+}

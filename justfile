@@ -1,0 +1,66 @@
+# Thin recipes over the commands that CI runs. `just` lists them.
+
+set positional-arguments := true
+
+llamark := "cargo run --quiet --"
+
+# List the recipes
+default:
+    @just --list --unsorted
+
+# Run an experiment: fetch, build, measure, record, report
+run SPEC='experiments/quickstart.yaml' *ARGS:
+    {{llamark}} run "$@"
+
+# Write the report of a set (default: the newest) to standard output
+report *ARGS:
+    {{llamark}} report "$@"
+
+# Compare two artifact sets
+diff BASE CANDIDATE *ARGS:
+    {{llamark}} diff "$@"
+
+# Check an artifact set (default: the newest)
+verify *ARGS:
+    {{llamark}} verify "$@"
+
+# Print what `run` would do
+plan SPEC='experiments/quickstart.yaml' *ARGS:
+    {{llamark}} plan "$@"
+
+# Check experiments
+validate *SPECS='experiments/quickstart.yaml':
+    {{llamark}} validate "$@"
+
+# Say what this machine can build and run
+doctor:
+    {{llamark}} doctor
+
+# Run all tests, or those of one crate: `just test -p llamark-spec`
+test *ARGS='--workspace':
+    cargo test "$@"
+
+# Format, lint, tests of the tree: what CI runs before it measures
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Write schema/*.json again from the Rust types
+schema:
+    LLAMARK_UPDATE_SCHEMA=1 cargo test --quiet -p llamark-spec schema
+
+# Licences, bans and sources of the dependencies
+deny:
+    cargo deny --offline check licenses bans sources
+
+# Everything that CI runs
+ci:
+    bash .ci/run
+
+# Build with optimisation and install the command
+install:
+    cargo install --path crates/llamark --locked
+
+# Ratios against what a user would use instead
+bench:
+    bash benches/run

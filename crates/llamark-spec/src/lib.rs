@@ -1,1 +1,29 @@
-//! x
+//! Takes: the text of an experiment (YAML) and, to expand it, the prompts and the number of usable cores.
+//! Gives: every problem of the text at once, a [`Spec`] that knows its lines, the [`Plan`], the JSON Schemas.
+//! Never: a process, a clock, the network, or a file that the caller did not read for it.
+
+pub mod defaults;
+pub mod diagnostic;
+pub mod experiment;
+pub mod rules;
+pub mod schema;
+pub mod source;
+pub mod sources;
+pub mod text;
+pub mod units;
+pub mod values;
+
+mod expand;
+mod node;
+mod parse;
+mod semantic;
+mod suggest;
+mod validate;
+
+pub use diagnostic::{Diagnostic, Diagnostics, Style};
+pub use expand::{Surroundings, expand};
+pub use experiment::Experiment;
+pub use llamark_record::plan::Plan;
+pub use parse::{Spec, parse};
+pub use schema::{environment_schema, experiment_schema, journal_schema, manifest_schema, plan_schema};
+pub use source::Source;

@@ -1,0 +1,49 @@
+//! What is assumed where an experiment says nothing. Nowhere else in llamark is a default.
+//!
+//! A default here is a decision of ours and holds for every version of llama.cpp: what llama.cpp assumes by
+//! itself changes between versions, so nothing is ever left to it.
+
+/// `schema:` of an experiment that this version reads.
+pub const SCHEMA: &str = "llamark/experiment/v1";
+/// What stands before the version in `schema:`.
+pub const SCHEMA_FAMILY: &str = "llamark/experiment/v";
+
+/// Tokens to generate in each run.
+pub const MAX_TOKENS: u32 = 128;
+/// Context of the server, in tokens.
+pub const CONTEXT: u32 = 8192;
+/// Runs at the head of each start that do not count.
+pub const WARMUP: u32 = 1;
+/// Runs that count, in each start.
+pub const RUNS: u32 = 5;
+/// Lives of the server for each case.
+pub const STARTS: u32 = 1;
+/// Seed of the order of the starts.
+pub const SEED: u32 = 1;
+/// Pause before each start.
+pub const COOLDOWN: &str = "0s";
+
+/// Limit of loading.
+pub const LOAD_TIMEOUT: &str = "600s";
+/// Limit of one request.
+pub const REQUEST_TIMEOUT: &str = "600s";
+/// Limit of an orderly end of the server.
+pub const STOP_TIMEOUT: &str = "10s";
+
+/// Logical batch.
+pub const BATCH: u32 = 2048;
+/// Physical batch.
+pub const UBATCH: u32 = 512;
+/// Flash attention.
+pub const FLASH_ATTN: bool = false;
+/// Element type of both halves of the KV cache.
+pub const CACHE_TYPE: &str = "f16";
+/// Map the model file into memory.
+pub const MMAP: bool = true;
+/// Lock the model in memory.
+pub const MLOCK: bool = false;
+/// Layers on the device of a backend that has one.
+pub const GPU_LAYERS: &str = "all";
+
+/// Branch or commit of a Hugging Face repository.
+pub const REVISION: &str = "main";

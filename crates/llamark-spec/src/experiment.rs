@@ -1,0 +1,239 @@
+//! The experiment as it is typed. The schema that editors show is generated from this file: what is said of a
+//! field here is what its author reads while typing.
+
+use indexmap::IndexMap;
+use llamark_record::plan::{BackendKind, CacheType};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::defaults;
+use crate::sources::{EngineSource, ModelSource, PromptSource};
+use crate::text::{Commit, Device, Line, Name, ParameterCount, Text, VariableValue};
+use crate::units::{Bandwidth, Duration, Size, Timeout};
+use crate::values::{CMakeValue, LayerCount, PromptNames};
+
+/// A benchmark of llama.cpp: which machine, which llama.cpp, which backends, which models, and how to measure.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "llamark experiment")]
+pub struct Experiment {
+    /// Format of this file: `llamark/experiment/v1`.
+    #[schemars(extend("const" = defaults::SCHEMA))]
+    pub schema: String,
+    /// Name of the experiment: the folder of its results.
+    pub name: Name,
+    /// Title of the report. Default: the name.
+    pub title: Option<Line>,
+    /// Text under the title of the report.
+    pub description: Option<Text>,
+    /// The machine: what the report says of it, and what it must have.
+    pub hardware: Option<Hardware>,
+    /// The llama.cpp source tree.
+    pub engine: Engine,
+    /// How llama.cpp is built and on which device it runs, by a name of your choice. Named `cpu`, `vulkan`, `rocm`
+    /// or `cuda`, a backend needs no `kind`.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = reference("Name")))]
+    pub backends: IndexMap<Name, Backend>,
+    /// The prompts, by a name of your choice.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = reference("Name")))]
+    pub prompts: IndexMap<Name, PromptSource>,
+    /// What one measurement is, and how often it is made.
+    pub protocol: Option<Protocol>,
+    /// The models.
+    #[schemars(length(min = 1))]
+    pub models: Vec<Model>,
+}
+
+/// A reference into the definitions of the schema.
+fn reference(name: &str) -> serde_json::Value {
+    serde_json::json!({ "$ref": format!("#/$defs/{name}") })
+}
+
+/// The machine: what the report says of it, and what it must have.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// One line for the report.
+    pub label: Option<Line>,
+    /// Memory bandwidth of the device, for the roofline. Without it there is none.
+    pub memory_bandwidth: Option<Bandwidth>,
+    /// What the machine must have; checked before anything is built or run.
+    pub expect: Option<Expectation>,
+}
+
+/// What the machine must have.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expectation {
+    /// Text that the name of some GPU contains.
+    pub gpu: Option<Line>,
+    /// Least memory.
+    pub memory_at_least: Option<Size>,
+}
+
+/// The llama.cpp source tree, and what it calls itself.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Where llama.cpp comes from: `git` and `rev`, `archive` and `sha256`, `path`, `package` and `sha256`, or
+    /// `prebuilt`.
+    pub source: EngineSource,
+    /// llama.cpp's build number, for records. Default: that of `rev` where it is a tag like `b11434`, else 0
+    /// (unknown).
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub build_number: Option<u32>,
+    /// llama.cpp's commit, for records. Default: `rev` where it is a full commit, else `unknown`.
+    pub commit: Option<Commit>,
+}
+
+/// How llama.cpp is built and on which device it runs.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backend {
+    /// Name in the report. Default: the usual name of the kind where the backend is named after it, else its name.
+    pub label: Option<Line>,
+    /// Which of llama.cpp's backends. Default: the name of the backend, where it is one of these.
+    pub kind: Option<BackendKind>,
+    /// How llama.cpp is compiled.
+    pub build: Option<Build>,
+    /// Device as llama.cpp names it, or `none` for the processor alone. Default: `none`, `Vulkan0`, `ROCm0` or
+    /// `CUDA0`, by the kind.
+    pub device: Option<Device>,
+    /// Settings of the server.
+    pub server: Option<Server>,
+    /// Variables of the environment of the server, as in `GGML_VK_VISIBLE_DEVICES: "0"`. The server gets these and
+    /// no others of yours.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = reference("VariableName")))]
+    pub env: IndexMap<String, VariableValue>,
+    /// Note in the report.
+    pub note: Option<Line>,
+}
+
+/// How llama.cpp is compiled.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// CMake variables, beside those that the kind sets by itself. A variable that this llama.cpp does not know is
+    /// an error.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = reference("CMakeName")))]
+    pub cmake: IndexMap<String, CMakeValue>,
+}
+
+/// Settings of the server, in llamark's words, which are the same for every version of llama.cpp.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Layers on the device: `all` or a number. Default: `all`, and 0 where the device is `none`.
+    #[schemars(extend("default" = defaults::GPU_LAYERS))]
+    pub gpu_layers: Option<LayerCount>,
+    /// Flash attention. Default: `false`, whatever this llama.cpp would choose.
+    #[schemars(extend("default" = defaults::FLASH_ATTN))]
+    pub flash_attn: Option<bool>,
+    /// Element type of the keys in the KV cache. Default: `f16`.
+    #[schemars(extend("default" = defaults::CACHE_TYPE))]
+    pub cache_type_k: Option<CacheType>,
+    /// Element type of the values in the KV cache; a quantized one needs `flash_attn: true`. Default: `f16`.
+    #[schemars(extend("default" = defaults::CACHE_TYPE))]
+    pub cache_type_v: Option<CacheType>,
+    /// Map the model file into memory (`true`), or read it (`false`). Default: `true`.
+    #[schemars(extend("default" = defaults::MMAP))]
+    pub mmap: Option<bool>,
+    /// Lock the model in memory. Default: `false`.
+    #[schemars(extend("default" = defaults::MLOCK))]
+    pub mlock: Option<bool>,
+    /// Threads for token generation. Default: the physical cores that llamark may use.
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads: Option<u32>,
+    /// Threads for prompt processing. Default: as `threads`.
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads_batch: Option<u32>,
+    /// Logical batch: most tokens in one call. Default: `2048`.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::BATCH))]
+    pub batch: Option<u32>,
+    /// Physical batch: most tokens computed at once; at most `batch`. Default: `512`, or `batch` where that is less.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::UBATCH))]
+    pub ubatch: Option<u32>,
+}
+
+/// What one measurement is, and how often it is made.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Protocol {
+    /// The prompt, or a list of prompts: each makes a case of its own. Default: every prompt.
+    pub prompt: Option<PromptNames>,
+    /// Tokens to generate in each run, exactly. Default: `128`.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::MAX_TOKENS))]
+    pub max_tokens: Option<u32>,
+    /// Context of the server, in tokens: it must hold the prompt and `max_tokens`. Default: `8192`.
+    #[schemars(range(min = 1, max = 100_000_000), extend("default" = defaults::CONTEXT))]
+    pub context: Option<u32>,
+    /// Runs at the head of each start that are recorded and do not count. Default: `1`.
+    #[schemars(range(min = 0, max = 1000), extend("default" = defaults::WARMUP))]
+    pub warmup: Option<u32>,
+    /// Runs that count, in each start. Default: `5`.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::RUNS))]
+    pub runs: Option<u32>,
+    /// Lives of the server for each case; a fair comparison needs several. Default: `1`.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = defaults::STARTS))]
+    pub starts: Option<u32>,
+    /// Seed of the random order of the starts. Default: `1`.
+    #[schemars(range(min = 0, max = 4_294_967_295_u32), extend("default" = defaults::SEED))]
+    pub seed: Option<u32>,
+    /// Pause before each start, so that the machine cools down. Default: `0s`.
+    #[schemars(extend("default" = defaults::COOLDOWN))]
+    pub cooldown: Option<Duration>,
+    /// Limits in time. What takes longer ends with status `timeout`.
+    pub timeouts: Option<Timeouts>,
+}
+
+/// Limits in time.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// From the start of the server until it is ready. Default: `600s`.
+    #[schemars(extend("default" = defaults::LOAD_TIMEOUT))]
+    pub load: Option<Timeout>,
+    /// One request. Default: `600s`.
+    #[schemars(extend("default" = defaults::REQUEST_TIMEOUT))]
+    pub request: Option<Timeout>,
+    /// An orderly end of the server, before it is killed. Default: `10s`.
+    #[schemars(extend("default" = defaults::STOP_TIMEOUT))]
+    pub stop: Option<Timeout>,
+}
+
+/// A model.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Name in the report.
+    pub name: Line,
+    /// Name in ids and paths. Default: made of `name` and `quant`, as in `qwen3-vl-30b-a3b-instruct-q4_k_m`.
+    pub id: Option<Name>,
+    /// Quantization, as in `Q4_K_M`. Default: what the header of the file says.
+    pub quant: Option<Line>,
+    /// Parameters as the publisher states them; shown where the header of the file contradicts.
+    pub params: Option<Parameters>,
+    /// Where the file comes from: `file`, `url` and `sha256`, `huggingface` and `file`, or `package`, `sha256` and
+    /// `member`.
+    pub source: ModelSource,
+    /// A multimodal model, measured on text alone. Default: `false`.
+    #[schemars(extend("default" = false))]
+    pub vision: Option<bool>,
+    /// Backends to measure it on. Default: all of them.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub backends: Option<Vec<Name>>,
+    /// Note in the report.
+    pub note: Option<Line>,
+}
+
+/// Parameters as the publisher states them.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Parameters {
+    /// All of them.
+    pub total: Option<ParameterCount>,
+    /// Those used for one token, of a mixture of experts.
+    pub active: Option<ParameterCount>,
+}

@@ -1,0 +1,3 @@
+//! Every rule that an experiment must obey, by the code that a problem carries.
+/// x
+pub const RULES: &[u8] = &[];

@@ -1,0 +1,96 @@
+//! The JSON Schemas (draft 2020-12) of what llamark reads and writes, generated from the types.
+
+use llamark_record::environment::Environment;
+use llamark_record::journal::Entry;
+use llamark_record::manifest::Manifest;
+use llamark_record::plan::ResolvedPlan;
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value};
+
+use crate::experiment::Experiment;
+
+/// The schema of an experiment.
+///
+/// It has no `null`: a key without a value is a mistake, not a way to leave it out.
+pub fn experiment_schema() -> Value {
+    let mut schema = schema_of::<Experiment>();
+    remove_null(&mut schema);
+    schema
+}
+
+/// The schema of `plan.json`: a [`ResolvedPlan`].
+pub fn plan_schema() -> Value {
+    schema_of::<ResolvedPlan>()
+}
+
+/// The schema of one line of `journal.jsonl`: an [`Entry`].
+pub fn journal_schema() -> Value {
+    schema_of::<Entry>()
+}
+
+/// The schema of `manifest.json`: a [`Manifest`].
+pub fn manifest_schema() -> Value {
+    schema_of::<Manifest>()
+}
+
+/// The schema of `environment.json`: an [`Environment`].
+pub fn environment_schema() -> Value {
+    schema_of::<Environment>()
+}
+
+/// Every schema and the name of its file in `schema/`.
+pub fn all() -> [(&'static str, Value); 5] {
+    [
+        ("experiment.schema.json", experiment_schema()),
+        ("plan.schema.json", plan_schema()),
+        ("journal-entry.schema.json", journal_schema()),
+        ("manifest.schema.json", manifest_schema()),
+        ("environment.schema.json", environment_schema()),
+    ]
+}
+
+fn schema_of<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// Takes `null` out of what the types of optional keys allow.
+fn remove_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(remove_null),
+        Value::Object(object) => {
+            remove_null_type(object);
+            remove_null_branch(object);
+            object.values_mut().for_each(remove_null);
+        }
+        _ => {}
+    }
+}
+
+/// `{"type": ["string", "null"]}` becomes `{"type": "string"}`.
+fn remove_null_type(object: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".to_owned(), only);
+        }
+    }
+}
+
+/// `{"anyOf": [X, {"type": "null"}]}` becomes `X`; what stood beside `anyOf` stays.
+fn remove_null_branch(object: &mut Map<String, Value>) {
+    let Some(Value::Array(branches)) = object.get_mut("anyOf") else { return };
+    let null = serde_json::json!({"type": "null"});
+    let before = branches.len();
+    branches.retain(|branch| *branch != null);
+    if let [Value::Object(only)] = branches.as_slice()
+        && before == 2
+    {
+        let only = only.clone();
+        object.remove("anyOf");
+        for (key, value) in only {
+            object.entry(key).or_insert(value);
+        }
+    }
+}

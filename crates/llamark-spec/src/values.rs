@@ -1,0 +1,160 @@
+//! Values of an experiment that may be written in more than one way: `all` or a number, one name or several.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::text::Name;
+
+/// `all` or a number of layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerCount {
+    /// All of them.
+    All,
+    /// This many.
+    Count(u32),
+}
+
+impl<'de> Deserialize<'de> for LayerCount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Layers;
+        impl Visitor<'_> for Layers {
+            type Value = LayerCount;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all` or a number of layers")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<LayerCount, E> {
+                if text == "all" { Ok(LayerCount::All) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<LayerCount, E> {
+                u32::try_from(number).map(LayerCount::Count).map_err(E::custom)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<LayerCount, E> {
+                u32::try_from(number).map(LayerCount::Count).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Layers)
+    }
+}
+
+impl JsonSchema for LayerCount {
+    fn schema_name() -> Cow<'static, str> {
+        "LayerCount".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "number of layers",
+            "description": "`all` or a number of layers.",
+            "anyOf": [
+                { "type": "string", "enum": ["all"] },
+                { "type": "integer", "minimum": 0, "maximum": 10_000 },
+            ],
+        })
+    }
+}
+
+/// The value of a CMake variable, as text: `ON` and `OFF` for booleans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CMakeValue(pub String);
+
+impl<'de> Deserialize<'de> for CMakeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Value;
+        impl Visitor<'_> for Value {
+            type Value = CMakeValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true, false, a whole number or text")
+            }
+
+            fn visit_bool<E: de::Error>(self, is_on: bool) -> Result<CMakeValue, E> {
+                Ok(CMakeValue(if is_on { "ON" } else { "OFF" }.to_owned()))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<CMakeValue, E> {
+                Ok(CMakeValue(text.to_owned()))
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<CMakeValue, E> {
+                Ok(CMakeValue(number.to_string()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<CMakeValue, E> {
+                Ok(CMakeValue(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Value)
+    }
+}
+
+impl JsonSchema for CMakeValue {
+    fn schema_name() -> Cow<'static, str> {
+        "CMakeValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "CMake value",
+            "description": "`true` or `false` for an option, a whole number, or text. A list is text with `;`.",
+            "anyOf": [
+                { "type": "boolean" },
+                { "type": "integer", "minimum": 0, "maximum": 1_000_000_000 },
+                { "type": "string", "pattern": r"^[^\x00-\x1f\x7f]*$", "maxLength": 4096 },
+            ],
+            "examples": [true, "gfx1151", 90],
+        })
+    }
+}
+
+/// One name or several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PromptNames(pub Vec<Name>);
+
+impl<'de> Deserialize<'de> for PromptNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = PromptNames;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a prompt, or a list of names")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<PromptNames, E> {
+                Name::deserialize(de::value::StrDeserializer::new(text)).map(|name| PromptNames(vec![name]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PromptNames, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(PromptNames(names))
+            }
+        }
+        deserializer.deserialize_any(Names)
+    }
+}
+
+impl JsonSchema for PromptNames {
+    fn schema_name() -> Cow<'static, str> {
+        "PromptNames".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let name = generator.subschema_for::<Name>();
+        json_schema!({
+            "title": "names of prompts",
+            "description": "The name of a prompt, or a list of names.",
+            "anyOf": [name, { "type": "array", "items": name, "minItems": 1, "uniqueItems": true }],
+        })
+    }
+}

@@ -282,9 +282,14 @@ impl TemporaryFolder {
     pub fn commit(self, to: &Utf8Path) -> Result<Renamed, FileError> {
         let renamed = rename_folder(&self.path, to)?;
         if renamed == Renamed::Done {
-            drop(self.folder.keep());
+            self.keep();
         }
         Ok(renamed)
+    }
+
+    /// Its name was changed: nothing is left to remove.
+    pub(crate) fn keep(self) {
+        let _path = self.folder.keep();
     }
 }
 

@@ -3,3 +3,21 @@
 //! Never: YAML, a process, the network; no file is written except through [`files`].
 
 pub mod files;
+pub mod journal;
+pub mod ledger;
+pub mod set;
+
+mod canonical;
+mod error;
+mod names;
+mod plain;
+mod seal;
+mod store;
+mod writer;
+
+pub use error::ArtifactError;
+pub use ledger::{CaseLedger, Ledger, StartLedger};
+pub use names::folder_name;
+pub use set::ArtifactSet;
+pub use store::{Found, SetInfo, Store};
+pub use writer::SetWriter;

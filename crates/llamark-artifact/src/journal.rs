@@ -1,0 +1,286 @@
+//! The journal: one line of canonical JSON an event, each holding the digest of the one before.
+//!
+//! A line is the canonical JSON (RFC 8785) of an [`Entry`] and a newline. `hash` is defined as the SHA-256 of the
+//! canonical JSON of the object without `hash`. Since keys are sorted, that text is the line itself without the
+//! 74 bytes `"hash":"...",`: so a line is checked by hashing its own bytes, and by [`crate::canonical`], which says
+//! that they are the canonical ones. Nothing is written again to be compared; anybody with a JSON parser and an
+//! RFC 8785 library gets the same digests.
+//!
+//! Writing: one `write` of the whole line to a file opened for append, then `fdatasync`, and only then is the event
+//! acknowledged. When either fails the file is not touched again (see [`crate::files`]). Reading an unsealed
+//! journal, a last line that is bad or has no newline was never acknowledged (or is damaged beyond what can be
+//! told from that) and does not count; a bad line anywhere else is corruption and an error.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_record::Sha256;
+use llamark_record::digest::canonical_json;
+use llamark_record::journal::{Entry, Event, JOURNAL_FORMAT};
+use serde::Serialize;
+
+use crate::files::FileError;
+use crate::{ArtifactError, canonical, plain};
+
+/// Name of the journal in a set.
+pub const JOURNAL: &str = "journal.jsonl";
+
+/// Longest line that is read, bytes.
+const MAX_LINE: u64 = 16 << 20;
+
+/// What is wrong with a line.
+#[derive(Debug, thiserror::Error)]
+pub enum LineProblem {
+    /// It has no newline at its end: it was cut off.
+    #[error("the line is cut off")]
+    Cut,
+    /// It is longer than any that llamark writes.
+    #[error("the line is longer than {MAX_LINE} bytes")]
+    TooLong,
+    /// It is not UTF-8.
+    #[error("the line is not UTF-8")]
+    Encoding,
+    /// It is no journal entry.
+    #[error("the line is no journal entry: {0}")]
+    Json(serde_json::Error),
+    /// It means the same as the canonical form, and is written in another way.
+    #[error("the line is not in canonical form, from column {column} on")]
+    NotCanonical {
+        /// Where, in bytes from 1.
+        column: usize,
+    },
+    /// It is not the next one.
+    #[error(
+        "the entry says that it is number {found}, and {expected} is next: lines were removed, repeated or moved"
+    )]
+    Sequence {
+        /// The number that comes next.
+        expected: u64,
+        /// The number in the line.
+        found: u64,
+    },
+    /// It does not follow the line before it.
+    #[error("the entry does not follow the one before it: its `prev` is another digest")]
+    Chain,
+    /// Its content is not what was hashed.
+    #[error("the content of the entry is not what its `hash` was made of")]
+    Hash,
+}
+
+/// The `prev` of the first entry: 64 zeros.
+pub fn first_prev() -> Sha256 {
+    Sha256::from_raw([0; 32])
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    at: &'a str,
+    event: &'a Event,
+    prev: &'a Sha256,
+    seq: u64,
+}
+
+/// What stands behind the `hash` member in a line.
+fn tail(prev: &Sha256, seq: u64) -> String {
+    format!(r#","prev":"{prev}","seq":{seq}}}"#)
+}
+
+fn hash_member(hash: &Sha256) -> String {
+    format!(r#","hash":"{hash}""#)
+}
+
+/// The line (with its newline) and the entry of an event.
+///
+/// # Errors
+/// [`ArtifactError::Inexact`] when the event would not read back as it is.
+pub(crate) fn encode(
+    seq: u64,
+    prev: &Sha256,
+    at: String,
+    event: Event,
+) -> Result<(Vec<u8>, Entry), ArtifactError> {
+    let body = canonical_json(&Body { at: &at, event: &event, prev, seq })?;
+    let hash = Sha256::of_bytes(&body);
+    let tail = tail(prev, seq);
+    let front = body.strip_suffix(tail.as_bytes()).ok_or(ArtifactError::Inexact)?;
+    let line = [front, hash_member(&hash).as_bytes(), tail.as_bytes(), b"\n"].concat();
+    let entry = Entry { seq, prev: prev.clone(), at, event, hash };
+    // JSON numbers are doubles: an integer above 2^53 would come back as another.
+    match decode(&line, seq, prev) {
+        Ok(read) if read == entry => Ok((line, entry)),
+        _ => Err(ArtifactError::Inexact),
+    }
+}
+
+/// The entry of a line (with its newline), checked against its place in the chain.
+///
+/// # Errors
+/// When the line is not exactly what [`encode`] writes at this place.
+pub(crate) fn decode(line: &[u8], seq: u64, prev: &Sha256) -> Result<Entry, LineProblem> {
+    let line = line.strip_suffix(b"\n").ok_or(LineProblem::Cut)?;
+    let text = std::str::from_utf8(line).map_err(|_error| LineProblem::Encoding)?;
+    let entry: Entry = serde_json::from_str(text).map_err(LineProblem::Json)?;
+    canonical::check(text).map_err(|offset| LineProblem::NotCanonical { column: offset + 1 })?;
+    if entry.seq != seq {
+        return Err(LineProblem::Sequence { expected: seq, found: entry.seq });
+    }
+    if entry.prev != *prev {
+        return Err(LineProblem::Chain);
+    }
+    // The line is canonical and has exactly the five members, so that it ends in these two pieces.
+    let tail = tail(&entry.prev, entry.seq);
+    let member = hash_member(&entry.hash);
+    let front =
+        text.strip_suffix(&tail).and_then(|rest| rest.strip_suffix(&member)).ok_or(LineProblem::Hash)?;
+    let mut hasher = <sha2::Sha256 as sha2::Digest>::new();
+    sha2::Digest::update(&mut hasher, front.as_bytes());
+    sha2::Digest::update(&mut hasher, tail.as_bytes());
+    if Sha256::from_raw(sha2::Digest::finalize(hasher).into()) != entry.hash {
+        return Err(LineProblem::Hash);
+    }
+    Ok(entry)
+}
+
+/// Reads a journal from its beginning, one checked entry at a time, in bounded memory.
+#[derive(Debug)]
+pub struct Reader {
+    lines: BufReader<File>,
+    path: Utf8PathBuf,
+    line: Vec<u8>,
+    /// Number of the next entry.
+    seq: u64,
+    /// Digest of the last entry.
+    head: Sha256,
+    /// Bytes of all good lines so far.
+    good: u64,
+    /// An unsealed journal may end in a line that was never acknowledged.
+    tolerant: bool,
+    ended: bool,
+}
+
+impl Reader {
+    /// Opens a journal. `sealed`: every line must be good; else a bad last line ends the reading without an error.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no plain file.
+    pub fn open(path: &Utf8Path, sealed: bool) -> Result<Self, ArtifactError> {
+        let lines = BufReader::with_capacity(256 << 10, plain::open(path)?);
+        let path = path.to_owned();
+        let line = Vec::new();
+        Ok(Self { lines, path, line, seq: 0, head: first_prev(), good: 0, tolerant: !sealed, ended: false })
+    }
+
+    /// Digest of the last entry that was read; 64 zeros before the first.
+    pub fn head(&self) -> &Sha256 {
+        &self.head
+    }
+
+    /// How many entries were read.
+    pub fn entries_read(&self) -> u64 {
+        self.seq
+    }
+
+    /// Bytes of the entries that were read: where a bad last line begins.
+    pub(crate) fn good_bytes(&self) -> u64 {
+        self.good
+    }
+
+    fn read(&mut self) -> Result<Option<Entry>, ArtifactError> {
+        self.line.clear();
+        let fail = |source| ArtifactError::Read { path: self.path.clone(), source };
+        let read = self.lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut self.line).map_err(fail)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        let length = u64::try_from(read).unwrap_or(u64::MAX);
+        let result = if length == MAX_LINE && self.line.last() != Some(&b'\n') {
+            Err(LineProblem::TooLong)
+        } else {
+            decode(&self.line, self.seq, &self.head)
+        };
+        match result {
+            Ok(entry) => {
+                if let Event::Begin(begin) = &entry.event {
+                    self.refuse_other_format(&begin.format)?;
+                }
+                self.seq += 1;
+                self.head = entry.hash.clone();
+                self.good += length;
+                Ok(Some(entry))
+            }
+            Err(problem) => {
+                let is_last = self.lines.fill_buf().map_err(fail)?.is_empty();
+                if self.tolerant && is_last && self.seq > 0 {
+                    return Ok(None);
+                }
+                if self.seq == 0 {
+                    // A first line that does not read: perhaps it is of a newer llamark.
+                    let begin: serde_json::Value = serde_json::from_slice(&self.line).unwrap_or_default();
+                    let format = begin.pointer("/event/begin/format").and_then(serde_json::Value::as_str);
+                    self.refuse_other_format(format.unwrap_or(JOURNAL_FORMAT))?;
+                }
+                Err(ArtifactError::Journal { path: self.path.clone(), line: self.seq + 1, problem })
+            }
+        }
+    }
+
+    fn refuse_other_format(&self, format: &str) -> Result<(), ArtifactError> {
+        plain::refuse_other_format(&self.path, format, JOURNAL_FORMAT)
+    }
+}
+
+impl Iterator for Reader {
+    type Item = Result<Entry, ArtifactError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let item = self.read().transpose();
+        self.ended = !matches!(item, Some(Ok(_)));
+        item
+    }
+}
+
+/// Adds to a journal.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    file: File,
+    path: Utf8PathBuf,
+    seq: u64,
+    head: Sha256,
+    /// A write failed: what is on disk is not known, and is not made worse.
+    abandoned: bool,
+}
+
+impl Appender {
+    /// Goes on behind entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
+    pub(crate) fn new(file: File, path: Utf8PathBuf, seq: u64, head: Sha256) -> Self {
+        Self { file, path, seq, head, abandoned: false }
+    }
+
+    pub(crate) fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub(crate) fn head(&self) -> &Sha256 {
+        &self.head
+    }
+
+    /// Adds an event. When this returns without an error, it is on disk.
+    pub(crate) fn append(&mut self, at: String, event: Event) -> Result<Entry, ArtifactError> {
+        if self.abandoned {
+            return Err(ArtifactError::Abandoned { path: self.path.clone() });
+        }
+        let (line, entry) = encode(self.seq, &self.head, at, event)?;
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let Err(error) = written {
+            self.abandoned = true;
+            return Err(FileError::new("write", &self.path, error).into());
+        }
+        self.seq += 1;
+        self.head = entry.hash.clone();
+        Ok(entry)
+    }
+}

@@ -1,0 +1,364 @@
+//! The journal folded: what was planned, what came of it, and what counts.
+//!
+//! One state machine serves three readers: the writer, which refuses an event that makes no sense where it is; the
+//! reader of a set; and `verify`. Its rules are what makes a retry visible that was chosen for its result: a start
+//! is tried again only when the attempt before was interrupted, every attempt stays, and the last one counts.
+
+use std::collections::{BTreeMap, HashMap};
+
+use llamark_record::Sha256;
+use llamark_record::build::BuildRecord;
+use llamark_record::journal::{
+    Begin, End, Entry, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened, StartReady,
+};
+use llamark_record::model::ModelRecord;
+use llamark_record::plan::{Case, Plan, PlannedStart};
+
+/// What came of a plan.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ledger {
+    /// The first entry; absent before it was read.
+    pub begin: Option<Begin>,
+    /// How often the set was opened again after an interruption.
+    pub resumes: u32,
+    /// Models by id, as found last.
+    pub models: BTreeMap<String, ModelRecord>,
+    /// Builds by id, as found last.
+    pub builds: BTreeMap<String, BuildRecord>,
+    /// The cases, in the order of the plan.
+    pub cases: Vec<CaseLedger>,
+    /// The last entry of a finished set.
+    pub end: Option<End>,
+    /// When the first entry was written (RFC 3339); empty before it was read.
+    pub started_at: String,
+    /// When the last entry was written (RFC 3339).
+    pub finished_at: String,
+    /// `hash` of the last entry; absent before the first.
+    pub head: Option<Sha256>,
+    /// Starts in the order in which they are run.
+    schedule: Vec<PlannedStart>,
+    /// Place of a case in `cases`.
+    places: HashMap<String, usize>,
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CaseLedger {
+    /// The case.
+    pub case: Case,
+    /// Its status; absent while it is open.
+    pub outcome: Option<Outcome>,
+    /// The last attempt at each start, by the number of the start: what counts.
+    pub starts: BTreeMap<u32, StartLedger>,
+    /// Attempts that were interrupted and replaced, in the order in which they were made.
+    pub superseded: Vec<StartLedger>,
+}
+
+/// One life of the server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartLedger {
+    /// Which.
+    pub id: StartId,
+    /// How it began.
+    pub opened: StartOpened,
+    /// The server answered; absent when it never did.
+    pub ready: Option<StartReady>,
+    /// The runs, warm-ups too, in the order in which they were made.
+    pub runs: Vec<RunRecord>,
+    /// How it ended; absent while it lives, and for ever when llamark was killed during it.
+    pub closed: Option<StartClosed>,
+}
+
+/// An event at a place where it makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} is out of place: {reason}")]
+pub struct Misplaced {
+    /// The event, in short.
+    pub what: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl StartLedger {
+    /// Whether this attempt came to an end of its own, good or bad; it is not tried again then.
+    pub fn is_settled(&self) -> bool {
+        self.closed.as_ref().is_some_and(|closed| closed.outcome != Outcome::Interrupted)
+    }
+
+    /// The runs that count.
+    pub fn counting(&self) -> impl Iterator<Item = &RunRecord> {
+        self.runs.iter().filter(|run| run.counts())
+    }
+
+    /// Runs of that kind so far. Their indices follow each other, so that the last one tells.
+    pub(crate) fn recorded(&self, warmup: bool) -> u32 {
+        self.runs.iter().rev().find(|run| run.warmup == warmup).map_or(0, |run| run.index)
+    }
+}
+
+impl CaseLedger {
+    /// The status that the starts give the case, once nothing is left to do for it: the first start that failed or
+    /// was invalid decides; all starts ok, with at least one run that counts, is ok. Absent while starts are left.
+    ///
+    /// A case is settled by its first bad start: the starts that are left would only cost time.
+    pub fn outcome_of_starts(&self) -> Option<Outcome> {
+        let mut settled = 0;
+        for start in self.starts.values().filter(|start| start.is_settled()) {
+            match &start.closed {
+                Some(StartClosed { outcome: Outcome::Ok, .. }) => settled += 1,
+                Some(closed) => return Some(closed.outcome.clone()),
+                None => {}
+            }
+        }
+        if settled < self.case.starts {
+            return None;
+        }
+        if self.starts.values().any(|start| start.counting().next().is_some()) {
+            Some(Outcome::Ok)
+        } else {
+            Some(Outcome::Invalid { reason: "every run breaks a rule".to_owned() })
+        }
+    }
+
+    /// The attempt that comes next for a start, from 1.
+    fn next_attempt(&self, start: u32) -> u32 {
+        self.starts.get(&start).map_or(1, |last| last.id.attempt.saturating_add(1))
+    }
+}
+
+impl Ledger {
+    /// Before the first event.
+    pub fn new(plan: &Plan) -> Self {
+        let places = plan.cases.iter().enumerate().map(|(place, case)| (case.id.clone(), place)).collect();
+        let case = |case: &Case| CaseLedger {
+            case: case.clone(),
+            outcome: None,
+            starts: BTreeMap::new(),
+            superseded: Vec::new(),
+        };
+        Self {
+            begin: None,
+            resumes: 0,
+            models: BTreeMap::new(),
+            builds: BTreeMap::new(),
+            cases: plan.cases.iter().map(case).collect(),
+            end: None,
+            started_at: String::new(),
+            finished_at: String::new(),
+            head: None,
+            schedule: plan.schedule.clone(),
+            places,
+        }
+    }
+
+    /// The case of that id.
+    pub fn case(&self, id: &str) -> Option<&CaseLedger> {
+        self.cases.get(*self.places.get(id)?)
+    }
+
+    /// What is left to do, in the order of the schedule: starts of open cases that were never brought to an end,
+    /// each with the attempt that comes next. A case that a bad start has settled has nothing left.
+    pub fn pending(&self) -> Vec<StartId> {
+        self.schedule
+            .iter()
+            .filter_map(|planned| {
+                let case = self.case(&planned.case)?;
+                let settled = case.starts.get(&planned.start).is_some_and(StartLedger::is_settled);
+                if case.outcome.is_some() || settled || case.outcome_of_starts().is_some() {
+                    return None;
+                }
+                let attempt = case.next_attempt(planned.start);
+                Some(StartId { case: planned.case.clone(), start: planned.start, attempt })
+            })
+            .collect()
+    }
+
+    /// Cases by the word of their status: what [`End`] records.
+    pub fn tally(&self) -> BTreeMap<String, u32> {
+        let mut tally = BTreeMap::new();
+        for outcome in self.cases.iter().filter_map(|case| case.outcome.as_ref()) {
+            *tally.entry(outcome.word().to_owned()).or_default() += 1;
+        }
+        tally
+    }
+
+    /// Takes the next entry.
+    ///
+    /// # Errors
+    /// When the event makes no sense at this place; the ledger is then as it was.
+    pub fn apply(&mut self, entry: Entry) -> Result<(), Misplaced> {
+        self.check(&entry.event)?;
+        match entry.event {
+            Event::Begin(begin) => {
+                self.begin = Some(begin);
+                self.started_at.clone_from(&entry.at);
+            }
+            Event::Resume(_) => self.resumes += 1,
+            Event::Model(model) => {
+                self.models.insert(model.id.clone(), model);
+            }
+            Event::Build(build) => {
+                self.builds.insert(build.id, build.record);
+            }
+            Event::StartOpened(opened) => self.open(opened),
+            Event::StartReady(ready) => {
+                if let Some(start) = self.start_mut(&ready.id) {
+                    start.ready = Some(ready);
+                }
+            }
+            Event::Run(run) => {
+                if let Some(start) = self.start_mut(&run.id) {
+                    start.runs.push(run);
+                }
+            }
+            Event::StartClosed(closed) => {
+                if let Some(start) = self.start_mut(&closed.id) {
+                    start.closed = Some(closed);
+                }
+            }
+            Event::CaseClosed(closed) => {
+                if let Some(case) = self.case_mut(&closed.case) {
+                    case.outcome = Some(closed.outcome);
+                }
+            }
+            Event::End(end) => self.end = Some(end),
+        }
+        self.finished_at = entry.at;
+        self.head = Some(entry.hash);
+        Ok(())
+    }
+
+    fn open(&mut self, opened: StartOpened) {
+        let id = opened.id.clone();
+        if let Some(case) = self.case_mut(&id.case) {
+            let number = id.start;
+            let start = StartLedger { id, opened, ready: None, runs: Vec::new(), closed: None };
+            if let Some(before) = case.starts.insert(number, start) {
+                case.superseded.push(before);
+            }
+        }
+    }
+
+    fn case_mut(&mut self, id: &str) -> Option<&mut CaseLedger> {
+        self.cases.get_mut(*self.places.get(id)?)
+    }
+
+    fn start_mut(&mut self, id: &StartId) -> Option<&mut StartLedger> {
+        self.case_mut(&id.case)?.starts.get_mut(&id.start)
+    }
+
+    /// Whether the event makes sense as the next one.
+    ///
+    /// # Errors
+    /// When it does not, with the reason.
+    pub fn check(&self, event: &Event) -> Result<(), Misplaced> {
+        let refuse = |what: String, reason: String| Err(Misplaced { what, reason });
+        let word = describe(event);
+        if self.end.is_some() {
+            return refuse(word, "it comes after the end".to_owned());
+        }
+        if matches!(event, Event::Begin(_)) != self.begin.is_none() {
+            return refuse(word, "the first entry, and only it, is the beginning".to_owned());
+        }
+        let problem = match event {
+            Event::Begin(_) | Event::Model(_) | Event::Build(_) => None,
+            Event::Resume(resume) => self.check_resume(resume),
+            Event::StartOpened(opened) => self.check_opened(&opened.id),
+            Event::StartReady(ready) => match self.live(&ready.id) {
+                Ok(start) => start.ready.is_some().then(|| "the start was ready before".to_owned()),
+                Err(reason) => Some(reason),
+            },
+            Event::Run(run) => self.check_run(run),
+            Event::StartClosed(closed) => self.live(&closed.id).err(),
+            Event::CaseClosed(closed) => match self.case(&closed.case) {
+                None => Some("the plan has no such case".to_owned()),
+                Some(case) if case.outcome.is_some() => Some("the case came to its end before".to_owned()),
+                Some(_) if closed.outcome == Outcome::Interrupted => {
+                    Some("a case does not end as interrupted: it is resumed".to_owned())
+                }
+                Some(_) => None,
+            },
+            Event::End(end) => self.check_end(end),
+        };
+        problem.map_or(Ok(()), |reason| refuse(word, reason))
+    }
+
+    fn check_resume(&self, resume: &Begin) -> Option<String> {
+        let begin = self.begin.as_ref()?;
+        (begin.plan != resume.plan || begin.host != resume.host)
+            .then(|| "it is of another plan or another machine than the beginning".to_owned())
+    }
+
+    fn check_opened(&self, id: &StartId) -> Option<String> {
+        let Some(case) = self.case(&id.case) else { return Some("the plan has no such case".to_owned()) };
+        if id.start == 0 || id.start > case.case.starts {
+            return Some(format!("the plan has {} starts of the case", case.case.starts));
+        }
+        if case.outcome.is_some() {
+            return Some("the case came to its end before".to_owned());
+        }
+        if case.starts.get(&id.start).is_some_and(StartLedger::is_settled) {
+            return Some("the start came to its end before, and is not tried again".to_owned());
+        }
+        let expected = case.next_attempt(id.start);
+        (id.attempt != expected).then(|| format!("attempt {expected} is next"))
+    }
+
+    fn check_run(&self, run: &RunRecord) -> Option<String> {
+        let start = match self.live(&run.id) {
+            Ok(start) => start,
+            Err(reason) => return Some(reason),
+        };
+        let case = self.case(&run.id.case)?;
+        let planned = if run.warmup { case.case.warmup } else { case.case.runs };
+        let expected = start.recorded(run.warmup).saturating_add(1);
+        if start.ready.is_none() {
+            Some("the start is not ready".to_owned())
+        } else if run.index != expected {
+            Some(format!("run {expected} is next"))
+        } else if run.index > planned {
+            Some(format!("the plan has {planned} of them"))
+        } else if run.measurement.is_none() && run.broken.is_empty() {
+            Some("a run without a measurement breaks a rule, and this one names none".to_owned())
+        } else {
+            None
+        }
+    }
+
+    fn check_end(&self, end: &End) -> Option<String> {
+        let open = self.cases.iter().filter(|case| case.outcome.is_none()).count();
+        if open > 0 {
+            return Some(format!("{open} cases came to no end"));
+        }
+        (end.cases != self.tally()).then(|| "its count of the cases is not what the journal says".to_owned())
+    }
+
+    /// The attempt of that id, if it is the last and still open.
+    fn live(&self, id: &StartId) -> Result<&StartLedger, String> {
+        let start = self.case(&id.case).and_then(|case| case.starts.get(&id.start));
+        let start = start.filter(|start| start.id == *id).ok_or("no such attempt at a start was opened")?;
+        if start.closed.is_some() {
+            return Err("the start was closed before".to_owned());
+        }
+        Ok(start)
+    }
+}
+
+/// The event in a few words, for messages; text of the journal is escaped, since it goes to a terminal.
+fn describe(event: &Event) -> String {
+    let start =
+        |id: &StartId| format!("start {} attempt {} of `{}`", id.start, id.attempt, id.case.escape_debug());
+    match event {
+        Event::Begin(_) => "the beginning".to_owned(),
+        Event::Resume(_) => "a resumption".to_owned(),
+        Event::Model(model) => format!("model `{}`", model.id.escape_debug()),
+        Event::Build(build) => format!("build `{}`", build.id.escape_debug()),
+        Event::StartOpened(opened) => format!("the opening of {}", start(&opened.id)),
+        Event::StartReady(ready) => format!("the readiness of {}", start(&ready.id)),
+        Event::Run(run) if run.warmup => format!("warm-up {} in {}", run.index, start(&run.id)),
+        Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
+        Event::StartClosed(closed) => format!("the close of {}", start(&closed.id)),
+        Event::CaseClosed(closed) => format!("the close of case `{}`", closed.case.escape_debug()),
+        Event::End(_) => "the end".to_owned(),
+    }
+}

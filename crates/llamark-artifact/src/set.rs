@@ -1,0 +1,163 @@
+//! An artifact set as read back from disk.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment};
+use llamark_record::manifest::{BUILD_TYPE, Manifest};
+use llamark_record::plan::{PLAN_FORMAT, ResolvedPlan};
+use serde::Deserialize;
+
+use crate::journal::{JOURNAL, Reader};
+use crate::{ArtifactError, Ledger, plain};
+
+/// The resolved plan: canonical JSON and a newline.
+pub const PLAN: &str = "plan.json";
+/// The experiment as the author wrote it.
+pub const SPEC: &str = "spec.yaml";
+/// Facts of the machine.
+pub const ENVIRONMENT: &str = "environment.json";
+/// The manifest: a set is sealed when this file is there.
+pub const MANIFEST: &str = "manifest.json";
+/// The manifest and every subject of it, for `sha256sum -c`.
+pub const CHECKSUMS: &str = "manifest-sha256.txt";
+
+/// An artifact set, sealed or not.
+#[derive(Clone, Debug)]
+pub struct ArtifactSet {
+    /// Its folder.
+    pub path: Utf8PathBuf,
+    /// Name of the folder: when it was begun, and the start of the plan digest.
+    pub id: String,
+    /// What was planned.
+    pub resolved: ResolvedPlan,
+    /// The machine.
+    pub environment: Environment,
+    /// The manifest; absent when the set is not sealed.
+    pub sealed: Option<Manifest>,
+    ledger: Ledger,
+}
+
+impl ArtifactSet {
+    /// Reads a set, and checks the chain and the order of its journal, but no digest of a file (see [`crate::verify`]).
+    ///
+    /// A set that is not sealed is read as far as it was acknowledged; another process may be writing to it.
+    ///
+    /// # Errors
+    /// When the folder is no set, a file does not read, or the journal is corrupt.
+    pub fn read(path: &Utf8Path) -> Result<Self, ArtifactError> {
+        if !path.join(JOURNAL).is_file() {
+            return Err(ArtifactError::NotASet { path: path.to_owned() });
+        }
+        let sealed = if is_sealed(path) { Some(read_manifest(path)?) } else { None };
+        let resolved = read_plan(path)?.0;
+        let environment = read_environment(path)?;
+        let mut ledger = Ledger::new(&resolved.plan);
+        fold(&mut ledger, &mut Reader::open(&path.join(JOURNAL), sealed.is_some())?, path)?;
+        Ok(Self { path: path.to_owned(), id: id_of(path), resolved, environment, sealed, ledger })
+    }
+
+    /// What came of the plan.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The entries of the journal, one by one, as they are read from disk and checked.
+    ///
+    /// # Errors
+    /// When the journal cannot be opened.
+    pub fn entries(&self) -> Result<Reader, ArtifactError> {
+        Reader::open(&self.path.join(JOURNAL), self.sealed.is_some())
+    }
+
+    /// The experiment as the author wrote it.
+    ///
+    /// # Errors
+    /// When the file cannot be read. What is not UTF-8 in it is replaced.
+    pub fn spec_text(&self) -> Result<String, ArtifactError> {
+        let bytes = plain::read(&self.path.join(SPEC), plain::MAX_JSON)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+/// Whether the set was sealed: its manifest is there.
+pub(crate) fn is_sealed(path: &Utf8Path) -> bool {
+    path.join(MANIFEST).symlink_metadata().is_ok()
+}
+
+/// The id of a set: the name of its folder.
+pub(crate) fn id_of(path: &Utf8Path) -> String {
+    let named = path.file_name().map(str::to_owned);
+    named.or_else(|| path.canonicalize_utf8().ok()?.file_name().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Folds the journal of the set in `path` into the ledger.
+pub(crate) fn fold(ledger: &mut Ledger, reader: &mut Reader, path: &Utf8Path) -> Result<(), ArtifactError> {
+    while let Some(entry) = reader.next() {
+        let line = reader.entries_read();
+        ledger.apply(entry?).map_err(|source| ArtifactError::Order {
+            path: path.join(JOURNAL),
+            line,
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+/// The plan of the set, and the bytes of the file.
+pub(crate) fn read_plan(set: &Utf8Path) -> Result<(ResolvedPlan, Vec<u8>), ArtifactError> {
+    let path = set.join(PLAN);
+    let bytes = plain::read(&path, plain::MAX_JSON)?;
+    refuse_newer(&path, &bytes, PLAN_FORMAT)?;
+    Ok((plain::parse_json(&path, "a plan", &bytes)?, bytes))
+}
+
+/// The facts of the machine.
+pub(crate) fn read_environment(set: &Utf8Path) -> Result<Environment, ArtifactError> {
+    let path = set.join(ENVIRONMENT);
+    let bytes = plain::read(&path, plain::MAX_JSON)?;
+    refuse_newer(&path, &bytes, ENVIRONMENT_FORMAT)?;
+    plain::parse_json(&path, "facts of a machine", &bytes)
+}
+
+/// The manifest.
+pub(crate) fn read_manifest(set: &Utf8Path) -> Result<Manifest, ArtifactError> {
+    let path = set.join(MANIFEST);
+    let bytes = plain::read(&path, plain::MAX_JSON)?;
+    parse_manifest(&path, &bytes)
+}
+
+/// The manifest from the bytes of its file.
+pub(crate) fn parse_manifest(path: &Utf8Path, bytes: &[u8]) -> Result<Manifest, ArtifactError> {
+    // Of the same shape as the manifest, and silent about what it does not know: the format is asked for before
+    // anything else can fail.
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Outer {
+        predicate: Middle,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Middle {
+        build_definition: Inner,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default, rename_all = "camelCase")]
+    struct Inner {
+        build_type: Option<String>,
+    }
+    let outer: Outer = serde_json::from_slice(bytes).unwrap_or_default();
+    if let Some(found) = outer.predicate.build_definition.build_type {
+        plain::refuse_other_format(path, &found, BUILD_TYPE)?;
+    }
+    plain::parse_json(path, "a manifest", bytes)
+}
+
+/// Refuses a file whose `format` is not `known`, before its other fields can make a less clear error.
+fn refuse_newer(path: &Utf8Path, bytes: &[u8], known: &'static str) -> Result<(), ArtifactError> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Peek {
+        format: Option<String>,
+    }
+    let peek: Peek = serde_json::from_slice(bytes).unwrap_or_default();
+    peek.format.map_or(Ok(()), |found| plain::refuse_other_format(path, &found, known))
+}

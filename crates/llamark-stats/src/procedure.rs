@@ -1,0 +1,279 @@
+//! The whole decision over the cases of one comparison: variance, test, multiplicity, verdict, confirmation.
+//!
+//! The order of the steps and their constants are those of `docs/` "How a regression is decided": start-level
+//! effects, variances steadied over cases, a test beyond a minimum effect, Benjamini–Hochberg, equivalence.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decide::{Estimate, FEWEST_STARTS, Target, family_alpha, starts_needed};
+use crate::interval::Interval;
+use crate::multiple::{benjamini_hochberg, false_coverage_level, holm};
+use crate::shrink::{Prior, Variance, fit_prior};
+use crate::start_level::{Design, Effect};
+
+/// One case and metric to decide on.
+#[derive(Clone, Debug)]
+pub struct Cell<'a> {
+    /// Backend: with the metric, the pool that its variance belongs to.
+    pub backend: &'a str,
+    /// Metric.
+    pub metric: &'a str,
+    /// Whether it gates. Gating cells and others are two families of tests.
+    pub gating: bool,
+    /// The effect.
+    pub effect: Effect,
+    /// Squares and degrees of freedom of earlier restarts of the same cell on the same host, baseline against
+    /// itself and of the same design; zero of both without history.
+    pub history: (f64, u32),
+    /// τ: the least change looked for, in logarithms.
+    pub minimum: f64,
+    /// δ: the margin of equivalence, in logarithms.
+    pub margin: f64,
+}
+
+/// What a change must show to be called.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sensitivity {
+    /// The change is beyond the minimum effect of the cell (TREAT). Calls nothing else.
+    MinimumEffect,
+    /// The change is not zero, and its estimate is at least this large, in logarithms. More power, more false calls.
+    Estimate(f64),
+}
+
+/// The levels of the procedure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rules {
+    /// False discovery rate, as 0.05.
+    pub q: f64,
+    /// Level under which a single p makes a suspect, and of the equivalence test.
+    pub alpha: f64,
+    /// Power for which the detectable effect is given.
+    pub power: f64,
+    /// What a change must show.
+    pub sensitivity: Sensitivity,
+}
+
+impl Rules {
+    /// q = 0.05, alpha = 0.05, power = 0.8, minimum effect.
+    pub const STANDARD: Self =
+        Self { q: 0.05, alpha: 0.05, power: 0.8, sensitivity: Sensitivity::MinimumEffect };
+}
+
+/// What is said of a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Worse, at the false discovery rate of the family.
+    Regressed,
+    /// Better, at the same.
+    Improved,
+    /// It looks changed, but not surely enough among so many; to be confirmed with fresh starts.
+    Suspect,
+    /// The 90 % interval lies within the margin.
+    Equivalent,
+    /// Neither a change nor its absence is shown.
+    Inconclusive,
+}
+
+/// The numbers behind a verdict. Differences are in natural logarithms; above zero is worse.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    /// The effect, its standard error and degrees of freedom.
+    pub estimate: Estimate,
+    /// The variance used.
+    pub variance: Variance,
+    /// p of the test that the sensitivity names.
+    pub p: f64,
+    /// The same after Benjamini–Hochberg in its family.
+    pub p_adjusted: f64,
+    /// p of the equivalence test; small means equivalent.
+    pub p_not_equivalent: f64,
+    /// 90 % interval, the one of the equivalence test.
+    pub interval: Interval,
+    /// For what was called: the interval at the false coverage level of its family.
+    pub selected_interval: Option<Interval>,
+    /// The smallest change that would have been found with the power of the rules.
+    pub detectable: Option<f64>,
+    /// Starts per arm that would find a change as large as the margin; `None` when a thousand would not.
+    pub starts_needed: Option<u32>,
+}
+
+/// A verdict and, where the noise is known, its numbers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Decision {
+    /// What is said.
+    pub verdict: Verdict,
+    /// `None` when nothing is known of the noise: one start and no history, or starts that agree exactly and no
+    /// other cases to learn from.
+    pub evidence: Option<Evidence>,
+}
+
+/// Cells that a pool of one backend and metric needs; with fewer the metric is the pool, then everything.
+pub const FEWEST_IN_POOL: usize = 8;
+
+/// Decides on every cell, in the order given.
+///
+/// Fewer than three starts in an arm give no final verdict: at most [`Verdict::Suspect`], never
+/// [`Verdict::Equivalent`].
+pub fn decide(cells: &[Cell<'_>], rules: &Rules) -> Vec<Decision> {
+    let variances: Vec<Option<Variance>> = cells.iter().map(own_variance).collect();
+    let pools = Pools::new(cells, &variances);
+    let mut evidence: Vec<Option<(Evidence, Option<Prior>)>> = Vec::with_capacity(cells.len());
+    for (cell, own) in cells.iter().zip(&variances) {
+        evidence.push(own.as_ref().and_then(|own| weigh(cell, own, pools.prior(cell), rules)));
+    }
+    let mut decisions = vec![Decision { verdict: Verdict::Inconclusive, evidence: None }; cells.len()];
+    for gating in [true, false] {
+        let family: Vec<usize> =
+            (0..cells.len()).filter(|i| cells[*i].gating == gating && evidence[*i].is_some()).collect();
+        decide_family(cells, &family, &evidence, rules, &mut decisions);
+    }
+    decisions
+}
+
+/// (SS + SS_hist)/(df + df_hist).
+fn own_variance(cell: &Cell<'_>) -> Option<Variance> {
+    let (squares, df) = cell.history;
+    Variance::from_squares(cell.effect.sum_of_squares + squares, cell.effect.df.checked_add(df)?)
+}
+
+/// The priors of every pool, each fitted once.
+struct Pools<'a> {
+    fine: BTreeMap<(&'a str, &'a str), Option<Prior>>,
+    metric: BTreeMap<&'a str, Option<Prior>>,
+    all: Option<Prior>,
+}
+
+impl<'a> Pools<'a> {
+    fn new(cells: &[Cell<'a>], variances: &[Option<Variance>]) -> Self {
+        let mut fine: BTreeMap<_, Vec<Variance>> = BTreeMap::new();
+        let mut metric: BTreeMap<_, Vec<Variance>> = BTreeMap::new();
+        let mut all = Vec::new();
+        for (cell, variance) in cells.iter().zip(variances) {
+            let Some(variance) = variance else { continue };
+            fine.entry((cell.backend, cell.metric)).or_default().push(*variance);
+            metric.entry(cell.metric).or_default().push(*variance);
+            all.push(*variance);
+        }
+        let fit = |pool: &Vec<Variance>| (pool.len() >= FEWEST_IN_POOL).then(|| fit_prior(pool)).flatten();
+        Self {
+            fine: fine.iter().map(|(key, pool)| (*key, fit(pool))).collect(),
+            metric: metric.iter().map(|(key, pool)| (*key, fit(pool))).collect(),
+            all: fit_prior(&all),
+        }
+    }
+
+    fn prior(&self, cell: &Cell<'_>) -> Option<Prior> {
+        let fine = self.fine.get(&(cell.backend, cell.metric)).copied().flatten();
+        fine.or_else(|| self.metric.get(cell.metric).copied().flatten()).or(self.all)
+    }
+}
+
+fn weigh(
+    cell: &Cell<'_>,
+    own: &Variance,
+    prior: Option<Prior>,
+    rules: &Rules,
+) -> Option<(Evidence, Option<Prior>)> {
+    let variance = prior.map_or(*own, |prior| prior.posterior(own));
+    let estimate = Estimate::new(&cell.effect, &variance)?;
+    let p = match rules.sensitivity {
+        Sensitivity::MinimumEffect => estimate.p_beyond(cell.minimum)?,
+        Sensitivity::Estimate(_) => estimate.p_student()?,
+    };
+    let evidence = Evidence {
+        estimate,
+        variance,
+        p,
+        p_adjusted: p,
+        p_not_equivalent: estimate.p_not_equivalent(cell.margin)?,
+        interval: estimate.interval(1.0 - 2.0 * rules.alpha)?,
+        selected_interval: None,
+        detectable: None,
+        starts_needed: None,
+    };
+    Some((evidence, prior))
+}
+
+fn decide_family(
+    cells: &[Cell<'_>],
+    family: &[usize],
+    evidence: &[Option<(Evidence, Option<Prior>)>],
+    rules: &Rules,
+    decisions: &mut [Decision],
+) {
+    let weighed: Vec<(usize, Evidence, Option<Prior>)> =
+        family.iter().filter_map(|i| evidence[*i].map(|(evidence, prior)| (*i, evidence, prior))).collect();
+    let p: Vec<f64> = weighed.iter().map(|(_, evidence, _)| evidence.p).collect();
+    let Some(adjusted) = benjamini_hochberg(&p) else { return };
+    let large = |evidence: &Evidence| match rules.sensitivity {
+        Sensitivity::MinimumEffect => true,
+        Sensitivity::Estimate(least) => evidence.estimate.difference.abs() >= least,
+    };
+    let called = |evidence: &Evidence, adjusted: f64| adjusted <= rules.q && large(evidence);
+    let selected =
+        weighed.iter().zip(&adjusted).filter(|((_, evidence, _), p)| called(evidence, **p)).count();
+    let alpha = family_alpha(rules.q, selected, weighed.len());
+    for ((index, mut evidence, prior), p_adjusted) in weighed.iter().copied().zip(&adjusted) {
+        let cell = &cells[index];
+        let final_ = cell.effect.starts >= FEWEST_STARTS;
+        let is_called = called(&evidence, *p_adjusted);
+        let verdict = if is_called && final_ {
+            if evidence.estimate.difference > 0.0 { Verdict::Regressed } else { Verdict::Improved }
+        } else if is_called || (evidence.p <= rules.alpha && large(&evidence)) {
+            Verdict::Suspect
+        } else if final_ && evidence.p_not_equivalent <= rules.alpha {
+            Verdict::Equivalent
+        } else {
+            Verdict::Inconclusive
+        };
+        let minimum = match rules.sensitivity {
+            Sensitivity::MinimumEffect => cell.minimum,
+            Sensitivity::Estimate(_) => 0.0,
+        };
+        let target = Target { minimum, effect: cell.margin, alpha, power: rules.power };
+        let blocked = cell.effect.design == Design::Blocked;
+        evidence.p_adjusted = *p_adjusted;
+        evidence.detectable = evidence.estimate.detectable(minimum, alpha, rules.power);
+        evidence.starts_needed = starts_needed(&evidence.variance, prior.as_ref(), blocked, &target);
+        evidence.selected_interval = if is_called {
+            false_coverage_level(rules.q, selected, weighed.len())
+                .and_then(|level| evidence.estimate.interval(level))
+        } else {
+            None
+        };
+        decisions[index] = Decision { verdict, evidence: Some(evidence) };
+    }
+}
+
+/// A suspect measured again: its effect at the screen, and its estimate from fresh interleaved starts alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Retest {
+    /// D of the comparison that made it a suspect.
+    pub screened: f64,
+    /// The estimate of the fresh starts only.
+    pub fresh: Estimate,
+    /// τ.
+    pub minimum: f64,
+}
+
+/// Decides on suspects from fresh data alone: the minimum-effect test, Holm over the suspects at `alpha`, and the
+/// same sign as at the screen. In the order given. There is at most one such round: running again until it passes
+/// is what this replaces.
+///
+/// `None` for an estimate that is not finite.
+pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Verdict>> {
+    let p: Option<Vec<f64>> = retests.iter().map(|retest| retest.fresh.p_beyond(retest.minimum)).collect();
+    let adjusted = holm(&p?)?;
+    let verdict = |(retest, p): (&Retest, &f64)| {
+        let same_sign = retest.screened * retest.fresh.difference > 0.0;
+        match (*p <= alpha && same_sign, retest.fresh.difference > 0.0) {
+            (true, true) => Verdict::Regressed,
+            (true, false) => Verdict::Improved,
+            (false, _) => Verdict::Inconclusive,
+        }
+    };
+    Some(retests.iter().zip(&adjusted).map(verdict).collect())
+}

@@ -94,9 +94,11 @@ pub struct Evidence {
     pub interval: Interval,
     /// For what was called: the interval at the false coverage level of its family.
     pub selected_interval: Option<Interval>,
-    /// The smallest change that would have been found with the power of the rules.
+    /// For suspect and inconclusive cells: the smallest change that would have been found with the power of the
+    /// rules.
     pub detectable: Option<f64>,
-    /// Starts per arm that would find a change as large as the margin; `None` when a thousand would not.
+    /// For the same: starts per arm that would find a change as large as the margin; `None` when a thousand would
+    /// not.
     pub starts_needed: Option<u32>,
 }
 
@@ -229,15 +231,17 @@ fn decide_family(
         } else {
             Verdict::Inconclusive
         };
-        let minimum = match rules.sensitivity {
-            Sensitivity::MinimumEffect => cell.minimum,
-            Sensitivity::Estimate(_) => 0.0,
-        };
-        let target = Target { minimum, effect: cell.margin, alpha, power: rules.power };
-        let blocked = cell.effect.design == Design::Blocked;
         evidence.p_adjusted = *p_adjusted;
-        evidence.detectable = evidence.estimate.detectable(minimum, alpha, rules.power);
-        evidence.starts_needed = starts_needed(&evidence.variance, prior.as_ref(), blocked, &target);
+        if matches!(verdict, Verdict::Suspect | Verdict::Inconclusive) {
+            let minimum = match rules.sensitivity {
+                Sensitivity::MinimumEffect => cell.minimum,
+                Sensitivity::Estimate(_) => 0.0,
+            };
+            let target = Target { minimum, effect: cell.margin, alpha, power: rules.power };
+            let blocked = cell.effect.design == Design::Blocked;
+            evidence.detectable = evidence.estimate.detectable(minimum, alpha, rules.power);
+            evidence.starts_needed = starts_needed(&evidence.variance, prior.as_ref(), blocked, &target);
+        }
         evidence.selected_interval = if is_called {
             false_coverage_level(rules.q, selected, weighed.len())
                 .and_then(|level| evidence.estimate.interval(level))
@@ -276,4 +280,127 @@ pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Verdict>> {
         }
     };
     Some(retests.iter().zip(&adjusted).map(verdict).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::{MARGIN, MINIMUM_THROUGHPUT};
+
+    fn cell(difference: f64, s: f64, starts: u32) -> Cell<'static> {
+        let df = 2 * (starts - 1);
+        Cell {
+            backend: "cpu",
+            metric: "tg",
+            gating: true,
+            effect: Effect {
+                difference,
+                sum_of_squares: s * s * f64::from(df),
+                df,
+                c: 2.0 / f64::from(starts),
+                design: Design::Unblocked,
+                starts,
+            },
+            history: (0.0, 0),
+            minimum: MINIMUM_THROUGHPUT,
+            margin: MARGIN,
+        }
+    }
+
+    fn verdicts(cells: &[Cell<'_>]) -> Vec<Verdict> {
+        decide(cells, &Rules::STANDARD).iter().map(|decision| decision.verdict).collect()
+    }
+
+    #[test]
+    fn every_verdict_has_its_place() {
+        let mut cells = vec![cell(0.0, 0.004, 5); 20];
+        cells[1] = cell(0.06, 0.004, 5);
+        cells[2] = cell(-0.06, 0.004, 5);
+        cells[3] = cell(0.0145, 0.004, 5);
+        let mut noisy = cell(0.03, 0.09, 5);
+        noisy.metric = "other";
+        let found = verdicts(&cells);
+        assert_eq!(
+            found[..4],
+            [Verdict::Equivalent, Verdict::Regressed, Verdict::Improved, Verdict::Suspect]
+        );
+        assert_eq!(verdicts(&[noisy]), [Verdict::Inconclusive]);
+    }
+
+    #[test]
+    fn fewer_than_three_starts_are_never_final() {
+        assert_eq!(verdicts(&vec![cell(0.0, 0.001, 2); 10]), [Verdict::Inconclusive; 10]);
+        assert_eq!(verdicts(&vec![cell(0.2, 0.001, 2); 10]), [Verdict::Suspect; 10]);
+    }
+
+    #[test]
+    fn one_start_needs_a_history_and_stays_a_suspect() {
+        let mut cells = vec![cell(0.2, 0.0, 1); 4];
+        assert_eq!(verdicts(&cells), [Verdict::Inconclusive; 4]);
+        assert!(decide(&cells, &Rules::STANDARD)[0].evidence.is_none());
+        for cell in &mut cells {
+            cell.history = (9.0 * 0.004 * 0.004, 9);
+        }
+        assert_eq!(verdicts(&cells), [Verdict::Suspect; 4]);
+    }
+
+    #[test]
+    fn starts_that_agree_exactly_decide_nothing_alone() {
+        assert_eq!(verdicts(&[cell(0.2, 0.0, 5)]), [Verdict::Inconclusive]);
+        let mut cells = vec![cell(0.0, 0.004, 5); 9];
+        cells.push(cell(0.2, 0.0, 5));
+        assert_eq!(verdicts(&cells)[9], Verdict::Regressed);
+    }
+
+    #[test]
+    fn families_do_not_share_their_multiplicity() {
+        let mut cells = vec![cell(0.0, 0.004, 5); 200];
+        cells[0] = cell(0.0175, 0.004, 5);
+        assert_eq!(verdicts(&cells)[0], Verdict::Suspect);
+        for cell in &mut cells[1..] {
+            cell.gating = false;
+        }
+        assert_eq!(verdicts(&cells)[0], Verdict::Regressed);
+    }
+
+    #[test]
+    fn sensitive_calls_by_the_estimate() {
+        let mut cells = vec![cell(0.0, 0.004, 5); 20];
+        cells[0] = cell(0.021, 0.004, 5);
+        cells[1] = cell(0.0195, 0.001, 5);
+        let rules = Rules { sensitivity: Sensitivity::Estimate(1.02_f64.ln()), ..Rules::STANDARD };
+        let found = decide(&cells, &rules);
+        assert_eq!(found[0].verdict, Verdict::Regressed);
+        assert_ne!(found[1].verdict, Verdict::Regressed);
+    }
+
+    #[test]
+    fn an_inconclusive_cell_says_what_it_needs() {
+        let decision = decide(&[cell(0.005, 0.03, 3)], &Rules::STANDARD)[0];
+        let evidence = decision.evidence.unwrap();
+        assert_eq!(decision.verdict, Verdict::Inconclusive);
+        assert!(evidence.detectable.unwrap() > MARGIN);
+        assert!(evidence.starts_needed.unwrap() > 3);
+        assert_eq!(evidence.selected_interval, None);
+    }
+
+    #[test]
+    fn confirmation_needs_the_same_sign_and_holm() {
+        let fresh = |difference| Estimate { difference, standard_error: 0.003, df: 8.0 };
+        let retest =
+            |screened, difference| Retest { screened, fresh: fresh(difference), minimum: MINIMUM_THROUGHPUT };
+        let found = confirm(
+            &[retest(0.03, 0.03), retest(-0.03, -0.03), retest(0.03, -0.03), retest(0.03, 0.0)],
+            0.05,
+        );
+        let expected = [Verdict::Regressed, Verdict::Improved, Verdict::Inconclusive, Verdict::Inconclusive];
+        assert_eq!(found.unwrap(), expected);
+        assert_eq!(confirm(&[], 0.05), Some(vec![]));
+        // Alone it passes; among fifty it does not.
+        let weak = retest(0.03, 0.018);
+        assert_eq!(confirm(&[weak], 0.05).unwrap(), [Verdict::Regressed]);
+        let mut many = vec![retest(0.03, 0.0); 49];
+        many.push(weak);
+        assert_eq!(confirm(&many, 0.05).unwrap()[49], Verdict::Inconclusive);
+    }
 }

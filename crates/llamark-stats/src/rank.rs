@@ -43,6 +43,7 @@ const EXACT_LIMIT_TIES: usize = 25;
 
 /// The test of benchstat: p = 2·P(U <= min(U_a, U_b)) under all permutations, at most 1, and 1 if U_a = U_b; exact
 /// up to 50 values a side, 25 with ties, else [`mann_whitney_normal`]. One value repeated throughout gives p = 1.
+/// With ties P is that of U_a, which need not be symmetric: as in benchstat, swapping a and b can change p then.
 ///
 /// `None` when a sample is empty or not finite. Run it on start-level values: on pooled runs its false alarms grow
 /// with the number of runs.

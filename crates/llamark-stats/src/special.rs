@@ -91,13 +91,13 @@ pub fn normal_upper_tail(z: f64) -> Option<f64> {
 }
 
 /// P(T > t) for Student's t with `df` degrees of freedom; an infinite `df` is the normal distribution.
-/// `None` for NaN or a `df` that is not positive.
+/// `None` for NaN or a `df` under 1e-6.
 ///
 /// ½ I(df/(df + t²); df/2, ½) for t > 0, the regularised incomplete beta function by its continued fraction
 /// (Numerical Recipes 6.4), taken on the side where it converges fast; relative error about 1e-13, also in the
 /// far tail.
 pub fn t_upper_tail(t: f64, df: f64) -> Option<f64> {
-    if t.is_nan() || df.is_nan() || df <= 0.0 {
+    if t.is_nan() || !usable(df) {
         return None;
     }
     // Above 1e10 the t and the normal tail differ by less than t⁴/(4 df), which is below rounding.
@@ -113,7 +113,7 @@ pub fn t_two_sided(t: f64, df: f64) -> Option<f64> {
     Some((2.0 * t_upper_tail(t.abs(), df)?).min(1.0))
 }
 
-/// The t with P(T <= t) = `probability`. `None` unless 0 < probability < 1 and `df` > 0.
+/// The t with P(T <= t) = `probability`. `None` unless 0 < probability < 1 and `df` >= 1e-6.
 pub fn t_quantile(probability: f64, df: f64) -> Option<f64> {
     if !(probability > 0.0 && probability < 1.0) {
         return None;
@@ -126,9 +126,9 @@ pub fn t_quantile(probability: f64, df: f64) -> Option<f64> {
 }
 
 /// The t with P(T > t) = `tail`: as [`t_quantile`], but keeps the digits of a small tail.
-/// `None` unless 0 < tail < 1 and `df` > 0.
+/// `None` unless 0 < tail < 1 and `df` >= 1e-6.
 pub fn t_upper_quantile(tail: f64, df: f64) -> Option<f64> {
-    if !(tail > 0.0 && tail < 1.0) || df.is_nan() || df <= 0.0 {
+    if !(tail > 0.0 && tail < 1.0 && usable(df)) {
         return None;
     }
     if tail > 0.5 {
@@ -150,9 +150,9 @@ pub fn t_upper_quantile(tail: f64, df: f64) -> Option<f64> {
     for _ in 0..200 {
         let at = t_upper_tail(t, df)?;
         if at > tail {
-            low = t
+            low = t;
         } else {
-            high = t
+            high = t;
         }
         let slope = -t * t_density(t, df) / at;
         let next = t * ((tail / at).ln() / slope).exp();
@@ -163,6 +163,11 @@ pub fn t_upper_quantile(tail: f64, df: f64) -> Option<f64> {
         t = next;
     }
     Some(t)
+}
+
+/// No estimate has fewer degrees of freedom; beneath, ln Γ overflows.
+fn usable(df: f64) -> bool {
+    df >= 1e-6
 }
 
 /// Density of Student's t.

@@ -1,0 +1,201 @@
+//! Machine, engine, builds, backends and models in the words of a report.
+
+use llamark_record::build::BuildRecord;
+use llamark_record::environment::Environment;
+use llamark_record::model::{ModelFacts, ModelRecord};
+use llamark_record::plan::{
+    BackendKind, EngineSource, GpuLayers, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
+};
+
+use crate::estimate::round;
+use crate::format;
+use crate::summary::{BackendSummary, BuildSummary, EngineSummary, HostFact, ModelHeader, ModelSummary};
+
+/// The facts that most readers ask for: name in `environment.json`, name for people. Those of GPUs come after the
+/// processor and the memory.
+const FACTS: [(&str, &str); 14] = [
+    ("cpu.model", "Processor"),
+    ("cpu.logical", "Logical processors"),
+    ("memory.total_bytes", "Memory"),
+    ("os.name", "System"),
+    ("kernel.release", "Kernel"),
+    ("machine.architecture", "Architecture"),
+    ("machine.product", "Product"),
+    ("machine.virtualization", "Virtualisation"),
+    ("container.cpu_limit", "Container processor limit"),
+    ("container.memory_limit_bytes", "Container memory limit"),
+    ("cpu.governor", "Governor"),
+    ("cpu.microcode", "Microcode"),
+    ("platform.profile", "Platform profile"),
+    ("memory.thp", "Transparent huge pages"),
+];
+
+/// The short list of facts, in a fixed order; what is unknown is left out.
+pub(crate) fn host_facts(environment: &Environment) -> Vec<HostFact> {
+    let mut facts = Vec::new();
+    for (place, (name, label)) in FACTS.into_iter().enumerate() {
+        if place == 3 {
+            facts.extend(gpu_facts(environment));
+        }
+        if let Some(value) = environment.value(name).filter(|value| !value.is_empty()) {
+            facts.push(HostFact {
+                label: label.to_owned(),
+                name: name.to_owned(),
+                value: shown(name, value),
+            });
+        }
+    }
+    facts
+}
+
+/// Name and driver of each GPU: `gpu.0.name`, `gpu.0.driver`.
+fn gpu_facts(environment: &Environment) -> impl Iterator<Item = HostFact> {
+    environment.facts.keys().filter_map(|name| {
+        let (number, what) = name.strip_prefix("gpu.")?.split_once('.')?;
+        let label = match what {
+            "name" => "GPU",
+            "driver" => "Driver",
+            _ => return None,
+        };
+        let label = if number == "0" { label.to_owned() } else { format!("{label} {number}") };
+        let value = environment.value(name).filter(|value| !value.is_empty())?;
+        Some(HostFact { label, name: name.clone(), value: value.to_owned() })
+    })
+}
+
+fn shown(name: &str, value: &str) -> String {
+    let bytes = if name.ends_with("_bytes") { value.parse().ok() } else { None };
+    bytes.map_or_else(|| value.to_owned(), format::bytes)
+}
+
+/// The engine in one line, and its identity.
+pub(crate) fn engine(resolved: &ResolvedPlan) -> EngineSummary {
+    let engine = &resolved.plan.engine;
+    let inside = |subdir: &str| if subdir.is_empty() { String::new() } else { format!(", folder {subdir}") };
+    let source = match &engine.source {
+        EngineSource::Git { url, rev } => format!("{url} at {rev}"),
+        EngineSource::Archive { location, subdir, .. } => format!("{location}{}", inside(subdir)),
+        EngineSource::Path { path } => format!("folder {path}"),
+        EngineSource::Package { package, subdir, .. } => format!("{package}{}", inside(subdir)),
+        EngineSource::Prebuilt { path } => format!("prebuilt in {path}"),
+    };
+    EngineSummary {
+        source,
+        build_number: engine.build_number,
+        commit: engine.commit.clone(),
+        tree: resolved.engine_tree.clone(),
+    }
+}
+
+/// A build: as recorded, or as planned when it was never made.
+pub(crate) fn build(planned: &PlannedBuild, record: Option<&BuildRecord>) -> BuildSummary {
+    let inputs = record.and_then(|record| record.inputs.as_ref());
+    let server = record.and_then(|record| {
+        let of_server = |path: &str| path == record.server || record.server.ends_with(&format!("/{path}"));
+        Some(record.files.iter().find(|file| of_server(&file.name))?.sha256.clone())
+    });
+    BuildSummary {
+        id: planned.id.clone(),
+        kind: planned.kind,
+        key: record.map(|record| record.key.clone()),
+        version: record.map(|record| record.version.trim().to_owned()).unwrap_or_default(),
+        cmake: inputs.map_or_else(|| planned.cmake.clone(), |inputs| inputs.cmake.clone()),
+        tools: inputs.map(|inputs| inputs.tools.clone()).unwrap_or_default(),
+        sdk: inputs.map(|inputs| inputs.sdk.clone()).unwrap_or_default(),
+        server,
+        devices: record.map(|record| record.devices.clone()).unwrap_or_default(),
+    }
+}
+
+/// A backend with its settings in one line: `all layers on Vulkan0, mmap, flash-attn, KV q4_0/q4_0, 8 threads`.
+pub(crate) fn backend(backend: &PlannedBackend) -> BackendSummary {
+    let server = &backend.server;
+    let mut settings = Vec::new();
+    if backend.kind == BackendKind::Cpu || backend.device == "none" {
+        settings.push("no device".to_owned());
+    } else {
+        settings.push(match server.gpu_layers {
+            GpuLayers::All => format!("all layers on {}", backend.device),
+            GpuLayers::Count(count) => format!("{count} layers on {}", backend.device),
+        });
+    }
+    settings.push(if server.mmap { "mmap" } else { "no mmap" }.to_owned());
+    if server.mlock {
+        settings.push("mlock".to_owned());
+    }
+    settings.push(if server.flash_attn { "flash-attn" } else { "no flash-attn" }.to_owned());
+    settings.push(match (server.cache_type_k.name(), server.cache_type_v.name()) {
+        (k, v) if k == v => format!("{k} KV cache"),
+        (k, v) => format!("{k} keys and {v} values in the KV cache"),
+    });
+    settings.push(match (server.threads, server.threads_batch) {
+        (threads, batch) if threads == batch => format!("{threads} threads"),
+        (threads, batch) => format!("{threads} threads ({batch} for prompts)"),
+    });
+    settings.push(format!("batch {}/{}", server.batch, server.ubatch));
+    for (name, value) in &backend.environment {
+        settings.push(format!("{name}={value}"));
+    }
+    BackendSummary {
+        name: backend.name.clone(),
+        label: if backend.label.is_empty() { backend.name.clone() } else { backend.label.clone() },
+        note: backend.note.clone(),
+        kind: backend.kind,
+        build: backend.build.clone(),
+        device: backend.device.clone(),
+        settings: settings.join(", "),
+    }
+}
+
+/// A model: what the author says, and what its header says.
+pub(crate) fn model(model: &PlannedModel, record: Option<&ModelRecord>) -> ModelSummary {
+    let facts = record.and_then(|record| record.facts.as_ref());
+    let from_header = || facts.and_then(|facts| facts.file_type.clone()).unwrap_or_default();
+    let (parameters_short, parameters_long) = parameters(model, facts);
+    ModelSummary {
+        id: model.id.clone(),
+        name: if model.name.is_empty() { model.id.clone() } else { model.name.clone() },
+        quant: if model.quant.is_empty() { from_header() } else { model.quant.clone() },
+        vision: model.vision,
+        note: model.note.clone(),
+        parameters_short,
+        parameters_long,
+        file_bytes: record.map(|record| record.files.iter().map(|file| file.bytes).sum()),
+        files: record.map(|record| record.files.clone()).unwrap_or_default(),
+        facts: facts.map(header),
+        contradictions: record.map(|record| record.contradictions.clone()).unwrap_or_default(),
+    }
+}
+
+fn header(facts: &ModelFacts) -> ModelHeader {
+    ModelHeader {
+        architecture: facts.architecture.clone(),
+        file_type: facts.file_type.clone(),
+        parameters: facts.parameters,
+        active_parameters: facts.active_parameters,
+        bytes_per_token: facts.bytes_per_token,
+        bits_per_weight: round(facts.bits_per_weight),
+        context_length: facts.context_length,
+        experts: facts.experts,
+        experts_used: facts.experts_used,
+    }
+}
+
+/// Parameters for a table and for a sentence. The header is believed where there is one; what the author typed is
+/// shown without it, and where they contradict each other the contradictions say so.
+fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, String) {
+    let total =
+        facts.map_or_else(|| model.claimed_parameters.clone(), |facts| format::parameters(facts.parameters));
+    let active = match facts {
+        Some(facts) if facts.experts.is_some() => format::parameters(facts.active_parameters),
+        Some(_) => String::new(),
+        None => model.claimed_active_parameters.clone(),
+    };
+    match (total.is_empty(), active.is_empty()) {
+        (true, _) => (String::new(), String::new()),
+        (false, true) => (total.clone(), format!("{total} (dense)")),
+        (false, false) => {
+            (format!("{total} ({active} MoE)"), format!("{total} total / {active} active (MoE)"))
+        }
+    }
+}

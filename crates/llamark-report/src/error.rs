@@ -1,0 +1,70 @@
+//! What can go wrong between a set and its report.
+
+use camino::Utf8PathBuf;
+use llamark_record::digest::CanonicalError;
+
+/// Why there is no report, table or comparison.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// polars refused.
+    #[error("cannot {what}")]
+    Frame {
+        /// What was tried.
+        what: &'static str,
+        /// What polars said.
+        #[source]
+        source: polars::error::PolarsError,
+    },
+    /// A summary or a comparison could not be written as JSON.
+    #[error("cannot write the {what} as JSON")]
+    Json {
+        /// Which.
+        what: &'static str,
+        /// What serde said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A value has no canonical form, so it has no digest.
+    #[error("cannot digest the plan")]
+    Digest(#[from] CanonicalError),
+    /// The folder of templates is not there, or cannot be read.
+    #[error("cannot use `{path}` as a folder of templates")]
+    TemplateFolder {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A template is at fault. The text has file, line and the lines around it.
+    #[error("{excerpt}")]
+    Template {
+        /// `FILE:LINE: what` and the lines around it.
+        excerpt: String,
+        /// What minijinja said.
+        #[source]
+        source: Box<minijinja::Error>,
+    },
+    /// The set contradicts itself.
+    #[error("the set `{set}` contradicts itself: {what}")]
+    Inconsistent {
+        /// Id of the set.
+        set: String,
+        /// How.
+        what: String,
+    },
+}
+
+impl ReportError {
+    /// What the user can do about it; empty when nothing is known.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::TemplateFolder { .. } => {
+                "give a folder that holds a `report.md.j2`, or leave `--template` out"
+            }
+            Self::Template { .. } => "every name that a template may use is in `summary.json` of a set",
+            Self::Inconsistent { .. } => "`llamark verify` says which file of the set was changed",
+            Self::Frame { .. } | Self::Json { .. } | Self::Digest(_) => "",
+        }
+    }
+}

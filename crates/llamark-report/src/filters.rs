@@ -1,0 +1,85 @@
+//! What a template may call: filters that format numbers and mark text.
+//!
+//! A filter of numbers takes `none` and writes a dash, so that a template needs no condition around it. What they
+//! return is safe: it is not escaped again.
+
+use minijinja::value::{Value, ValueKind};
+use minijinja::{Environment, Error, ErrorKind};
+
+use crate::{escape, format};
+
+/// Adds every filter.
+pub(crate) fn add(environment: &mut Environment<'static>) {
+    environment.add_filter("rate", |value: &Value| number(value, |rate| format::significant(rate, 4)));
+    environment.add_filter("duration", |value: &Value| number(value, format::duration_ms));
+    environment.add_filter("percent", |value: &Value| number(value, format::percent));
+    environment.add_filter("change", |value: &Value| number(value, format::change));
+    environment.add_filter("bytes", |value: &Value| integer(value, format::bytes));
+    environment.add_filter("decimal_bytes", |value: &Value| integer(value, format::decimal_bytes));
+    environment.add_filter("parameters", |value: &Value| integer(value, format::parameters));
+    environment.add_filter("count", |value: &Value| integer(value, format::count));
+    environment.add_filter("fixed", |value: &Value, decimals: u32| {
+        number(value, |value| format::fixed(value, usize::try_from(decimals.min(12)).unwrap_or(0)))
+    });
+    environment.add_filter("significant", |value: &Value, digits: u32| {
+        number(value, |value| format::significant(value, digits.clamp(1, 15)))
+    });
+    environment.add_filter("estimate", estimate);
+    environment.add_filter("spread", spread);
+    environment
+        .add_filter("code", |text: &Value| Value::from_safe_string(escape::markdown_code(&text.to_string())));
+    environment
+        .add_filter("fenced", |text: &Value| Value::from_safe_string(escape::fenced(&text.to_string())));
+}
+
+fn number(value: &Value, write: impl Fn(f64) -> String) -> Result<Value, Error> {
+    if value.is_none() {
+        return Ok(Value::from_safe_string(format::NOTHING.to_owned()));
+    }
+    if value.kind() != ValueKind::Number {
+        return Err(not_a_number(value));
+    }
+    Ok(Value::from_safe_string(write(f64::try_from(value.clone())?)))
+}
+
+fn integer(value: &Value, write: impl Fn(u64) -> String) -> Result<Value, Error> {
+    if value.is_none() {
+        return Ok(Value::from_safe_string(format::NOTHING.to_owned()));
+    }
+    if value.kind() != ValueKind::Number {
+        return Err(not_a_number(value));
+    }
+    let whole = match u64::try_from(value.clone()) {
+        Ok(whole) => whole,
+        // The mean of counts need not be whole.
+        Err(_) => format!("{:.0}", f64::try_from(value.clone())?).parse().map_err(|_| not_a_number(value))?,
+    };
+    Ok(Value::from_safe_string(write(whole)))
+}
+
+fn not_a_number(value: &Value) -> Error {
+    Error::new(ErrorKind::InvalidOperation, format!("a number is expected, this is {}", value.kind()))
+}
+
+/// An estimate: `696 ±105`, the half-width of its interval after the mean; a dash for `none`.
+fn estimate(value: &Value) -> Result<Value, Error> {
+    if value.is_none() {
+        return number(value, |_| String::new());
+    }
+    let mean = f64::try_from(value.get_attr("mean")?)?;
+    let interval = value.get_attr("interval")?;
+    let half_width =
+        if interval.is_none() { None } else { Some(f64::try_from(interval.get_attr("half_width")?)?) };
+    Ok(Value::from_safe_string(format::with_uncertainty(mean, half_width)))
+}
+
+/// The interval of an estimate: `77.7 to 82.2`; a dash where there is none.
+fn spread(value: &Value) -> Result<Value, Error> {
+    let interval = if value.is_none() { value.clone() } else { value.get_attr("interval")? };
+    if interval.is_none() {
+        return number(&interval, |_| String::new());
+    }
+    let low = f64::try_from(interval.get_attr("low")?)?;
+    let high = f64::try_from(interval.get_attr("high")?)?;
+    Ok(Value::from_safe_string(format::interval(low, high)))
+}

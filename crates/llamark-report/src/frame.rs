@@ -1,0 +1,242 @@
+//! The ledger as polars frames: one row per run, one row per start, and their exports.
+//!
+//! Every row of the journal is there, warm-up, invalid and superseded ones too; the column `counted` says which
+//! ones the report is made of. Raw integers stand beside the rates that follow from them.
+
+use llamark_artifact::{ArtifactSet, CaseLedger, Ledger, StartLedger};
+use llamark_record::journal::Measurement;
+use llamark_record::metric::Metric;
+use polars::prelude::{
+    Column, DataFrame, IdxCa, IdxSize, IntoColumn, NamedFrom, NewChunkedArray, PlSmallStr, Series,
+};
+use polars_io::prelude::{
+    CsvWriter, JsonFormat, JsonWriter, ParquetCompression, ParquetWriter, SerWriter, StatisticsOptions,
+};
+
+use crate::counted::{self, broken_text};
+use crate::error::ReportError;
+
+/// Rows in one group of `results.parquet`; a part of the format, since it decides the bytes.
+const ROW_GROUP: usize = 1 << 18;
+
+/// Place of the case in the plan: what tables are grouped by. Not exported.
+pub(crate) const CASE_INDEX: &str = "case_index";
+
+/// The frames of a set.
+pub(crate) struct Frames {
+    /// One row per run, in the order plan, start, attempt, run.
+    pub(crate) runs: DataFrame,
+    /// One row per start and attempt.
+    pub(crate) starts: DataFrame,
+}
+
+/// Both frames.
+pub(crate) fn frames(ledger: &Ledger) -> Result<Frames, ReportError> {
+    let build = || -> Result<Frames, polars::error::PolarsError> {
+        Ok(Frames { runs: runs(ledger)?, starts: starts(ledger)? })
+    };
+    build().map_err(|source| ReportError::Frame { what: "make the frames of the set", source })
+}
+
+/// `results.parquet`: one row per run. The same set gives the same bytes.
+///
+/// # Errors
+/// When polars refuses.
+pub fn results_parquet(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
+    parquet(set.ledger())
+}
+
+/// The rows of `results.parquet` as CSV with a header; what is absent is empty.
+///
+/// # Errors
+/// When polars refuses.
+pub fn results_csv(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
+    let fail = |source| ReportError::Frame { what: "write the runs as CSV", source };
+    let mut frame = exported(set.ledger())?;
+    let mut bytes = Vec::new();
+    CsvWriter::new(&mut bytes).n_threads(1).finish(&mut frame).map_err(fail)?;
+    Ok(bytes)
+}
+
+/// The rows of `results.parquet` as JSON, one object a line; what is absent is `null`.
+///
+/// # Errors
+/// When polars refuses.
+pub fn results_json(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
+    let fail = |source| ReportError::Frame { what: "write the runs as JSON", source };
+    let mut frame = exported(set.ledger())?;
+    let mut bytes = Vec::new();
+    JsonWriter::new(&mut bytes).with_json_format(JsonFormat::JsonLines).finish(&mut frame).map_err(fail)?;
+    Ok(bytes)
+}
+
+pub(crate) fn parquet(ledger: &Ledger) -> Result<Vec<u8>, ReportError> {
+    let fail = |source| ReportError::Frame { what: "write the runs as Parquet", source };
+    let mut frame = exported(ledger)?;
+    let mut bytes = Vec::new();
+    ParquetWriter::new(&mut bytes)
+        .with_compression(ParquetCompression::Zstd(None))
+        .with_statistics(StatisticsOptions::full())
+        .with_row_group_size(Some(ROW_GROUP))
+        .set_parallel(false)
+        .finish(&mut frame)
+        .map_err(fail)?;
+    Ok(bytes)
+}
+
+fn exported(ledger: &Ledger) -> Result<DataFrame, ReportError> {
+    let fail = |source| ReportError::Frame { what: "make the frame of the runs", source };
+    runs(ledger).and_then(|frame| frame.drop(CASE_INDEX)).map_err(fail)
+}
+
+/// Every start of a case, superseded ones too, by start and attempt, with whether it is superseded.
+fn every_start(case: &CaseLedger) -> Vec<(&StartLedger, bool)> {
+    let superseded = case.superseded.iter().map(|start| (start, true));
+    let mut all: Vec<_> = case.starts.values().map(|start| (start, false)).chain(superseded).collect();
+    all.sort_by_key(|(start, _)| (start.id.start, start.id.attempt));
+    all
+}
+
+/// The columns that name the case, one value per row: gathered from one value per case, so that a name is stored
+/// once, however many rows have it.
+fn case_columns(ledger: &Ledger, index: &[IdxSize]) -> Result<Vec<Column>, polars::error::PolarsError> {
+    let rows = IdxCa::from_slice(PlSmallStr::from_static("index"), index);
+    let gather = |name: &'static str, of: &dyn Fn(&CaseLedger) -> String| {
+        let values: Vec<String> = ledger.cases.iter().map(of).collect();
+        Series::new(PlSmallStr::from_static(name), values).take(&rows).map(IntoColumn::into_column)
+    };
+    Ok(vec![
+        gather("case", &|case| case.case.id.clone())?,
+        gather("model", &|case| case.case.model.clone())?,
+        gather("backend", &|case| case.case.backend.clone())?,
+        gather("prompt", &|case| case.case.prompt.clone())?,
+    ])
+}
+
+fn runs(ledger: &Ledger) -> Result<DataFrame, polars::error::PolarsError> {
+    let mut rows = RunRows::default();
+    for (place, case) in ledger.cases.iter().enumerate() {
+        let place = IdxSize::try_from(place).unwrap_or(IdxSize::MAX);
+        for (start, is_superseded) in every_start(case) {
+            let start_counts = !is_superseded && counted::start_counts(case, start);
+            for run in &start.runs {
+                rows.case_index.push(place);
+                rows.start.push(start.id.start);
+                rows.attempt.push(start.id.attempt);
+                rows.run.push(run.index);
+                rows.warmup.push(run.warmup);
+                rows.superseded.push(is_superseded);
+                rows.valid.push(run.broken.is_empty() && run.measurement.is_some());
+                rows.counted.push(start_counts && run.counts());
+                rows.broken.push((!run.broken.is_empty()).then(|| broken_text(&run.broken)));
+                rows.measurement(run.measurement.as_ref());
+            }
+        }
+    }
+    let case_index = Series::new(PlSmallStr::from_static(CASE_INDEX), &rows.case_index).into_column();
+    let mut columns = vec![case_index];
+    columns.extend(case_columns(ledger, &rows.case_index)?);
+    columns.extend(rows.into_columns());
+    DataFrame::new_infer_height(columns)
+}
+
+/// The columns of the runs while they grow.
+#[derive(Default)]
+struct RunRows {
+    case_index: Vec<IdxSize>,
+    start: Vec<u32>,
+    attempt: Vec<u32>,
+    run: Vec<u32>,
+    warmup: Vec<bool>,
+    superseded: Vec<bool>,
+    valid: Vec<bool>,
+    counted: Vec<bool>,
+    broken: Vec<Option<String>>,
+    prompt_tokens: Vec<Option<u32>>,
+    cached_tokens: Vec<Option<u32>>,
+    prompt_us: Vec<Option<u64>>,
+    generated_tokens: Vec<Option<u32>>,
+    generation_us: Vec<Option<u64>>,
+    first_token_ns: Vec<Option<u64>>,
+    total_ns: Vec<Option<u64>>,
+    pp: Vec<Option<f64>>,
+    tg: Vec<Option<f64>>,
+    ttft: Vec<Option<f64>>,
+}
+
+impl RunRows {
+    fn measurement(&mut self, measurement: Option<&Measurement>) {
+        self.prompt_tokens.push(measurement.map(|m| m.prompt_tokens));
+        self.cached_tokens.push(measurement.and_then(|m| m.cached_tokens));
+        self.prompt_us.push(measurement.map(|m| m.prompt_us));
+        self.generated_tokens.push(measurement.map(|m| m.generated_tokens));
+        self.generation_us.push(measurement.map(|m| m.generation_us));
+        self.first_token_ns.push(measurement.map(|m| m.first_token_ns));
+        self.total_ns.push(measurement.map(|m| m.total_ns));
+        self.pp.push(measurement.and_then(|m| counted::run_value(Metric::Pp, m)));
+        self.tg.push(measurement.and_then(|m| counted::run_value(Metric::Tg, m)));
+        self.ttft.push(measurement.and_then(|m| counted::run_value(Metric::Ttft, m)));
+    }
+
+    /// In the order of the file, without the index of the case.
+    fn into_columns(self) -> Vec<Column> {
+        vec![
+            column("start", self.start),
+            column("attempt", self.attempt),
+            column("run", self.run),
+            column("warmup", self.warmup),
+            column("superseded", self.superseded),
+            column("valid", self.valid),
+            column("counted", self.counted),
+            column("broken", self.broken),
+            column("prompt_tokens", self.prompt_tokens),
+            column("cached_tokens", self.cached_tokens),
+            column("prompt_us", self.prompt_us),
+            column("generated_tokens", self.generated_tokens),
+            column("generation_us", self.generation_us),
+            column("first_token_ns", self.first_token_ns),
+            column("total_ns", self.total_ns),
+            column("pp_tokens_per_second", self.pp),
+            column("tg_tokens_per_second", self.tg),
+            column("ttft_ms", self.ttft),
+        ]
+    }
+}
+
+fn column<T>(name: &'static str, values: Vec<T>) -> Column
+where
+    Series: NamedFrom<Vec<T>, [T]>,
+{
+    Series::new(PlSmallStr::from_static(name), values).into_column()
+}
+
+fn starts(ledger: &Ledger) -> Result<DataFrame, polars::error::PolarsError> {
+    let mut index: Vec<IdxSize> = Vec::new();
+    let mut all: Vec<(&StartLedger, bool, bool)> = Vec::new();
+    for (place, case) in ledger.cases.iter().enumerate() {
+        for (start, is_superseded) in every_start(case) {
+            index.push(IdxSize::try_from(place).unwrap_or(IdxSize::MAX));
+            all.push((start, is_superseded, !is_superseded && counted::start_counts(case, start)));
+        }
+    }
+    fn of<T>(all: &[(&StartLedger, bool, bool)], value: impl Fn(&StartLedger) -> T) -> Vec<T> {
+        all.iter().map(|(start, ..)| value(start)).collect()
+    }
+    let mut columns = vec![column(CASE_INDEX, index.clone())];
+    columns.extend(case_columns(ledger, &index)?);
+    columns.extend([
+        column("start", of(&all, |start| start.id.start)),
+        column("attempt", of(&all, |start| start.id.attempt)),
+        column("superseded", all.iter().map(|(_, superseded, _)| *superseded).collect::<Vec<bool>>()),
+        column("counted", all.iter().map(|(.., counts)| *counts).collect::<Vec<bool>>()),
+        column("outcome", of(&all, |s| s.closed.as_ref().map(|closed| closed.outcome.word().to_owned()))),
+        column("first_line_us", of(&all, |s| s.ready.as_ref().and_then(|ready| ready.load.first_line_us))),
+        column("weights_us", of(&all, |s| s.ready.as_ref().and_then(|ready| ready.load.weights_us))),
+        column("ready_us", of(&all, |s| s.ready.as_ref().map(|ready| ready.load.ready_us))),
+        column("max_rss_bytes", of(&all, |s| s.closed.as_ref().and_then(|closed| closed.max_rss_bytes))),
+        column("lifetime_us", of(&all, |s| s.closed.as_ref().map(|closed| closed.lifetime_us))),
+        column("load_ms", of(&all, |s| counted::start_value(Metric::Load, s))),
+        column("rss_bytes", of(&all, |s| counted::start_value(Metric::Rss, s))),
+    ]);
+    DataFrame::new_infer_height(columns)
+}

@@ -1,0 +1,342 @@
+//! Makes the [`Summary`] of a set from its plan, its ledger and its environment; no clock, no file.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use llamark_artifact::{ArtifactSet, CaseLedger, Ledger, StartLedger};
+use llamark_record::environment::Environment;
+use llamark_record::journal::{Outcome, RunRecord};
+use llamark_record::metric::Metric;
+use llamark_record::plan::{Plan, ResolvedPlan};
+use llamark_stats::Direction;
+
+use crate::counted::{self, broken_text, run_value};
+use crate::describe;
+use crate::error::ReportError;
+use crate::estimate::{estimates, round};
+use crate::format::float;
+use crate::frame::{Frames, frames};
+use crate::notes;
+use crate::summary::{
+    CaseSummary, Counts, FirstRun, HardwareSummary, LISTED_RUNS, Method, Metrics, PromptSummary, RunLine,
+    SUMMARY_FORMAT, Section, SetIdentity, Shape, Summary,
+};
+
+/// What a summary is made of. Apart from [`ArtifactSet`], so that it can be made without a disk.
+#[derive(Clone, Copy)]
+pub struct Material<'a> {
+    /// Id of the set.
+    pub id: &'a str,
+    /// The plan.
+    pub resolved: &'a ResolvedPlan,
+    /// The journal, folded.
+    pub ledger: &'a Ledger,
+    /// The machine.
+    pub environment: &'a Environment,
+}
+
+impl<'a> Material<'a> {
+    /// That of a set. A sealed set keeps the id that it was sealed with, whatever its folder is called now.
+    pub fn of(set: &'a ArtifactSet) -> Self {
+        let sealed = set
+            .sealed
+            .as_ref()
+            .map(|manifest| manifest.predicate.run_details.metadata.invocation_id.as_str());
+        Self {
+            id: sealed.unwrap_or(&set.id),
+            resolved: &set.resolved,
+            ledger: set.ledger(),
+            environment: &set.environment,
+        }
+    }
+}
+
+/// The summary of a set: every derived number.
+///
+/// # Errors
+/// When the plan has no digest, the set contradicts its plan, or polars refuses.
+pub fn summarize(set: &ArtifactSet) -> Result<Summary, ReportError> {
+    summarize_material(Material::of(set))
+}
+
+/// [`summarize`] from its parts.
+///
+/// # Errors
+/// As [`summarize`].
+pub fn summarize_material(material: Material<'_>) -> Result<Summary, ReportError> {
+    let Material { id, resolved, ledger, environment } = material;
+    let plan = &resolved.plan;
+    let frames = frames(ledger)?;
+    let cases = cases(id, plan, ledger, &frames)?;
+    let mut outcomes = BTreeMap::new();
+    for case in &cases {
+        *outcomes.entry(case.outcome.clone()).or_insert(0) += 1;
+    }
+    Ok(Summary {
+        format: SUMMARY_FORMAT.to_owned(),
+        set: identity(id, resolved, ledger, environment)?,
+        hardware: HardwareSummary {
+            label: plan.hardware.label.clone(),
+            memory_bandwidth: plan.hardware.memory_bandwidth,
+            facts: describe::host_facts(environment),
+        },
+        method: method(plan, ledger),
+        engine: describe::engine(resolved),
+        builds: plan
+            .builds
+            .iter()
+            .map(|build| describe::build(build, ledger.builds.get(&build.id)))
+            .collect(),
+        backends: plan.backends.iter().map(describe::backend).collect(),
+        models: plan
+            .models
+            .iter()
+            .map(|model| describe::model(model, ledger.models.get(&model.id)))
+            .collect(),
+        sections: sections(plan, &cases),
+        cases,
+        outcomes,
+    })
+}
+
+fn identity(
+    id: &str,
+    resolved: &ResolvedPlan,
+    ledger: &Ledger,
+    environment: &Environment,
+) -> Result<SetIdentity, ReportError> {
+    let plan = &resolved.plan;
+    let every_start = ledger.cases.iter().flat_map(|case| case.starts.values().chain(&case.superseded));
+    let server_us: u64 = every_start.filter_map(|start| Some(start.closed.as_ref()?.lifetime_us)).sum();
+    let begin = ledger.begin.as_ref();
+    Ok(SetIdentity {
+        name: plan.name.clone(),
+        id: id.to_owned(),
+        title: if plan.title.is_empty() { plan.name.clone() } else { plan.title.clone() },
+        description: plan.description.clone(),
+        date: ledger.started_at.get(..10).unwrap_or_default().to_owned(),
+        started: ledger.started_at.clone(),
+        server_ms: server_us / 1000,
+        llamark: begin.map(|begin| begin.llamark.clone()).unwrap_or_default(),
+        plan: resolved.digest()?,
+        host: begin.map_or_else(|| environment.fingerprint(), |begin| begin.host.clone()),
+        resumed: ledger.resumes,
+    })
+}
+
+fn method(plan: &Plan, ledger: &Ledger) -> Method {
+    let mut shapes: Vec<Shape> = Vec::new();
+    for case in &plan.cases {
+        let shape = Shape {
+            max_tokens: case.max_tokens,
+            context: case.context,
+            warmup: case.warmup,
+            runs: case.runs,
+            starts: case.starts,
+            cases: 1,
+        };
+        match shapes.iter_mut().find(|known| Shape { cases: 1, ..**known } == shape) {
+            Some(known) => known.cases += 1,
+            None => shapes.push(shape),
+        }
+    }
+    let mut tokens: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
+    let mut unproven = BTreeSet::new();
+    for case in &ledger.cases {
+        for ready in case.starts.values().filter_map(|start| start.ready.as_ref()) {
+            tokens.entry(&case.case.prompt).or_default().insert(ready.prompt_tokens);
+            let unseen = ready.proofs.iter().filter(|proof| proof.agrees.is_none());
+            unproven.extend(unseen.map(|proof| proof.setting.clone()));
+        }
+    }
+    let prompts = plan.prompts.iter().map(|prompt| {
+        let tokens = tokens.get(prompt.name.as_str());
+        PromptSummary {
+            name: prompt.name.clone(),
+            sha256: prompt.sha256.clone(),
+            characters: u64::try_from(prompt.text.chars().count()).unwrap_or(u64::MAX),
+            tokens_min: tokens.and_then(|tokens| tokens.first().copied()),
+            tokens_max: tokens.and_then(|tokens| tokens.last().copied()),
+        }
+    });
+    Method {
+        shapes,
+        prompts: prompts.collect(),
+        seed: plan.seed,
+        cooldown_ms: plan.cooldown_ms,
+        unproven: unproven.into_iter().collect(),
+    }
+}
+
+fn cases(id: &str, plan: &Plan, ledger: &Ledger, frames: &Frames) -> Result<Vec<CaseSummary>, ReportError> {
+    let mut by_metric = BTreeMap::new();
+    for metric in Metric::ALL {
+        by_metric.insert(metric.name(), estimates(frames, metric)?);
+    }
+    let mut take = |metric: Metric, place: usize| by_metric.get_mut(metric.name())?.remove(&place);
+    let mut cases = Vec::with_capacity(ledger.cases.len());
+    for (place, case) in ledger.cases.iter().enumerate() {
+        let metrics = Metrics {
+            pp: take(Metric::Pp, place),
+            tg: take(Metric::Tg, place),
+            ttft: take(Metric::Ttft, place),
+            load: take(Metric::Load, place),
+            rss: take(Metric::Rss, place),
+        };
+        let summary = case_summary(plan, ledger, case, metrics);
+        cases.push(summary.ok_or_else(|| ReportError::Inconsistent {
+            set: id.to_owned(),
+            what: format!("case `{}` names a model or a backend that the plan does not have", case.case.id),
+        })?);
+    }
+    Ok(cases)
+}
+
+fn case_summary(plan: &Plan, ledger: &Ledger, case: &CaseLedger, metrics: Metrics) -> Option<CaseSummary> {
+    let model = plan.models.iter().position(|model| model.id == case.case.model)?;
+    let backend = plan.backends.iter().position(|backend| backend.name == case.case.backend)?;
+    let bytes_per_token =
+        ledger.models.get(&case.case.model).and_then(|model| Some(model.facts.as_ref()?.bytes_per_token));
+    let roofline = match (plan.hardware.memory_bandwidth, bytes_per_token, &metrics.tg) {
+        (Some(bandwidth), Some(bytes), Some(tg)) if bandwidth > 0 && bytes > 0 => {
+            Some(round(tg.mean * float(bytes) / float(bandwidth)))
+        }
+        _ => None,
+    };
+    let (runs, runs_not_listed) = lines(case);
+    let (failure, reason, hint, log) = why(case);
+    let mut summary = CaseSummary {
+        id: case.case.id.clone(),
+        model,
+        backend,
+        prompt: case.case.prompt.clone(),
+        outcome: case.outcome.as_ref().map_or("open", Outcome::word).to_owned(),
+        failure,
+        reason,
+        hint,
+        log,
+        counts: counts(case),
+        prompt_tokens: case.starts.values().find_map(|start| Some(start.ready.as_ref()?.prompt_tokens)),
+        metrics,
+        roofline,
+        first_run: first_run(case),
+        runs,
+        runs_not_listed,
+        notes: Vec::new(),
+    };
+    summary.notes = notes::of(&summary);
+    Some(summary)
+}
+
+/// Kind, reason, hint and log of a case that is not ok.
+fn why(case: &CaseLedger) -> (String, String, String, Vec<String>) {
+    let plain = |reason: &str| (String::new(), reason.to_owned(), String::new(), Vec::new());
+    match &case.outcome {
+        Some(Outcome::Ok) => plain(""),
+        Some(Outcome::Failed(failure)) => {
+            (counted::word(&failure.kind), failure.detail.clone(), failure.hint.clone(), failure.log.clone())
+        }
+        Some(Outcome::Skipped { reason } | Outcome::Invalid { reason }) => plain(reason),
+        Some(Outcome::Interrupted) => plain("it was interrupted"),
+        None => plain("the set was not run to its end"),
+    }
+}
+
+fn counts(case: &CaseLedger) -> Counts {
+    let mut counts = Counts {
+        planned: u64::from(case.case.runs) * u64::from(case.case.starts),
+        valid: 0,
+        invalid: 0,
+        warmup: 0,
+        starts_planned: case.case.starts,
+        starts: 0,
+        superseded: u32::try_from(case.superseded.len()).unwrap_or(u32::MAX),
+    };
+    for start in case.starts.values() {
+        let before = counts.valid;
+        for run in &start.runs {
+            if run.warmup {
+                counts.warmup += 1;
+            } else if run.counts() && counted::start_counts(case, start) {
+                counts.valid += 1;
+            } else {
+                counts.invalid += 1;
+            }
+        }
+        counts.starts += u32::from(counts.valid > before);
+    }
+    counts
+}
+
+fn lines(case: &CaseLedger) -> (Vec<RunLine>, u64) {
+    let all = case.starts.values().flat_map(|start| start.runs.iter().map(move |run| (start, run)));
+    let count: usize = case.starts.values().map(|start| start.runs.len()).sum();
+    let listed: Vec<RunLine> = all.take(LISTED_RUNS).map(|(start, run)| line(start, run)).collect();
+    let left = u64::try_from(count - listed.len()).unwrap_or(u64::MAX);
+    (listed, left)
+}
+
+fn line(start: &StartLedger, run: &RunRecord) -> RunLine {
+    let measurement = run.measurement.as_ref();
+    let value = |metric| measurement.and_then(|measurement| run_value(metric, measurement));
+    RunLine {
+        start: start.id.start,
+        index: run.index,
+        warmup: run.warmup,
+        valid: run.broken.is_empty() && measurement.is_some(),
+        broken: broken_text(&run.broken),
+        pp: value(Metric::Pp),
+        tg: value(Metric::Tg),
+        ttft: value(Metric::Ttft),
+        prompt_tokens: measurement.map(|measurement| measurement.prompt_tokens),
+        generated_tokens: measurement.map(|measurement| measurement.generated_tokens),
+    }
+}
+
+/// The first counted run of each start against the median of the later ones, mean over the starts, by metric.
+fn first_run(case: &CaseLedger) -> Option<FirstRun> {
+    let effect = |metric: Metric| {
+        let starts: Option<Vec<Vec<f64>>> = counted::runs(case)
+            .map(|(_, runs)| runs.iter().map(|(_, measured)| run_value(metric, measured)).collect())
+            .collect();
+        // Of two runs, nobody can say which one is odd.
+        let starts: Vec<Vec<f64>> = starts?.into_iter().filter(|runs| runs.len() >= 3).collect();
+        let effect = llamark_stats::warmup::first_run(&starts, Direction::HigherIsBetter)?;
+        Some(round((-effect.worse_by).exp_m1()))
+    };
+    let effect = FirstRun { pp: effect(Metric::Pp), tg: effect(Metric::Tg) };
+    (effect.pp.is_some() || effect.tg.is_some()).then_some(effect)
+}
+
+/// The sections of the report: a model with a prompt each, by tg on the first backend, descending.
+fn sections(plan: &Plan, cases: &[CaseSummary]) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for (place, case) in cases.iter().enumerate() {
+        let known =
+            sections.iter_mut().find(|section| section.model == case.model && section.prompt == case.prompt);
+        match known {
+            Some(section) => section.cases.push(place),
+            None => sections.push(Section {
+                model: case.model,
+                prompt: case.prompt.clone(),
+                first: None,
+                cases: vec![place],
+                others: Vec::new(),
+            }),
+        }
+    }
+    let backend_of = |place: &usize| cases.get(*place).map_or(usize::MAX, |case| case.backend);
+    for section in &mut sections {
+        section.cases.sort_by_key(backend_of);
+        section.first = section.cases.first().copied().filter(|place| backend_of(place) == 0);
+        let others = section.cases.iter().map(backend_of).filter(|backend| *backend != 0);
+        section.others =
+            others.filter_map(|backend| Some(plan.backends.get(backend)?.label.clone())).collect();
+    }
+    let speed = |section: &Section| -> f64 {
+        let tg = section.first.and_then(|place| cases.get(place)?.metrics.tg.as_ref());
+        tg.map_or(f64::NEG_INFINITY, |tg| tg.mean)
+    };
+    // Stable: equal speeds, and those without one, stay in the author's order.
+    sections.sort_by(|a, b| speed(b).total_cmp(&speed(a)));
+    sections
+}

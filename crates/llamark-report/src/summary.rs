@@ -1,0 +1,454 @@
+//! The summary: every derived number of a set, and all that a template may see.
+//!
+//! It is a pure function of the plan, the journal and the environment of the set; written as `summary.json` it is
+//! the same bytes every time.
+
+use std::collections::BTreeMap;
+
+use llamark_record::Sha256;
+use llamark_record::metric::Metric;
+use llamark_record::model::FileIdentity;
+use llamark_record::plan::BackendKind;
+use serde::{Deserialize, Serialize};
+
+/// `format` of a [`Summary`] as written by this version.
+pub const SUMMARY_FORMAT: &str = "llamark/summary/v1";
+
+/// Runs of one case that are listed one by one; the others are in `results.parquet`.
+pub const LISTED_RUNS: usize = 60;
+
+/// Every derived number of a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Summary {
+    /// [`SUMMARY_FORMAT`].
+    pub format: String,
+    /// Which set.
+    pub set: SetIdentity,
+    /// The machine.
+    pub hardware: HardwareSummary,
+    /// How it was measured.
+    pub method: Method,
+    /// The llama.cpp source tree.
+    pub engine: EngineSummary,
+    /// The builds, in plan order.
+    pub builds: Vec<BuildSummary>,
+    /// The backends, in the author's order; the first decides the order of `sections`.
+    pub backends: Vec<BackendSummary>,
+    /// The models, in the author's order.
+    pub models: Vec<ModelSummary>,
+    /// The cases, in plan order.
+    pub cases: Vec<CaseSummary>,
+    /// One section of the report each: a model with a prompt. By tg on the first backend, descending; those
+    /// without a number come last, in plan order.
+    pub sections: Vec<Section>,
+    /// Cases by the word of their outcome: `ok`, `failed`, `skipped`, `invalid`, `open`.
+    pub outcomes: BTreeMap<String, u32>,
+}
+
+/// Which set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SetIdentity {
+    /// Name of the experiment.
+    pub name: String,
+    /// Id of the set.
+    pub id: String,
+    /// Title of the report.
+    pub title: String,
+    /// Text under the title; may be empty.
+    pub description: String,
+    /// Day on which it began, `YYYY-MM-DD`, UTC.
+    pub date: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// Milliseconds that servers lived, all starts together, also those that were tried again.
+    pub server_ms: u64,
+    /// Version of llamark that began it.
+    pub llamark: String,
+    /// Digest of the plan.
+    pub plan: Sha256,
+    /// Digest of the facts that make the machine this machine.
+    pub host: Sha256,
+    /// How often it was interrupted and taken up again.
+    pub resumed: u32,
+}
+
+/// The machine: what the author says of it, and what was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HardwareSummary {
+    /// The author's line; may be empty.
+    pub label: String,
+    /// Memory bandwidth by the author, bytes per second.
+    pub memory_bandwidth: Option<u64>,
+    /// The facts that most readers ask for, in a fixed order. All of them are in `environment.json`.
+    pub facts: Vec<HostFact>,
+}
+
+/// One fact of the machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostFact {
+    /// Its name for people.
+    pub label: String,
+    /// Its name in `environment.json`.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// How it was measured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// The shapes in which cases were measured; one, as a rule. In plan order.
+    pub shapes: Vec<Shape>,
+    /// The prompts, in plan order.
+    pub prompts: Vec<PromptSummary>,
+    /// Seed of the order of the starts.
+    pub seed: u32,
+    /// Pause before each start, ms.
+    pub cooldown_ms: u64,
+    /// Settings that this llama.cpp does not show, so that nothing proves them.
+    pub unproven: Vec<String>,
+}
+
+/// A shape of measurement, and how many cases have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Tokens generated in each run.
+    pub max_tokens: u32,
+    /// Context of the server, tokens.
+    pub context: u32,
+    /// Warm-up runs in each start.
+    pub warmup: u32,
+    /// Runs that count, in each start.
+    pub runs: u32,
+    /// Starts of the server.
+    pub starts: u32,
+    /// Cases of this shape.
+    pub cases: u32,
+}
+
+/// A prompt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromptSummary {
+    /// Name in the experiment.
+    pub name: String,
+    /// SHA-256 of its text.
+    pub sha256: Sha256,
+    /// Characters of its text.
+    pub characters: u64,
+    /// Fewest tokens that a model's tokenizer made of it; absent when no server came up.
+    pub tokens_min: Option<u32>,
+    /// Most tokens.
+    pub tokens_max: Option<u32>,
+}
+
+/// The llama.cpp source tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSummary {
+    /// Where it comes from, in one line.
+    pub source: String,
+    /// llama.cpp's build number; 0 when unknown.
+    pub build_number: u32,
+    /// llama.cpp's commit; `unknown` when it is.
+    pub commit: String,
+    /// Digest of the source tree; absent for a prebuilt engine.
+    pub tree: Option<Sha256>,
+}
+
+/// A build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildSummary {
+    /// Id in the plan.
+    pub id: String,
+    /// The kind.
+    pub kind: BackendKind,
+    /// The build key; absent when it was never built.
+    pub key: Option<Sha256>,
+    /// What `llama-server --version` printed.
+    pub version: String,
+    /// Every CMake variable that was set; those of the author alone when it was never built.
+    pub cmake: BTreeMap<String, String>,
+    /// Tools by name: the first line of their `--version`.
+    pub tools: BTreeMap<String, String>,
+    /// Facts of the SDK.
+    pub sdk: BTreeMap<String, String>,
+    /// Digest of `llama-server`.
+    pub server: Option<Sha256>,
+    /// Devices that it lists.
+    pub devices: Vec<String>,
+}
+
+/// A backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackendSummary {
+    /// Name in the experiment.
+    pub name: String,
+    /// Name in the report.
+    pub label: String,
+    /// Note of the author; may be empty.
+    pub note: String,
+    /// The kind.
+    pub kind: BackendKind,
+    /// Id of the build.
+    pub build: String,
+    /// Device as llama.cpp names it.
+    pub device: String,
+    /// Settings of the server in one line.
+    pub settings: String,
+}
+
+/// A model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSummary {
+    /// Id in the plan.
+    pub id: String,
+    /// Name in the report.
+    pub name: String,
+    /// Quantization: as the author writes it, else that of the header, else empty.
+    pub quant: String,
+    /// Multimodal, benchmarked on text alone.
+    pub vision: bool,
+    /// Note of the author; may be empty.
+    pub note: String,
+    /// Parameters with the active share for a table: `30.5B (3.3B MoE)`, `3.8B`; empty when unknown.
+    pub parameters_short: String,
+    /// The same for a sentence: `30.5B total / 3.3B active (MoE)`, `3.8B (dense)`.
+    pub parameters_long: String,
+    /// Bytes of all files; absent when it was never found.
+    pub file_bytes: Option<u64>,
+    /// The files, every shard.
+    pub files: Vec<FileIdentity>,
+    /// The facts of the header; absent when there are none.
+    pub facts: Option<ModelHeader>,
+    /// What the author typed that the header contradicts, as sentences.
+    pub contradictions: Vec<String>,
+}
+
+/// The facts of a header that a report uses.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelHeader {
+    /// Architecture.
+    pub architecture: String,
+    /// File type, where the header has one.
+    pub file_type: Option<String>,
+    /// Parameters in all.
+    pub parameters: u64,
+    /// Parameters used for one token.
+    pub active_parameters: u64,
+    /// Weight bytes read for one generated token.
+    pub bytes_per_token: u64,
+    /// Bits per weight.
+    pub bits_per_weight: f64,
+    /// Context that the model was trained for, tokens.
+    pub context_length: Option<u64>,
+    /// Experts in all; absent for a dense model.
+    pub experts: Option<u64>,
+    /// Experts used for one token.
+    pub experts_used: Option<u64>,
+}
+
+/// A section of the report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Section {
+    /// Place of the model in `models`.
+    pub model: usize,
+    /// Name of the prompt.
+    pub prompt: String,
+    /// Place in `cases` of the case on the first backend; absent when the plan has none.
+    pub first: Option<usize>,
+    /// Places in `cases`, in the order of the backends.
+    pub cases: Vec<usize>,
+    /// Labels of the backends beside the first.
+    pub others: Vec<String>,
+}
+
+/// A case: one row of the report.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaseSummary {
+    /// `MODEL/BACKEND/PROMPT`.
+    pub id: String,
+    /// Place of the model in `models`.
+    pub model: usize,
+    /// Place of the backend in `backends`.
+    pub backend: usize,
+    /// Name of the prompt.
+    pub prompt: String,
+    /// `ok`, `failed`, `skipped`, `invalid`; `open` when the set was interrupted before the case came to its end.
+    pub outcome: String,
+    /// Kind of the failure, as in the journal: `out_of_memory`, ...; empty unless it failed.
+    pub failure: String,
+    /// Why it is not ok, in one sentence; empty when it is.
+    pub reason: String,
+    /// What the user can do; empty when nothing is known.
+    pub hint: String,
+    /// The lines of the server's log that decided a failure.
+    pub log: Vec<String>,
+    /// How many runs and starts.
+    pub counts: Counts,
+    /// Tokens of the prompt; absent when no server came up.
+    pub prompt_tokens: Option<u32>,
+    /// What was measured.
+    pub metrics: Metrics,
+    /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
+    /// unknown. The KV cache is not in it, so the true share is a little higher.
+    pub roofline: Option<f64>,
+    /// How the first run differs from the others, where there are enough.
+    pub first_run: Option<FirstRun>,
+    /// The runs of the starts that count, warm-up included; at most [`LISTED_RUNS`].
+    pub runs: Vec<RunLine>,
+    /// Runs that are not in `runs`.
+    pub runs_not_listed: u64,
+    /// Notes that come from the data, as sentences.
+    pub notes: Vec<String>,
+}
+
+/// How many runs and starts a case has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Counts {
+    /// Runs that the plan counts.
+    pub planned: u64,
+    /// Runs that count.
+    pub valid: u64,
+    /// Runs that break a rule (warm-up apart).
+    pub invalid: u64,
+    /// Warm-up runs.
+    pub warmup: u64,
+    /// Starts that the plan has.
+    pub starts_planned: u32,
+    /// Starts with at least one run that counts.
+    pub starts: u32,
+    /// Starts that were interrupted or failed and were tried again.
+    pub superseded: u32,
+}
+
+/// What was measured of a case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Prompt processing, tok/s.
+    pub pp: Option<Estimate>,
+    /// Token generation, tok/s.
+    pub tg: Option<Estimate>,
+    /// Time to first token, ms.
+    pub ttft: Option<Estimate>,
+    /// Process start to ready, ms.
+    pub load: Option<Estimate>,
+    /// Peak resident memory of the server, bytes.
+    pub rss: Option<Estimate>,
+}
+
+impl Metrics {
+    /// The estimate of a metric.
+    pub fn get(&self, metric: Metric) -> Option<&Estimate> {
+        match metric {
+            Metric::Pp => self.pp.as_ref(),
+            Metric::Tg => self.tg.as_ref(),
+            Metric::Ttft => self.ttft.as_ref(),
+            Metric::Load => self.load.as_ref(),
+            Metric::Rss => self.rss.as_ref(),
+        }
+    }
+}
+
+/// What the values of one metric say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Estimate {
+    /// The unit: `tok/s`, `ms`, `bytes`.
+    pub unit: String,
+    /// Values: runs that count, or starts for `load` and `rss`.
+    pub n: u64,
+    /// Starts that they come from.
+    pub starts: u32,
+    /// Mean of the means of the starts: each start weighs the same.
+    pub mean: f64,
+    /// Sample standard deviation of the values; absent for fewer than two.
+    pub sd: Option<f64>,
+    /// Median of the values.
+    pub median: f64,
+    /// Smallest value.
+    pub min: f64,
+    /// Largest value.
+    pub max: f64,
+    /// Confidence interval of the mean; absent when there are too few to say.
+    pub interval: Option<Interval>,
+}
+
+/// A confidence interval of a mean, by Student's t.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interval {
+    /// Lower end.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Half of its width.
+    pub half_width: f64,
+    /// Its level: 0.95.
+    pub level: f64,
+    /// What was replicated.
+    pub over: Replication,
+    /// How many of these.
+    pub n: u64,
+}
+
+/// What was replicated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Replication {
+    /// Starts of the server: the interval covers what changes from start to start.
+    Starts,
+    /// Runs of one start: what changes from start to start is not in the interval.
+    RunsOfOneStart,
+}
+
+/// The first run of a start against the later ones.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FirstRun {
+    /// Change of pp: first run over the median of the later ones, less one; geometric mean over the starts that have
+    /// at least three runs.
+    pub pp: Option<f64>,
+    /// Change of tg, likewise.
+    pub tg: Option<f64>,
+}
+
+/// One run, for the list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunLine {
+    /// Which start.
+    pub start: u32,
+    /// Which run of it; warm-up runs count apart.
+    pub index: u32,
+    /// A warm-up run.
+    pub warmup: bool,
+    /// Whether it counts (or would, were it no warm-up).
+    pub valid: bool,
+    /// The rules that it breaks, as one text; empty when none.
+    pub broken: String,
+    /// Prompt processing, tok/s.
+    pub pp: Option<f64>,
+    /// Token generation, tok/s.
+    pub tg: Option<f64>,
+    /// Time to first token, ms.
+    pub ttft: Option<f64>,
+    /// Tokens of the prompt that were evaluated.
+    pub prompt_tokens: Option<u32>,
+    /// Tokens generated.
+    pub generated_tokens: Option<u32>,
+}

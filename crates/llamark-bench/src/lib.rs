@@ -1,1 +1,22 @@
-//! x
+//! Takes: a case, a build and a model; the interrupt; the recorder that keeps the journal.
+//! Gives: the record of every start and run, proofs of what was measured, and facts about the machine.
+//! Never: a plan, a build, a file of the set, a statistic, a line on the terminal; no address but 127.0.0.1.
+
+pub mod client;
+mod completion;
+mod error;
+mod failure;
+pub mod flags;
+pub mod host;
+pub mod log;
+pub mod probe;
+pub mod proof;
+mod protocol;
+mod ready;
+mod rules;
+mod server;
+pub mod sse;
+mod start;
+
+pub use error::{BenchError, RecordError};
+pub use start::{Progress, Recorder, Start, run_start};

@@ -1,0 +1,337 @@
+//! One start from spawn to stop, step by step, each with a limit in time, each ready to be interrupted.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use llamark_process::{Interrupt, Server};
+use llamark_record::journal::{BrokenRule, Event, Failure, Proof, Rule, RunRecord, StartReady};
+use serde_json::{Value, json};
+
+use crate::client::{Client, ClientError, Next};
+use crate::completion::{self, Gathering, ids_digest};
+use crate::error::RecordError;
+use crate::failure;
+use crate::flags::LaunchRequest;
+use crate::proof;
+use crate::ready::{self, Loaded};
+use crate::rules;
+use crate::start::{Progress, Recorder, Start};
+
+/// How long a server that hung up may take to be gone: whether it died decides what the failure is.
+const DEATH: Duration = Duration::from_millis(500);
+/// Least time between two tellings of where a request is.
+const TELL: Duration = Duration::from_millis(100);
+
+/// Why a start ends before all of its runs are done.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    /// Somebody asked to stop.
+    Interrupted,
+    /// The server is gone, in this phase.
+    Died(String),
+    /// A phase took longer than it may.
+    TimedOut {
+        /// The phase.
+        phase: String,
+        /// Its limit.
+        limit: Duration,
+        /// How far it got; may be empty.
+        seen: String,
+    },
+    /// A live server answered something that it should not.
+    Protocol(String),
+    /// Something else made it fail.
+    Failed(Box<Failure>),
+    /// The numbers would not mean what the plan says.
+    Invalid(String),
+    /// The journal could not take an event.
+    Record(RecordError),
+}
+
+impl From<RecordError> for Halt {
+    fn from(error: RecordError) -> Self {
+        Self::Record(error)
+    }
+}
+
+/// What every step needs.
+pub(crate) struct Session<'a> {
+    pub(crate) start: &'a Start<'a>,
+    pub(crate) request: &'a LaunchRequest<'a>,
+    pub(crate) server: &'a Server,
+    pub(crate) interrupt: &'a Interrupt,
+    pub(crate) observer: &'a dyn Fn(Progress),
+}
+
+impl Session<'_> {
+    /// Waits for `future`, but no longer than the phase may take, than the server lives, or than somebody asks
+    /// to stop. `seen` says how far the phase got when it took too long.
+    pub(crate) async fn guard<T>(
+        &self,
+        phase: &str,
+        limit: Duration,
+        seen: impl Fn() -> String,
+        future: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, Halt> {
+        let answer = tokio::select! {
+            biased;
+            answer = future => answer,
+            () = self.interrupt.wait() => return Err(Halt::Interrupted),
+            _ = self.server.exited() => return Err(Halt::Died(phase.to_owned())),
+            () = tokio::time::sleep(limit) => {
+                return Err(Halt::TimedOut { phase: phase.to_owned(), limit, seen: seen() });
+            }
+        };
+        match answer {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let gone = error.is_disconnected()
+                    && tokio::time::timeout(DEATH, self.server.exited()).await.is_ok();
+                Err(if gone {
+                    Halt::Died(phase.to_owned())
+                } else {
+                    Halt::Protocol(format!("{phase}: {error}"))
+                })
+            }
+        }
+    }
+
+    fn request_limit(&self) -> Duration {
+        Duration::from_millis(self.start.plan.timeouts.request_ms)
+    }
+
+    /// Everything between spawn and stop. `Ok(None)`: as planned; `Ok(Some(reason))`: measured, but some run broke
+    /// a rule.
+    pub(crate) async fn measure(&self, recorder: &mut dyn Recorder) -> Result<Option<String>, Halt> {
+        let loaded = ready::wait(self).await?;
+        (self.observer)(Progress::Ready {
+            load: loaded.ready_at.saturating_duration_since(self.server.spawned_at()),
+        });
+        let client = loaded.client.clone();
+        let ids = self.prove(&client, loaded, recorder).await?;
+
+        let case = self.start.case;
+        let mut broken_runs: Vec<String> = Vec::new();
+        for index in 1..=case.warmup {
+            let record = self.run(&client, &ids, index, true, recorder).await?;
+            if let Some(first) = record.broken.first() {
+                // What was to be warmed up is not what would be measured.
+                return Err(Halt::Invalid(format!("warm-up run {index} {}", says(first))));
+            }
+        }
+        for index in 1..=case.runs {
+            let record = self.run(&client, &ids, index, false, recorder).await?;
+            broken_runs.extend(record.broken.first().map(|first| format!("run {index} {}", says(first))));
+        }
+        let broken = u32::try_from(broken_runs.len()).unwrap_or(u32::MAX);
+        Ok(broken_runs.into_iter().next().map(|first| match broken {
+            1 => first,
+            _ => format!("{broken} of {} runs: {first}", case.runs),
+        }))
+    }
+
+    /// Reads the settings back, counts the prompt, records that the server is ready, and refuses to measure
+    /// anything but what the plan says. Gives the token ids of the prompt.
+    async fn prove(
+        &self,
+        client: &Client,
+        loaded: Loaded,
+        recorder: &mut dyn Recorder,
+    ) -> Result<Vec<i32>, Halt> {
+        let limit = self.request_limit();
+        let nothing = String::new;
+        let props = self.guard("reading /props", limit, nothing, client.get("/props")).await?;
+        // As the server itself tokenizes a text prompt: with a BOS token where the model wants one.
+        let body = json!({"content": self.start.prompt.text, "add_special": true, "parse_special": true});
+        let answer = client.post("/tokenize", body.to_string().into_bytes());
+        let answer = self.guard("tokenizing the prompt", limit, nothing, answer).await?;
+        let ids = token_ids(&answer)
+            .map_err(|detail| Halt::Protocol(format!("tokenizing the prompt: {detail}")))?;
+        let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+
+        let proofs = proof::prove(self.request, &props, &loaded.log);
+        let wrong = disagreements(&proofs);
+        let ready = StartReady {
+            id: self.start.id.clone(),
+            load: loaded.stages,
+            proofs,
+            buffers: loaded.log.buffers.clone(),
+            build_info: props.get("build_info").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            prompt_tokens,
+            prompt_ids: ids_digest(&ids),
+        };
+        recorder.record(Event::StartReady(ready))?;
+        if let Some(reason) = wrong {
+            return Err(Halt::Invalid(reason));
+        }
+        let case = self.start.case;
+        if prompt_tokens == 0 {
+            return Err(unsupported(
+                format!("prompt `{}` has no tokens", case.prompt),
+                "give the prompt some text",
+            ));
+        }
+        if prompt_tokens.saturating_add(case.max_tokens) > case.context {
+            let detail = format!(
+                "a prompt of {prompt_tokens} tokens and {} to generate do not fit into a context of {}",
+                case.max_tokens, case.context
+            );
+            return Err(unsupported(detail, "raise `context`, or take a shorter prompt"));
+        }
+        Ok(ids)
+    }
+
+    /// One request, measured, judged and recorded.
+    async fn run(
+        &self,
+        client: &Client,
+        ids: &[i32],
+        index: u32,
+        warmup: bool,
+        recorder: &mut dyn Recorder,
+    ) -> Result<RunRecord, Halt> {
+        let case = self.start.case;
+        let asked = case.max_tokens;
+        let phase = format!("{} {index}", if warmup { "warm-up run" } else { "run" });
+        let gathering = RefCell::new(Gathering::default());
+        let told = Cell::new(Instant::now());
+        let began = Instant::now();
+        let tell = |at: Instant| {
+            if at.saturating_duration_since(told.get()) >= TELL {
+                told.set(at);
+                let of = if warmup { case.warmup } else { case.runs };
+                (self.observer)(progress(&gathering.borrow(), began, ids.len(), (index, of, warmup, asked)));
+            }
+        };
+        let on_event = |at: Instant, data: &[u8]| {
+            let next = gathering.borrow_mut().take(at, data);
+            if next == Next::More {
+                tell(at);
+            }
+            next
+        };
+        let seen = || match gathering.borrow().tokens() {
+            0 => "no token was here".to_owned(),
+            tokens => format!("{tokens} of {asked} tokens were here"),
+        };
+        let answer = client.stream(completion::PATH, completion::body(ids, asked), on_event);
+        let answer = self.guard(&phase, self.request_limit(), seen, answer).await;
+
+        let mut record =
+            RunRecord { id: self.start.id.clone(), index, warmup, measurement: None, broken: Vec::new() };
+        let times = match answer {
+            Ok(times) => times,
+            Err(Halt::Interrupted) => return Err(Halt::Interrupted),
+            Err(halt) => {
+                let detail = match &halt {
+                    Halt::Died(_) => format!("the server died: {}", seen()),
+                    Halt::TimedOut { limit, .. } => {
+                        format!("no end within {} ms: {}", limit.as_millis(), seen())
+                    }
+                    Halt::Protocol(detail) => detail.clone(),
+                    other => format!("{other:?}"),
+                };
+                record.broken.push(BrokenRule { rule: Rule::Answered, detail });
+                recorder.record(Event::Run(record))?;
+                return Err(halt);
+            }
+        };
+        let sent = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let result = match gathering.into_inner().finish(times) {
+            Ok((measurement, ending)) => {
+                record.broken = rules::broken(sent, asked, &measurement, &ending);
+                record.measurement = Some(measurement);
+                Ok(record.clone())
+            }
+            Err(detail) => {
+                record.broken.push(BrokenRule { rule: Rule::Answered, detail: detail.clone() });
+                Err(Halt::Protocol(format!("{phase}: {detail}")))
+            }
+        };
+        recorder.record(Event::Run(record.clone()))?;
+        (self.observer)(Progress::RunDone(record));
+        result
+    }
+}
+
+/// Where a request is, by our clock.
+fn progress(
+    gathering: &Gathering,
+    began: Instant,
+    prompt_tokens: usize,
+    (index, of, warmup, of_tokens): (u32, u32, bool, u32),
+) -> Progress {
+    let tokens = gathering.tokens();
+    let moments = gathering.moments();
+    let rate =
+        |steps: f64, time: Duration| (steps > 0.0 && !time.is_zero()).then(|| steps / time.as_secs_f64());
+    let prompt_tokens = f64::from(u32::try_from(prompt_tokens).unwrap_or(u32::MAX));
+    let pp = moments.and_then(|(first, _)| rate(prompt_tokens, first.saturating_duration_since(began)));
+    let steps = f64::from(tokens.saturating_sub(1));
+    let tg = moments.and_then(|(first, last)| rate(steps, last.saturating_duration_since(first)));
+    Progress::Run { index, of, warmup, tokens, of_tokens, pp, tg }
+}
+
+fn says(broken: &BrokenRule) -> String {
+    let rule = serde_json::to_value(broken.rule).ok();
+    let rule = rule.as_ref().and_then(Value::as_str).unwrap_or("?");
+    format!("breaks the rule `{rule}`: {}", broken.detail)
+}
+
+fn unsupported(detail: String, hint: &str) -> Halt {
+    Halt::Failed(Box::new(failure::unsupported(detail, hint)))
+}
+
+/// The proofs that say the server is not what the plan asks for, as a sentence.
+fn disagreements(proofs: &[Proof]) -> Option<String> {
+    let wrong: Vec<String> = proofs
+        .iter()
+        .filter(|proof| proof.agrees == Some(false))
+        .map(|proof| {
+            let observed = proof.observed.as_deref().unwrap_or("nothing");
+            format!("`{}` is {observed} ({}), the plan asks for {}", proof.setting, proof.source, proof.asked)
+        })
+        .collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
+}
+
+fn token_ids(answer: &Value) -> Result<Vec<i32>, String> {
+    let tokens = answer.get("tokens").and_then(Value::as_array).ok_or("the answer has no `tokens`")?;
+    let id = |token: &Value| token.as_i64().and_then(|id| i32::try_from(id).ok());
+    tokens.iter().map(|token| id(token).ok_or_else(|| format!("`{token}` is no token id"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_an_answer() {
+        assert_eq!(token_ids(&json!({"tokens": [1, 2, 49151]})), Ok(vec![1, 2, 49151]));
+        assert!(token_ids(&json!({"tokens": [{"id": 1}]})).is_err());
+        assert!(token_ids(&json!({})).is_err());
+    }
+
+    #[test]
+    fn what_disagrees_is_named_as_a_pair() {
+        let proof = |setting: &str, observed: Option<&str>, agrees| Proof {
+            setting: setting.to_owned(),
+            asked: "4096".to_owned(),
+            observed: observed.map(str::to_owned),
+            source: "/props".to_owned(),
+            agrees,
+        };
+        assert_eq!(disagreements(&[proof("a", Some("4096"), Some(true)), proof("b", None, None)]), None);
+        insta::assert_snapshot!(
+            disagreements(&[proof("context", Some("2048"), Some(false))]).unwrap(),
+            @"`context` is 2048 (/props), the plan asks for 4096"
+        );
+    }
+
+    #[test]
+    fn a_broken_rule_as_a_sentence() {
+        let broken = BrokenRule { rule: Rule::ColdCache, detail: "9 of 10".to_owned() };
+        assert_eq!(says(&broken), "breaks the rule `cold_cache`: 9 of 10");
+    }
+}

@@ -1,0 +1,222 @@
+//! One start as the command sees it: what goes in, what is told on the way, and the record of it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use camino::Utf8Path;
+use llamark_process::{Exit, Interrupt, Server};
+use llamark_record::build::BuildRecord;
+use llamark_record::journal::{Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
+use llamark_record::plan::{Case, Plan, PlannedBackend, PlannedPrompt};
+
+use crate::error::{BenchError, RecordError};
+use crate::failure;
+use crate::host::{self, Roots};
+use crate::probe::ServerHelp;
+use crate::protocol::{Halt, Session};
+use crate::server::{self, SpawnError};
+
+/// Grace of a server when somebody waits for us to stop: all of it must be over within 5 s.
+const GRACE_INTERRUPTED: Duration = Duration::from_secs(3);
+
+/// All that one life of the server needs to be known.
+#[derive(Clone, Debug)]
+pub struct Start<'a> {
+    /// Which start, and which attempt at it.
+    pub id: StartId,
+    /// The plan that it belongs to: for its limits in time.
+    pub plan: &'a Plan,
+    /// The case.
+    pub case: &'a Case,
+    /// The backend of the case.
+    pub backend: &'a PlannedBackend,
+    /// The prompt of the case.
+    pub prompt: &'a PlannedPrompt,
+    /// The build of the backend.
+    pub build: &'a BuildRecord,
+    /// Folder of that build.
+    pub build_folder: &'a Utf8Path,
+    /// What the server of that build can do; from [`crate::probe::probe`], once per build.
+    pub help: &'a ServerHelp,
+    /// The model: its first shard.
+    pub model: &'a Utf8Path,
+    /// Where the output of the server goes; made when it is not there.
+    pub log: &'a Utf8Path,
+    /// Folder for the server's home and caches. It is made empty-handed: nothing of the user's configuration
+    /// reaches the server.
+    pub scratch: &'a Utf8Path,
+    /// Where facts about the machine are read.
+    pub roots: &'a Roots,
+}
+
+/// Where a start is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// The server was spawned.
+    Spawned,
+    /// It loads the model.
+    Loading {
+        /// Since the spawn.
+        elapsed: Duration,
+    },
+    /// It answers.
+    Ready {
+        /// From the spawn to ready.
+        load: Duration,
+    },
+    /// A request is being answered. Told at most every 100 ms.
+    Run {
+        /// Which run, from 1; warm-up runs count from 1 apart.
+        index: u32,
+        /// Of how many.
+        of: u32,
+        /// Whether it is a warm-up run.
+        warmup: bool,
+        /// Tokens generated so far.
+        tokens: u32,
+        /// Of how many.
+        of_tokens: u32,
+        /// Prompt processing by our clock, tok/s; absent before the first token.
+        pp: Option<f64>,
+        /// Token generation by our clock, tok/s; absent before the second token.
+        tg: Option<f64>,
+    },
+    /// A request was answered, and the record of it is safe.
+    RunDone(RunRecord),
+    /// The server is being stopped.
+    Stopping,
+    /// It is gone.
+    Stopped,
+}
+
+/// Takes the events of a start, in order. An event counts as recorded when this returns.
+pub trait Recorder {
+    /// Records an event.
+    ///
+    /// # Errors
+    /// When it could not be made safe.
+    fn record(&mut self, event: Event) -> Result<(), RecordError>;
+}
+
+/// Runs one start: spawns the server, proves that it is what the plan asks for, measures, and stops it. Records
+/// [`Event::StartOpened`], [`Event::StartReady`], every [`Event::Run`] and [`Event::StartClosed`] itself.
+///
+/// Whatever goes wrong with the server is in the outcome. When this returns, no process of the start is left.
+///
+/// # Errors
+/// Only when the record could not be written.
+pub async fn run_start(
+    start: &Start<'_>,
+    interrupt: &Interrupt,
+    recorder: &mut dyn Recorder,
+    observer: &dyn Fn(Progress),
+) -> Result<Outcome, BenchError> {
+    if interrupt.is_set() {
+        return Ok(Outcome::Interrupted);
+    }
+    live(start, interrupt, recorder, observer)
+        .await
+        .map_err(|source| BenchError::Record { id: start.id.clone(), source })
+}
+
+async fn live(
+    start: &Start<'_>,
+    interrupt: &Interrupt,
+    recorder: &mut dyn Recorder,
+    observer: &dyn Fn(Progress),
+) -> Result<Outcome, RecordError> {
+    let alias = server::alias(&start.id);
+    let request = server::request(start, &alias);
+    let prepared = server::prepare(start, &request);
+    let opened = |argv, environment| {
+        let conditions = host::conditions(start.roots);
+        Event::StartOpened(StartOpened { id: start.id.clone(), argv, environment, conditions })
+    };
+    let launch = match prepared {
+        Ok(launch) => launch,
+        Err(unsupported) => {
+            let program = server::hide(start, server::program(start).as_str());
+            recorder.record(opened(vec![program], BTreeMap::new()))?;
+            let failure = failure::unsupported(unsupported.to_string(), &unsupported.hint());
+            return close(start, Outcome::Failed(failure), None, recorder);
+        }
+    };
+    recorder.record(opened(launch.argv.clone(), launch.environment.clone()))?;
+    let memory_kills = failure::memory_kills();
+    let server = match server::spawn(start, &launch) {
+        Ok(server) => server,
+        Err(error) => {
+            let failure = match &error {
+                SpawnError::Process(error) => failure::spawn(error),
+                SpawnError::Scratch(error) => failure::scratch(error),
+            };
+            return close(start, Outcome::Failed(failure), None, recorder);
+        }
+    };
+    observer(Progress::Spawned);
+    let session = Session { start, request: &request, server: &server, interrupt, observer };
+    // When this returns, every socket is closed: a server with a request in flight does not stop for long.
+    let measured = session.measure(recorder).await;
+    observer(Progress::Stopping);
+    let exit = stop(server, Duration::from_millis(start.plan.timeouts.stop_ms), interrupt).await;
+    observer(Progress::Stopped);
+    let outcome = match measured {
+        Ok(None) => Outcome::Ok,
+        Ok(Some(reason)) | Err(Halt::Invalid(reason)) => Outcome::Invalid { reason },
+        Err(Halt::Interrupted) => Outcome::Interrupted,
+        Err(Halt::Record(error)) => return Err(error),
+        Err(Halt::Failed(failure)) => Outcome::Failed(*failure),
+        Err(halt) => {
+            let log = failure::tail(start.log);
+            let log: Vec<String> = log.iter().map(|line| server::hide(start, line)).collect();
+            Outcome::Failed(match halt {
+                Halt::TimedOut { phase, limit, seen } => failure::timed_out(&phase, limit, &seen, &log),
+                Halt::Died(phase) => {
+                    let kills = failure::memory_kills().zip(memory_kills);
+                    // A system that does not count them: nearly every SIGKILL that nobody sent is one.
+                    let killed_for_memory = kills.is_none_or(|(now, before)| now > before);
+                    failure::died(&phase, exit.as_ref(), killed_for_memory, &log)
+                }
+                Halt::Protocol(detail) => failure::protocol(detail, &log),
+                // Taken care of above.
+                other => failure::protocol(format!("{other:?}"), &log),
+            })
+        }
+    };
+    close(start, outcome, exit, recorder)
+}
+
+/// Records the end of a start.
+fn close(
+    start: &Start<'_>,
+    outcome: Outcome,
+    exit: Option<Exit>,
+    recorder: &mut dyn Recorder,
+) -> Result<Outcome, RecordError> {
+    let lifetime = exit.map(|exit| exit.lifetime).unwrap_or_default();
+    recorder.record(Event::StartClosed(StartClosed {
+        id: start.id.clone(),
+        outcome: outcome.clone(),
+        exit_code: exit.and_then(|exit| exit.code),
+        signal: exit.and_then(|exit| exit.signal),
+        max_rss_bytes: exit.and_then(|exit| exit.max_rss_bytes),
+        lifetime_us: u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX),
+        conditions: host::conditions(start.roots),
+    }))?;
+    Ok(outcome)
+}
+
+/// Stops the server. Nothing when somebody had enough of waiting for it: then it was killed.
+async fn stop(server: Server, grace: Duration, interrupt: &Interrupt) -> Option<Exit> {
+    let is_interrupted = interrupt.is_set();
+    let stopping = server.stop(if is_interrupted { grace.min(GRACE_INTERRUPTED) } else { grace });
+    let enough = async {
+        interrupt.wait().await;
+        tokio::time::sleep(GRACE_INTERRUPTED).await;
+    };
+    tokio::select! {
+        biased;
+        exit = stopping => Some(exit),
+        () = enough, if !is_interrupted => None,
+    }
+}

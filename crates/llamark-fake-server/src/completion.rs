@@ -1,0 +1,123 @@
+//! /completion: a stream of tokens at a set speed. The times that it reports are exact; those that pass are no
+//! shorter.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::behaviour::{Stage, Version};
+use crate::http::Answer;
+use crate::routes::App;
+
+/// Answers one request with a stream. `is_wrong`: in the ways that the behaviour says.
+pub(crate) fn stream(
+    app: &App,
+    body: &Value,
+    is_wrong: bool,
+    answer: &mut Answer<'_>,
+) -> std::io::Result<()> {
+    let behaviour = &app.behaviour;
+    let prompt = body.get("prompt").and_then(Value::as_array).map_or(0, Vec::len);
+    let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);
+    let asked =
+        body.get("n_predict").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(16);
+    let uses_cache = body.get("cache_prompt").and_then(Value::as_bool).unwrap_or(true);
+    let cached = if is_wrong { behaviour.cached } else { 0 }.max(if uses_cache {
+        prompt.saturating_sub(1)
+    } else {
+        0
+    });
+    let early = behaviour.stop_after.filter(|_| is_wrong);
+    let tokens = early.unwrap_or(asked).min(asked);
+    let processed = prompt.saturating_sub(cached);
+
+    let began = Instant::now();
+    answer.begin()?;
+    let prompt_s = f64::from(processed) / behaviour.prompt_rate;
+    wait_until(began + Duration::from_secs_f64(prompt_s));
+    if is_wrong {
+        behaviour.reach(Stage::FirstToken);
+    }
+    let first = Instant::now();
+    let half = tokens.div_ceil(2);
+    let every = behaviour.tokens_per_event.max(1);
+    let mut ids = Vec::new();
+    for token in 1..=tokens {
+        wait_until(first + Duration::from_secs_f64(f64::from(token - 1) / behaviour.generation_rate));
+        ids.push(100 + token);
+        if token % every == 0 {
+            // As in a real stream, the ids of tokens without an event of their own are lost.
+            let last = ids.last().copied();
+            ids.clear();
+            event(
+                answer,
+                &json!({
+                    "index": 0, "content": " w", "tokens": [last], "stop": false, "id_slot": -1,
+                    "tokens_predicted": token, "tokens_evaluated": prompt,
+                }),
+            )?;
+        }
+        if token == half && is_wrong {
+            behaviour.reach(Stage::MidStream);
+            if behaviour.cut {
+                return answer.end();
+            }
+            if behaviour.invalid_event {
+                answer.chunk(b"data: {\"content\": nonsense}\n\n")?;
+            }
+            if let Some(message) = &behaviour.error_event {
+                return event(
+                    answer,
+                    &json!({"error": {"code": 500, "message": message, "type": "server_error"}}),
+                );
+            }
+            answer.chunk(b":\n\n")?;
+        }
+    }
+    let off = |value: i64| if is_wrong { value } else { 0 };
+    let factor = if is_wrong { behaviour.time_factor } else { 1.0 };
+    let milliseconds = |seconds: f64| (seconds * factor * 1e6).round() / 1e3;
+    let mut timings = json!({
+        "prompt_n": i64::from(processed) + off(behaviour.prompt_n_off),
+        "prompt_ms": milliseconds(prompt_s),
+        "prompt_per_token_ms": 0.0,
+        "prompt_per_second": behaviour.prompt_rate,
+        "predicted_n": i64::from(tokens) + off(behaviour.predicted_n_off),
+        "predicted_ms": milliseconds(f64::from(tokens.saturating_sub(1)) / behaviour.generation_rate),
+        "predicted_per_token_ms": 0.0,
+        "predicted_per_second": behaviour.generation_rate,
+    });
+    if behaviour.version == Version::B11434 {
+        set(&mut timings, "cache_n", json!(cached));
+    }
+    if is_wrong && behaviour.drafted > 0 {
+        set(&mut timings, "draft_n", json!(behaviour.drafted));
+        set(&mut timings, "draft_n_accepted", json!(behaviour.drafted));
+    }
+    event(
+        answer,
+        &json!({
+            "index": 0, "content": "", "tokens": [], "id_slot": 0, "stop": true, "model": app.alias(),
+            "tokens_predicted": tokens, "tokens_evaluated": i64::from(prompt) + off(behaviour.evaluated_off),
+            "generation_settings": {"seed": 1, "temperature": 0.0, "ignore_eos": true, "n_predict": asked, "speculative.types": "none"},
+            "prompt": "...", "has_new_line": false, "truncated": is_wrong && behaviour.truncated,
+            "stop_type": if early.is_some() { "eos" } else { "limit" }, "stopping_word": "",
+            "tokens_cached": prompt + tokens.saturating_sub(1), "timings": timings,
+        }),
+    )?;
+    answer.end()
+}
+
+fn event(answer: &mut Answer<'_>, value: &Value) -> std::io::Result<()> {
+    answer.chunk(format!("data: {value}\n\n").as_bytes())
+}
+
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(object) = object {
+        object.insert(name.to_owned(), value);
+    }
+}
+
+fn wait_until(moment: Instant) {
+    std::thread::sleep(moment.saturating_duration_since(Instant::now()));
+}

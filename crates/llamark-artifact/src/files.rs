@@ -396,8 +396,15 @@ fn sync_tree(folder: &Utf8Path) -> Result<(), FileError> {
 /// of its last holder for people to read.
 #[derive(Debug)]
 pub struct Lock {
-    /// Held open: closing it releases the lock.
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing the file would do, but for a child that another thread is about to spawn: it has a copy of the
+        // open file until it becomes another program, and would hold the lock until then.
+        let _released = self.file.unlock();
+    }
 }
 
 /// How long between two tries at a lock.
@@ -429,7 +436,7 @@ impl Lock {
             // For people only: the lock holds also when the disk is too full for a process id.
             let pid = std::process::id();
             let _written = file.set_len(0).and_then(|()| file.write_all(format!("{pid}\n").as_bytes()));
-            return Ok(Some(Self { _file: file }));
+            return Ok(Some(Self { file }));
         }
     }
 

@@ -254,6 +254,13 @@ pub(crate) struct Appender {
     abandoned: bool,
 }
 
+impl Drop for Appender {
+    fn drop(&mut self) {
+        // As in `files::Lock`: not left to a child that is being spawned.
+        let _released = self.file.unlock();
+    }
+}
+
 impl Appender {
     /// Goes on behind entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
     pub(crate) fn new(file: File, path: Utf8PathBuf, seq: u64, head: Sha256) -> Self {
@@ -282,5 +289,131 @@ impl Appender {
         self.seq += 1;
         self.head = entry.hash.clone();
         Ok(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use llamark_record::journal::{Begin, CaseClosed, End, Outcome};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn begin(format: &str) -> Event {
+        Event::Begin(Begin {
+            format: format.to_owned(),
+            plan: Sha256::of_bytes(b"plan"),
+            llamark: "0.1.0".to_owned(),
+            host: Sha256::of_bytes(b"host"),
+        })
+    }
+
+    fn at() -> String {
+        "2026-11-22T17:00:00.000Z".to_owned()
+    }
+
+    #[test]
+    fn a_line() {
+        let (line, _entry) = encode(0, &first_prev(), at(), begin(JOURNAL_FORMAT)).unwrap();
+        insta::assert_snapshot!(String::from_utf8(line).unwrap(), @r#"{"at":"2026-11-22T17:00:00.000Z","event":{"begin":{"format":"llamark/journal/v1","host":"4740ae6347b0172c01254ff55bae5aff5199f4446e7f6d643d40185b3f475145","llamark":"0.1.0","plan":"64879f7d6b960a01909762d911a32d4582c20010c5641ee90278b644a9e3b525"}},"hash":"1cb5e4d849b420ba55f0da3aed6235634a117508d55f7dde5a9cfb29051372c8","prev":"0000000000000000000000000000000000000000000000000000000000000000","seq":0}"#);
+    }
+
+    #[test]
+    fn a_number_that_json_cannot_carry_is_refused() {
+        let taking = |count| {
+            let mut measured = run();
+            if let Event::Run(run) = &mut measured
+                && let Some(measurement) = &mut run.measurement
+            {
+                measurement.total_ns = count;
+            }
+            measured
+        };
+        assert!(encode(0, &first_prev(), at(), taking(1 << 53)).is_ok());
+        let error = encode(0, &first_prev(), at(), taking((1 << 53) + 1)).unwrap_err();
+        assert!(matches!(error, ArtifactError::Inexact), "{error}");
+    }
+
+    fn run() -> Event {
+        serde_json::from_value(serde_json::json!({"run": {
+            "id": {"case": "m/b/p", "start": 1, "attempt": 1}, "index": 1, "warmup": false, "broken": [],
+            "measurement": {
+                "prompt_tokens": 11, "cached_tokens": null, "prompt_us": 5, "generated_tokens": 2,
+                "generation_us": 7, "first_token_ns": 9, "total_ns": 20, "arrivals": [[1, 9], [2, 20]],
+                "output_ids": null
+            }
+        }}))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_writing() {
+        let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+        let mut journal = Appender::new(full, Utf8PathBuf::from("journal.jsonl"), 0, first_prev());
+        let error = journal.append(at(), begin(JOURNAL_FORMAT)).unwrap_err();
+        assert!(error.to_string().contains("the disk is full"), "{error}");
+        let error = journal.append(at(), begin(JOURNAL_FORMAT)).unwrap_err();
+        assert!(matches!(error, ArtifactError::Abandoned { .. }), "{error}");
+        assert_eq!(journal.seq(), 0);
+    }
+
+    #[test]
+    fn a_newer_journal_is_called_that() {
+        let (line, _entry) = encode(0, &first_prev(), at(), begin("llamark/journal/v2")).unwrap();
+        let unknown = String::from_utf8(line.clone()).unwrap().replace("\"host\"", "\"hosts\"");
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::try_from(folder.path().join("journal.jsonl")).unwrap();
+        for bytes in [line, unknown.into_bytes()] {
+            crate::files::write_atomic(&path, &bytes).unwrap();
+            let error = Reader::open(&path, true).unwrap().next().unwrap().unwrap_err();
+            assert!(matches!(error, ArtifactError::Format { .. }), "{error}");
+        }
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        prop_oneof![
+            (any::<String>(), any::<String>()).prop_map(|(case, reason)| {
+                Event::CaseClosed(CaseClosed { case, outcome: Outcome::Skipped { reason } })
+            }),
+            prop::collection::btree_map(any::<String>(), any::<u32>(), 0..5)
+                .prop_map(|cases: BTreeMap<String, u32>| Event::End(End { cases })),
+            Just(run()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(events in prop::collection::vec(event(), 1..6)) {
+            let (mut prev, mut lines) = (first_prev(), Vec::new());
+            for (seq, event) in (0_u64..).zip(events) {
+                let (line, entry) = encode(seq, &prev, at(), event).unwrap();
+                prop_assert_eq!(&decode(&line, seq, &prev).unwrap(), &entry);
+                // The definition of the digest, the slow way.
+                let mut object: serde_json::Value = serde_json::from_slice(&line).unwrap();
+                object.as_object_mut().unwrap().remove("hash");
+                prop_assert_eq!(Sha256::of_canonical_json(&object).unwrap(), entry.hash.clone());
+                prev = entry.hash.clone();
+                lines.push((line, entry));
+            }
+        }
+
+        #[test]
+        fn no_other_line_is_accepted(event in event(), place in any::<prop::sample::Index>(), bit in 0..8_u32) {
+            let (line, _entry) = encode(3, &first_prev(), at(), event).unwrap();
+            let mut changed = line.clone();
+            let place = place.index(line.len());
+            changed[place] ^= 1 << bit;
+            prop_assert!(decode(&changed, 3, &first_prev()).is_err());
+            prop_assert!(decode(&line[..place], 3, &first_prev()).is_err());
+            prop_assert!(decode(&line, 4, &first_prev()).is_err());
+            prop_assert!(decode(&line, 3, &Sha256::of_bytes(b"other")).is_err());
+        }
+
+        #[test]
+        fn garbage_is_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(decode(&bytes, 0, &first_prev()).is_err());
+        }
     }
 }

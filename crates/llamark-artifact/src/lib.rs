@@ -6,6 +6,7 @@ pub mod files;
 pub mod journal;
 pub mod ledger;
 pub mod set;
+pub mod verify;
 
 mod canonical;
 mod error;
@@ -13,6 +14,7 @@ mod names;
 mod plain;
 mod seal;
 mod store;
+mod structure;
 mod writer;
 
 pub use error::ArtifactError;
@@ -20,4 +22,5 @@ pub use ledger::{CaseLedger, Ledger, StartLedger};
 pub use names::folder_name;
 pub use set::ArtifactSet;
 pub use store::{Found, SetInfo, Store};
+pub use verify::{Check, Verification, verify};
 pub use writer::SetWriter;

@@ -85,12 +85,6 @@ pub(crate) fn parse_json<T: DeserializeOwned>(
     })
 }
 
-/// Size and SHA-256 of a plain file.
-pub(crate) fn digest(path: &Utf8Path) -> Result<(u64, Sha256), ArtifactError> {
-    let file = open(path)?;
-    digest_open(&file, path)
-}
-
 /// Size and SHA-256 of an open file, from its beginning.
 pub(crate) fn digest_open(mut file: &File, path: &Utf8Path) -> Result<(u64, Sha256), ArtifactError> {
     let mut hasher = sha2::Sha256::new();

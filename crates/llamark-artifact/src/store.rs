@@ -92,6 +92,14 @@ impl Store {
     /// # Errors
     /// When a folder cannot be listed. It is no error when there is none.
     pub fn sets(&self, name: Option<&str>) -> Result<Vec<SetInfo>, ArtifactError> {
+        self.sets_where(name, |_id| true)
+    }
+
+    fn sets_where(
+        &self,
+        name: Option<&str>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<SetInfo>, ArtifactError> {
         let mut sets = Vec::new();
         let names = match name {
             Some(name) => vec![folder_name(name)],
@@ -99,7 +107,7 @@ impl Store {
         };
         for name in names {
             let folder = self.root.join(&name);
-            for id in folders(&folder)? {
+            for id in folders(&folder)?.into_iter().filter(|id| wanted(id)) {
                 let path = folder.join(&id);
                 if path.join(JOURNAL).is_file() {
                     let sealed = is_sealed(&path);
@@ -121,8 +129,8 @@ impl Store {
         let digest = plan.digest()?;
         let mark = format!("Z-{}", id_part(&digest));
         let mut interrupted = None;
-        for set in self.sets(Some(&plan.plan.name))?.into_iter().rev() {
-            if !set.id.contains(&mark) || (!set.sealed && interrupted.is_some()) {
+        for set in self.sets_where(Some(&plan.plan.name), |id| id.contains(&mark))?.into_iter().rev() {
+            if !set.sealed && interrupted.is_some() {
                 continue;
             }
             let same = set.begin().is_ok_and(|begin| begin.plan == digest && begin.host == *host);

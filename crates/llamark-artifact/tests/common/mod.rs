@@ -1,10 +1,5 @@
 //! A sample plan and what came of it, with a clock that ticks once a second: the same set, byte for byte, each time.
-#![allow(
-    dead_code,
-    clippy::allow_attributes,
-    clippy::unwrap_used,
-    reason = "each test file uses a part of this; a broken helper is a broken test"
-)]
+#![allow(dead_code, clippy::allow_attributes, reason = "each test file uses a part of this")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,11 +21,45 @@ use llamark_record::plan::{
     ServerSettings, Timeouts,
 };
 
-/// A temporary folder and its path.
+/// A temporary folder and its path: in memory where that is possible, since these tests flush a thousand times.
 pub(crate) fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_error| tempfile::tempdir()).unwrap();
     let path = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
     (folder, path)
+}
+
+/// Writes a file as another program would: neither atomic nor durable.
+#[expect(clippy::disallowed_methods, reason = "a test that damages files, or plays the server")]
+pub(crate) fn write(path: &Utf8Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Every file under a folder by its path, with its content; sorted.
+pub(crate) fn content(folder: &Utf8Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in next.read_dir_utf8().unwrap() {
+            let path = entry.unwrap().path().to_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_string();
+                found.push((name, fs_err::read(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A folder with that content.
+pub(crate) fn lay_out(folder: &Utf8Path, content: &[(String, Vec<u8>)]) {
+    for (name, bytes) in content {
+        let path = folder.join(name);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        write(&path, bytes);
+    }
 }
 
 /// A store whose clock begins at a fixed moment and ticks a second each time it is asked.
@@ -461,6 +490,13 @@ pub(crate) fn record_inputs(writer: &mut SetWriter, resolved: &ResolvedPlan) {
     }
 }
 
+/// As [`record_inputs`], for what a resumed set does not have yet.
+pub(crate) fn record_inputs_again(writer: &mut SetWriter, resolved: &ResolvedPlan) {
+    if writer.ledger().end.is_none() {
+        record_inputs(writer, resolved);
+    }
+}
+
 /// Does all that is pending, and closes each case as soon as its starts settle it.
 pub(crate) fn finish(writer: &mut SetWriter, resolved: &ResolvedPlan) {
     loop {
@@ -472,7 +508,7 @@ pub(crate) fn finish(writer: &mut SetWriter, resolved: &ResolvedPlan) {
         }
         let Some(id) = writer.ledger().pending().into_iter().next() else { break };
         let log = writer.log_path(&id).unwrap();
-        std::fs::write(log, format!("main: server is listening, start {}\n", id.start)).unwrap();
+        write(&log, format!("main: server is listening, start {}\n", id.start).as_bytes());
         for event in start_events(resolved, &id, fate(&id)) {
             writer.append(event).unwrap();
         }

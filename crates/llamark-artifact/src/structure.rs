@@ -1,0 +1,302 @@
+//! Level 1 of verification: is what the journal records what was planned, all of it, once?
+
+use camino::Utf8Path;
+use llamark_record::Sha256;
+use llamark_record::build::BuildRecord;
+use llamark_record::digest::canonical_json;
+use llamark_record::journal::{Event, Outcome};
+use llamark_record::manifest::Manifest;
+use llamark_record::model::ModelRecord;
+use llamark_record::plan::{Plan, ResolvedPlan};
+
+use crate::journal::{JOURNAL, Reader};
+use crate::ledger::{CaseLedger, StartLedger};
+use crate::set::{PLAN, read_environment, read_plan};
+use crate::verify::{Check, said, shown};
+use crate::writer::build_file;
+use crate::{ArtifactError, Ledger, plain};
+
+/// All checks of level 1. A newer format is an error; anything else that is wrong is in the checks.
+pub(crate) fn check(path: &Utf8Path, manifest: &Manifest) -> Result<Vec<Check>, ArtifactError> {
+    let mut plan = Check::new(1, "plan");
+    plan.count();
+    let resolved = match read_plan(path) {
+        Ok((resolved, bytes)) => {
+            check_plan(&resolved, &bytes, manifest, &mut plan);
+            resolved
+        }
+        Err(error @ ArtifactError::Format { .. }) => return Err(error),
+        Err(error) => {
+            plan.problem(said(&error));
+            return Ok(vec![plan]);
+        }
+    };
+    let mut ledger = Ledger::new(&resolved.plan);
+    let journal = read_journal(path, manifest, &resolved, &mut ledger)?;
+    let mut checks = vec![plan];
+    let whole = journal.problems.is_empty();
+    checks.push(journal);
+    // Of a journal that does not read to its end, what is missing says nothing.
+    if whole {
+        checks.push(check_cases(&ledger));
+        checks.push(check_runs(&ledger));
+        checks.push(check_models(&ledger, &resolved));
+        checks.push(check_builds(&ledger, &resolved, path));
+        checks.push(check_host(&ledger, path)?);
+    }
+    Ok(checks)
+}
+
+/// `plan.json` is canonical, agrees with itself, and is the plan of the manifest.
+fn check_plan(resolved: &ResolvedPlan, bytes: &[u8], manifest: &Manifest, check: &mut Check) {
+    let canonical = canonical_json(resolved).unwrap_or_default();
+    if bytes.strip_suffix(b"\n") != Some(canonical.as_slice()) {
+        check.problem(format!("`{PLAN}` is not in canonical form"));
+    }
+    let parameters = &manifest.predicate.build_definition.external_parameters;
+    if parameters.plan_digest != Sha256::of_bytes(&canonical) {
+        check.problem(format!("the manifest is of another plan than `{PLAN}`"));
+    }
+    if parameters.experiment != resolved.plan.name {
+        check.problem("the manifest and the plan name different experiments");
+    }
+    check_schedule(&resolved.plan, check);
+}
+
+/// Each case once; each start of each case once in the schedule, and nothing else.
+fn check_schedule(plan: &Plan, check: &mut Check) {
+    let mut cases = std::collections::BTreeMap::new();
+    for case in &plan.cases {
+        if cases.insert(case.id.as_str(), case.starts).is_some() {
+            check.problem(format!("the plan has the case {} twice", shown(&case.id)));
+        }
+    }
+    let mut scheduled = std::collections::BTreeSet::new();
+    for start in &plan.schedule {
+        let planned =
+            cases.get(start.case.as_str()).is_some_and(|starts| (1..=*starts).contains(&start.start));
+        if !planned || !scheduled.insert((start.case.as_str(), start.start)) {
+            check.problem(format!(
+                "the schedule has start {} of {} out of place",
+                start.start,
+                shown(&start.case)
+            ));
+        }
+    }
+    let expected: u64 = cases.values().map(|starts| u64::from(*starts)).sum();
+    if u64::try_from(scheduled.len()).unwrap_or(u64::MAX) != expected {
+        check.problem("the schedule does not have every start of every case");
+    }
+}
+
+/// The chain holds, every event is where it makes sense, and the manifest knows the last one.
+fn read_journal(
+    path: &Utf8Path,
+    manifest: &Manifest,
+    resolved: &ResolvedPlan,
+    ledger: &mut Ledger,
+) -> Result<Check, ArtifactError> {
+    let mut check = Check::new(1, "journal entries by chain and order");
+    let mut reader = match Reader::open(&path.join(JOURNAL), true) {
+        Ok(reader) => reader,
+        Err(error) => {
+            check.problem(said(&error));
+            return Ok(check);
+        }
+    };
+    while let Some(entry) = reader.next() {
+        let line = reader.entries_read();
+        let mut entry = match entry {
+            Ok(entry) => entry,
+            Err(error @ ArtifactError::Format { .. }) => return Err(error),
+            Err(error) => {
+                check.problem(said(&error));
+                break;
+            }
+        };
+        if let Event::Run(run) = &mut entry.event
+            && let Some(measurement) = &mut run.measurement
+        {
+            // Most of the memory of a million runs, and nothing here looks at them again.
+            measurement.arrivals = Vec::new();
+        }
+        if let Err(misplaced) = ledger.apply(entry) {
+            check.problem(format!("line {line}: {misplaced}"));
+            break;
+        }
+    }
+    check.count = reader.entries_read();
+    if !check.problems.is_empty() {
+        return Ok(check);
+    }
+    let metadata = &manifest.predicate.run_details.metadata;
+    if *reader.head() != metadata.journal_head {
+        check.problem("its last entry is not the one that the manifest names");
+    }
+    if (&ledger.started_at, &ledger.finished_at) != (&metadata.started_on, &metadata.finished_on) {
+        check.problem("it began or ended at another time than the manifest says");
+    }
+    match (&ledger.begin, resolved.digest()) {
+        (Some(begin), Ok(digest)) if begin.plan == digest => {}
+        _ => check.problem(format!("its first entry is of another plan than `{PLAN}`")),
+    }
+    if ledger.end.is_none() {
+        check.problem("it has no end");
+    }
+    Ok(check)
+}
+
+/// Every case came to one end, and to one that its starts bear out.
+fn check_cases(ledger: &Ledger) -> Check {
+    let mut check = Check::new(1, "cases by their end");
+    for case in &ledger.cases {
+        check.result(check_case(case));
+    }
+    check
+}
+
+fn check_case(case: &CaseLedger) -> Result<(), String> {
+    let name = shown(&case.case.id);
+    let settled = case.outcome_of_starts();
+    match (&case.outcome, settled) {
+        (None, _) => Err(format!("the case {name} came to no end")),
+        (Some(Outcome::Ok), Some(Outcome::Ok)) => Ok(()),
+        (Some(Outcome::Ok), _) => Err(format!("the case {name} ended as ok, and not all of its starts did")),
+        (Some(Outcome::Skipped { .. }), _) if !case.starts.is_empty() => {
+            Err(format!("the case {name} was skipped, and has starts"))
+        }
+        // Only ok is ok: a case whose starts all went well cannot be put aside under another name.
+        (Some(_), Some(Outcome::Ok)) => Err(format!("the starts of the case {name} are ok, and it is not")),
+        (Some(_), _) => Ok(()),
+    }
+}
+
+/// Every planned run of every start that counts is there once; what is not there is accounted for.
+fn check_runs(ledger: &Ledger) -> Check {
+    let mut check = Check::new(1, "planned runs by their record");
+    for case in &ledger.cases {
+        let planned = u64::from(case.case.warmup) + u64::from(case.case.runs);
+        for start in case.starts.values() {
+            check.count += planned;
+            if let Err(problem) = check_start(case, start) {
+                check.problem(problem);
+            }
+        }
+        let untried =
+            u64::from(case.case.starts).saturating_sub(u64::try_from(case.starts.len()).unwrap_or(u64::MAX));
+        check.count += planned.saturating_mul(untried);
+        // Starts that were not tried: only where the case says why there is no more of it.
+        if untried > 0 && matches!(case.outcome, None | Some(Outcome::Ok)) {
+            check.problem(format!("{untried} starts of the case {} are missing", shown(&case.case.id)));
+        }
+    }
+    check
+}
+
+fn check_start(case: &CaseLedger, start: &StartLedger) -> Result<(), String> {
+    let name = format!("start {} of {}", start.id.start, shown(&start.id.case));
+    let Some(closed) = &start.closed else {
+        // llamark was killed during it, and then the case was given up for another start.
+        return if matches!(case.outcome, Some(Outcome::Ok) | None) {
+            Err(format!("{name} has no end"))
+        } else {
+            Ok(())
+        };
+    };
+    let complete = start.recorded(true) == case.case.warmup && start.recorded(false) == case.case.runs;
+    if closed.outcome == Outcome::Ok && !complete {
+        return Err(format!("{name} ended as ok, and has not all of its runs"));
+    }
+    Ok(())
+}
+
+/// Every model is the one of the plan, file by file.
+fn check_models(ledger: &Ledger, resolved: &ResolvedPlan) -> Check {
+    let mut check = Check::new(1, "models by the plan");
+    for (id, model) in &ledger.models {
+        check.result(check_model(id, model, resolved));
+    }
+    for case in ledger.cases.iter().filter(|case| !case.starts.is_empty()) {
+        if !ledger.models.contains_key(&case.case.model) {
+            check.problem(format!(
+                "the case {} has starts, and its model is not recorded",
+                shown(&case.case.id)
+            ));
+        }
+    }
+    check
+}
+
+fn check_model(id: &str, model: &ModelRecord, resolved: &ResolvedPlan) -> Result<(), String> {
+    if resolved.plan.model(id).is_none() {
+        return Err(format!("the plan has no model {}", shown(id)));
+    }
+    match resolved.model_files.get(id) {
+        Some(files) if *files == model.files => Ok(()),
+        _ => Err(format!("the files of the model {} are not those of the plan", shown(id))),
+    }
+}
+
+/// Every build is the one of the plan, has the key of its inputs, and is the one in `builds/`.
+fn check_builds(ledger: &Ledger, resolved: &ResolvedPlan, path: &Utf8Path) -> Check {
+    let mut check = Check::new(1, "builds by the plan");
+    for (id, build) in &ledger.builds {
+        check.result(check_build(id, build, resolved, path));
+    }
+    for case in ledger.cases.iter().filter(|case| !case.starts.is_empty()) {
+        let build = resolved.plan.backend(&case.case.backend).map(|backend| backend.build.as_str());
+        if build.is_none_or(|build| !ledger.builds.contains_key(build)) {
+            check.problem(format!(
+                "the case {} has starts, and its build is not recorded",
+                shown(&case.case.id)
+            ));
+        }
+    }
+    check
+}
+
+fn check_build(
+    id: &str,
+    build: &BuildRecord,
+    resolved: &ResolvedPlan,
+    path: &Utf8Path,
+) -> Result<(), String> {
+    let name = shown(id);
+    if !resolved.plan.builds.iter().any(|planned| planned.id == id) {
+        return Err(format!("the plan has no build {name}"));
+    }
+    if resolved.build_keys.get(id) != Some(&build.key) {
+        return Err(format!("the build {name} is another one than that of the plan"));
+    }
+    if let Some(inputs) = &build.inputs {
+        match Sha256::of_canonical_json(inputs) {
+            Ok(key) if key == build.key => {}
+            _ => return Err(format!("the key of the build {name} is not that of its inputs")),
+        }
+        if resolved.engine_tree.as_ref().is_some_and(|tree| *tree != inputs.source_tree) {
+            return Err(format!("the build {name} is of another source tree than that of the plan"));
+        }
+    }
+    let file = build_file(id);
+    match plain::read_json::<BuildRecord>(&path.join(&file), "a build record") {
+        Ok(found) if found == *build => Ok(()),
+        Ok(_) => Err(format!("{} is not the build that the journal records", shown(&file))),
+        Err(error) => Err(said(&error)),
+    }
+}
+
+/// The machine is the one on which the set began.
+fn check_host(ledger: &Ledger, path: &Utf8Path) -> Result<Check, ArtifactError> {
+    let mut check = Check::new(1, "machine");
+    check.count();
+    match read_environment(path) {
+        Ok(environment) => {
+            if ledger.begin.as_ref().is_none_or(|begin| begin.host != environment.fingerprint()) {
+                check.problem("`environment.json` is of another machine than the journal");
+            }
+        }
+        Err(error @ ArtifactError::Format { .. }) => return Err(error),
+        Err(error) => check.problem(said(&error)),
+    }
+    Ok(check)
+}

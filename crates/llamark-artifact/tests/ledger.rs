@@ -1,0 +1,106 @@
+//! The folded journal: which attempt counts, what is left to do, how a case ends.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+mod common;
+
+use common::{Fate, SAMPLE, Shape, folder, start_events, store};
+use llamark_artifact::{Ledger, SetWriter};
+use llamark_record::journal::{BrokenRule, CaseClosed, Event, Outcome, Rule, StartId};
+use llamark_record::plan::ResolvedPlan;
+
+const TWO_STARTS: Shape = Shape { models: 1, backends: 2, starts: 2, warmup: 0, runs: 2, tokens: 4 };
+
+/// A writer of a set with its inputs recorded, in a folder that lives as long as the test.
+fn writer(shape: Shape) -> (tempfile::TempDir, ResolvedPlan, SetWriter) {
+    let (keep, root) = folder();
+    let resolved = common::plan(shape);
+    let mut writer = common::begin(&store(&root), &resolved);
+    common::record_inputs(&mut writer, &resolved);
+    (keep, resolved, writer)
+}
+
+fn names(pending: &[StartId]) -> Vec<String> {
+    pending
+        .iter()
+        .map(|id| format!("{} {} {}", id.case.split('/').nth(1).unwrap(), id.start, id.attempt))
+        .collect()
+}
+
+fn append(writer: &mut SetWriter, events: impl IntoIterator<Item = Event>) {
+    for event in events {
+        writer.append(event).unwrap();
+    }
+}
+
+#[test]
+fn what_is_left_is_in_the_order_of_the_schedule() {
+    let (_keep, resolved, mut writer) = writer(TWO_STARTS);
+    assert_eq!(names(&writer.ledger().pending()), ["cpu 1 1", "vulkan 1 1", "cpu 2 1", "vulkan 2 1"]);
+    let id = writer.ledger().pending().remove(0);
+    append(&mut writer, start_events(&resolved, &id, Fate::Ok));
+    assert_eq!(names(&writer.ledger().pending()), ["vulkan 1 1", "cpu 2 1", "vulkan 2 1"]);
+    // A bad start settles its case.
+    let id = writer.ledger().pending().remove(0);
+    append(&mut writer, start_events(&resolved, &id, Fate::OutOfMemory));
+    assert_eq!(names(&writer.ledger().pending()), ["cpu 2 1"]);
+    let case = writer.ledger().case(&id.case).unwrap();
+    assert_eq!(case.outcome_of_starts().unwrap().word(), "failed");
+    // A case that is skipped has nothing left.
+    let reason = "not wanted".to_owned();
+    let closed = CaseClosed { case: resolved.plan.cases[0].id.clone(), outcome: Outcome::Skipped { reason } };
+    writer.append(Event::CaseClosed(closed)).unwrap();
+    assert!(writer.ledger().pending().is_empty());
+}
+
+#[test]
+fn an_interrupted_attempt_is_replaced_and_kept() {
+    let (_keep, resolved, mut writer) = writer(TWO_STARTS);
+    let id = writer.ledger().pending().remove(0);
+    let mut events = start_events(&resolved, &id, Fate::Ok);
+    // Stopped by the user after its first run.
+    let Some(Event::StartClosed(mut closed)) = events.pop() else { panic!("a start ends in its close") };
+    closed.outcome = Outcome::Interrupted;
+    events.truncate(3);
+    append(&mut writer, events);
+    append(&mut writer, [Event::StartClosed(closed)]);
+    let next = writer.ledger().pending().remove(0);
+    assert_eq!((next.start, next.attempt), (1, 2));
+    append(&mut writer, start_events(&resolved, &next, Fate::Ok));
+    let case = writer.ledger().case(&id.case).unwrap();
+    assert_eq!(case.superseded.len(), 1);
+    assert_eq!((case.superseded[0].id.attempt, case.superseded[0].runs.len()), (1, 1));
+    assert_eq!((case.starts[&1].id.attempt, case.starts[&1].runs.len()), (2, 2));
+    // What came to an end is not tried again.
+    let third = StartId { attempt: 3, ..next };
+    assert!(writer.append(start_events(&resolved, &third, Fate::Ok).remove(0)).is_err());
+}
+
+#[test]
+fn runs_that_break_a_rule_stay_and_do_not_count() {
+    let (_keep, resolved, mut writer) = writer(Shape { backends: 1, starts: 1, ..TWO_STARTS });
+    let id = writer.ledger().pending().remove(0);
+    let mut events = start_events(&resolved, &id, Fate::Ok);
+    for event in &mut events {
+        if let Event::Run(run) = event {
+            run.broken
+                .push(BrokenRule { rule: Rule::ColdCache, detail: "9 tokens came from a cache".to_owned() });
+        }
+    }
+    append(&mut writer, events);
+    let case = &writer.ledger().cases[0];
+    assert_eq!((case.starts[&1].runs.len(), case.starts[&1].counting().count()), (2, 0));
+    assert_eq!(case.outcome_of_starts().unwrap().word(), "invalid");
+}
+
+#[test]
+fn reading_gives_the_ledger_of_the_writer() {
+    let (_keep, resolved, mut writer) = writer(SAMPLE);
+    common::finish(&mut writer, &resolved);
+    writer.end().unwrap();
+    let set = writer.set().unwrap();
+    assert_eq!(set.ledger(), writer.ledger());
+    assert_eq!(set.ledger().tally()["failed"], 1);
+    assert_ne!(set.ledger(), &Ledger::new(&resolved.plan));
+    assert_eq!(set.spec_text().unwrap(), common::SPEC_TEXT);
+}

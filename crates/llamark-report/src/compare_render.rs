@@ -8,7 +8,7 @@ use crate::differences::Difference;
 use crate::escape;
 use crate::format::{self, NOTHING};
 use crate::summary::Replication;
-use crate::terminal::{align_right, cell, new_table, wrapped};
+use crate::terminal::{align_right, new_table, wrapped};
 use crate::verdict::{MetricComparison, Verdict};
 
 /// Differences of a class that are listed; the others are in the JSON.
@@ -24,22 +24,7 @@ impl Comparison {
         out.push_str(&wrapped(&format!("base       {}", set_line(&self.base)), "  ", width));
         out.push_str(&wrapped(&format!("candidate  {}", set_line(&self.candidate)), "  ", width));
         out.push('\n');
-        let rows = self.rows();
-        if !rows.is_empty() {
-            let mut table = new_table(width);
-            table.set_header(HEADER);
-            let mut before = "";
-            for (case, metric) in rows {
-                let id = if case.id == before { "" } else { case.id.as_str() };
-                before = &case.id;
-                let mut cells = vec![cell(id)];
-                cells.extend(row(metric).iter().map(|text| cell(text)));
-                table.add_row(cells);
-            }
-            align_right(&mut table, 2..6);
-            out.push_str(&table.trim_fmt());
-            out.push_str("\n\n");
-        }
+        out.push_str(&self.table(width));
         for case in self.cases.iter().filter(|case| case.metrics.is_empty()) {
             let text = format!("{}  {}: {}", case_word(case), case.id, case.reason);
             out.push_str(&wrapped(&text, "  ", width));
@@ -63,6 +48,34 @@ impl Comparison {
         out
     }
 
+    /// The metrics, each case under its id.
+    fn table(&self, width: u16) -> String {
+        let rows = self.rows();
+        if rows.is_empty() {
+            return String::new();
+        }
+        let mut table = new_table(width);
+        table.set_header(HEADER.map(|name| if name == "Metric" { "" } else { name }));
+        for (_, metric) in &rows {
+            table.add_row(row(metric));
+        }
+        align_right(&mut table, 1..5);
+        let text = table.trim_fmt();
+        // Narrow cells, so that each row is one line; the first is the header.
+        let mut lines = text.lines();
+        let mut out = format!("{}\n", lines.next().unwrap_or_default());
+        let mut before = "";
+        for ((case, _), line) in rows.iter().zip(lines) {
+            if case.id != before {
+                out.push_str(&wrapped(&case.id, "", width));
+                before = &case.id;
+            }
+            out.push_str(&format!(" {line}\n"));
+        }
+        out.push('\n');
+        out
+    }
+
     /// As Markdown, for a pull request or a page.
     pub fn markdown(&self) -> String {
         let mut out = format!("## {}\n\n", escape::markdown(&self.headline()));
@@ -74,7 +87,7 @@ impl Comparison {
         }
         let rows = self.rows();
         if !rows.is_empty() {
-            out.push_str(&format!("\n| {} |\n|---|---|--:|--:|--:|--:|---|\n", HEADER.join(" | ")));
+            out.push_str(&format!("\n| Case | {} |\n|---|---|--:|--:|--:|--:|---|\n", HEADER.join(" | ")));
         }
         for (case, metric) in rows {
             let cells = row(metric).map(|text| escape::markdown(&text));
@@ -190,7 +203,7 @@ impl Comparison {
     }
 }
 
-const HEADER: [&str; 7] = ["Case", "Metric", "Base", "Candidate", "Change", "95 % interval", "Verdict"];
+const HEADER: [&str; 6] = ["Metric", "Base", "Candidate", "Change", "95 % interval", "Verdict"];
 
 /// The cells of a metric, after the case.
 fn row(metric: &MetricComparison) -> [String; 6] {

@@ -1,5 +1,7 @@
 //! Machine, engine, builds, backends and models in the words of a report.
 
+use std::collections::BTreeSet;
+
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
@@ -49,18 +51,20 @@ pub(crate) fn host_facts(environment: &Environment) -> Vec<HostFact> {
 }
 
 /// Name and driver of each GPU: `gpu.0.name`, `gpu.0.driver`.
-fn gpu_facts(environment: &Environment) -> impl Iterator<Item = HostFact> {
-    environment.facts.keys().filter_map(|name| {
-        let (number, what) = name.strip_prefix("gpu.")?.split_once('.')?;
-        let label = match what {
-            "name" => "GPU",
-            "driver" => "Driver",
-            _ => return None,
-        };
-        let label = if number == "0" { label.to_owned() } else { format!("{label} {number}") };
-        let value = environment.value(name).filter(|value| !value.is_empty())?;
-        Some(HostFact { label, name: name.clone(), value: value.to_owned() })
-    })
+fn gpu_facts(environment: &Environment) -> Vec<HostFact> {
+    let number = |name: &str| name.strip_prefix("gpu.")?.split_once('.')?.0.parse::<u32>().ok();
+    let numbers: BTreeSet<u32> = environment.facts.keys().filter_map(|name| number(name)).collect();
+    let mut facts = Vec::new();
+    for number in numbers {
+        for (what, label) in [("name", "GPU"), ("driver", "GPU driver")] {
+            let name = format!("gpu.{number}.{what}");
+            if let Some(value) = environment.value(&name).filter(|value| !value.is_empty()) {
+                let label = if number == 0 { label.to_owned() } else { format!("{label} {number}") };
+                facts.push(HostFact { label, value: value.to_owned(), name });
+            }
+        }
+    }
+    facts
 }
 
 fn shown(name: &str, value: &str) -> String {

@@ -31,9 +31,13 @@ pub fn significant(value: f64, digits: u32) -> String {
 pub fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {
-        Some(rest) if rest.bytes().all(|byte| byte == b'0' || byte == b'.') => rest.to_owned(),
+        Some(rest) if is_zero(rest) => rest.to_owned(),
         _ => text,
     }
+}
+
+fn is_zero(text: &str) -> bool {
+    text.bytes().all(|byte| byte == b'0' || byte == b'.')
 }
 
 /// A value, and its uncertainty where there is one: `696 ±105`, `79.93 ±0.91`. An uncertainty of exactly zero says
@@ -42,10 +46,9 @@ pub fn with_uncertainty(value: f64, uncertainty: Option<f64>) -> String {
     match uncertainty.filter(|width| width.is_finite() && *width > 0.0) {
         Some(width) => {
             let decimals = decimals(width, 2);
-            if width < 0.5e-6 {
-                return format!("{} ±<0.000001", fixed(value, 6));
-            }
-            format!("{} ±{}", fixed(value, decimals), fixed(width, decimals))
+            let shown = fixed(width, decimals);
+            let shown = if is_zero(&shown) { "<0.000001" } else { &shown };
+            format!("{} ±{shown}", fixed(value, decimals))
         }
         None => significant(value, 4),
     }
@@ -138,17 +141,27 @@ fn trimmed(value: f64, digits: u32) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A share of one as a percentage: `63 %`, `9.4 %`, `0.25 %`.
+/// A share of one as a percentage: `63 %`, `9.4 %`, `3 %`, `0.25 %`.
 pub fn percent(share: f64) -> String {
-    format!("{} %", significant(share * 100.0, 2))
+    format!("{} %", trimmed(share * 100.0, 2))
 }
 
-/// A change as a signed percentage: `-3.2 %`, `+12 %`.
+/// A change as a signed percentage: `-3.2 %`, `+12.0 %`.
 pub fn change(share: f64) -> String {
-    let percent = share * 100.0;
-    let text = fixed(percent, decimals(percent, 2).min(2));
-    let sign = if percent >= 0.0 && !text.starts_with('-') { "+" } else { "" };
-    format!("{sign}{text} %")
+    format!("{} %", signed(share * 100.0, 1))
+}
+
+/// An interval of changes, to the digits that its width leaves: `-16.7 to -16.5 %`.
+pub fn change_interval(low: f64, high: f64) -> String {
+    let (low, high) = (low * 100.0, high * 100.0);
+    let decimals = if high - low < 0.2 { 2 } else { 1 };
+    format!("{} to {} %", signed(low, decimals), signed(high, decimals))
+}
+
+fn signed(value: f64, decimals: usize) -> String {
+    let text = fixed(value, decimals);
+    let sign = if value > 0.0 && !is_zero(&text) { "+" } else { "" };
+    format!("{sign}{text}")
 }
 
 /// A count with separators: `1 000 000`.
@@ -246,10 +259,13 @@ mod tests {
         assert_eq!(percent(0.634), "63 %");
         assert_eq!(percent(0.0943), "9.4 %");
         assert_eq!(percent(2.34), "234 %");
+        assert_eq!(percent(0.03), "3 %");
+        assert_eq!(change_interval(-0.1671, -0.1634), "-16.7 to -16.3 %");
+        assert_eq!(change_interval(-0.0001, 0.0004), "-0.01 to +0.04 %");
         assert_eq!(change(-0.0321), "-3.2 %");
-        assert_eq!(change(0.1234), "+12 %");
-        assert_eq!(change(-0.000_001), "+0.00 %");
-        assert_eq!(change(0.0), "+0 %");
+        assert_eq!(change(0.1234), "+12.3 %");
+        assert_eq!(change(-0.000_001), "0.0 %");
+        assert_eq!(change(0.0), "0.0 %");
         assert_eq!(interval(77.654, 82.21), "77.7 to 82.2");
         assert_eq!(count(1_000_000), "1\u{202f}000\u{202f}000");
         assert_eq!(count(123), "123");

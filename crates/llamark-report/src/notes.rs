@@ -14,18 +14,14 @@ pub(crate) fn of(case: &CaseSummary) -> Vec<String> {
         let of = counts.invalid + counts.valid;
         notes.push(format!("{} of {of} runs are invalid and not counted", counts.invalid));
     }
-    if case.outcome == "ok" && counts.valid < counts.planned {
+    if case.outcome == "ok" && counts.invalid == 0 && counts.valid < counts.planned {
         notes.push(format!("{} of {} planned runs count", counts.valid, counts.planned));
     }
-    if let Some(share) = case.roofline {
-        if share > 1.0 {
-            notes.push(format!(
-                "tg is {} of what the memory bandwidth allows: the bandwidth or the bytes per token are wrong",
-                format::percent(share)
-            ));
-        } else {
-            notes.push(format!("{} of roofline", format::percent(share)));
-        }
+    if let Some(share) = case.roofline.filter(|share| *share > 1.0) {
+        notes.push(format!(
+            "TG is {} of what the memory bandwidth allows, so the bandwidth or the bytes per token are wrong",
+            format::percent(share)
+        ));
     }
     let first = case.first_run.as_ref();
     for (name, change) in [("PP", first.and_then(|first| first.pp)), ("TG", first.and_then(|first| first.tg))]

@@ -85,7 +85,7 @@ fn page(environment: &Environment<'_>, summary: &Summary) -> Result<String, Erro
 fn fuel(summary: &Summary) -> u64 {
     let runs: u64 = summary.cases.iter().map(|case| u64::try_from(case.runs.len()).unwrap_or(0)).sum();
     let cases = u64::try_from(summary.cases.len()).unwrap_or(0);
-    20_000_000 + cases * 100_000 + runs * 5_000
+    1_000_000 + cases * 50_000 + runs * 2_000
 }
 
 fn environment(templates: &Templates, fuel: u64) -> Result<Environment<'static>, Error> {
@@ -193,14 +193,16 @@ fn template_error(error: Error) -> ReportError {
     ReportError::Template { excerpt, source: Box::new(error) }
 }
 
-/// At most one empty line in a row, no white space at the end of a line, one newline at the end. Inside fenced
-/// blocks nothing is changed.
+/// At most one empty line in a row, one newline at the end, and no white space at the end of a line but the two spaces
+/// that break it. Inside fenced blocks nothing is changed.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut is_fenced = false;
     let mut empty = 1;
     for line in text.lines() {
-        let line = if is_fenced { line } else { line.trim_end() };
+        let trimmed = line.trim_end();
+        let is_break = line.ends_with("  ") && !trimmed.is_empty() && !trimmed.ends_with('|');
+        let line = if is_fenced { line } else { trimmed };
         if line.trim_start().starts_with("```") {
             is_fenced = !is_fenced;
         }
@@ -213,6 +215,9 @@ fn tidy(text: &str) -> String {
             empty = 0;
         }
         out.push_str(line);
+        if is_break && !is_fenced {
+            out.push_str("  ");
+        }
         out.push('\n');
     }
     out.truncate(out.trim_end().len());

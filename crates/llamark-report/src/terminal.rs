@@ -1,6 +1,6 @@
 //! The summary on a terminal: one row per case, then what has no result and why.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::escape::terminal as plain;
 use crate::format::{NOTHING, duration_ms, percent, with_uncertainty};
@@ -164,36 +164,40 @@ pub(crate) fn align_right(table: &mut Table, columns: std::ops::Range<usize>) {
     }
 }
 
-/// A cell of a table with text of others in it.
-pub(crate) fn cell(text: &str) -> Cell {
-    Cell::new(plain(text))
-}
-
 /// Text in lines of at most `width` characters: the first with `indent` before it, the others with two more.
 pub(crate) fn wrapped(text: &str, indent: &str, width: u16) -> String {
     let width = usize::from(width);
-    let mut out = String::new();
-    let mut line = indent.to_owned();
+    let (mut out, mut line) = (String::new(), indent.to_owned());
     let mut length = indent.chars().count();
-    let mut is_first = true;
+    let mut begins = true;
     for word in plain(text).split(' ') {
-        let word_length = word.chars().count();
-        if !is_first && length + 1 + word_length > width {
-            out.push_str(line.trim_end());
-            out.push('\n');
-            line = format!("{indent}  ");
-            length = indent.chars().count() + 2;
-        } else if !is_first {
+        let space = usize::from(!begins);
+        if !begins && length + space + word.chars().count() > width {
+            break_line(&mut out, &mut line, &mut length, indent);
+        } else if !begins {
             line.push(' ');
             length += 1;
         }
-        line.push_str(word);
-        length += word_length;
-        is_first = false;
+        begins = false;
+        for character in word.chars() {
+            // A word that no line can hold.
+            if length >= width {
+                break_line(&mut out, &mut line, &mut length, indent);
+            }
+            line.push(character);
+            length += 1;
+        }
     }
     out.push_str(line.trim_end());
     out.push('\n');
     out
+}
+
+fn break_line(out: &mut String, line: &mut String, length: &mut usize, indent: &str) {
+    out.push_str(line.trim_end());
+    out.push('\n');
+    *line = format!("{indent}  ");
+    *length = line.chars().count();
 }
 
 #[cfg(test)]
@@ -204,6 +208,7 @@ mod tests {
     fn text_is_wrapped_at_words() {
         assert_eq!(wrapped("one two three four", "", 9), "one two\n  three\n  four\n");
         assert_eq!(wrapped("", "  ", 9), "\n");
+        assert_eq!(wrapped("0123456789abc d", "", 9), "012345678\n  9abc d\n");
         assert_eq!(wrapped("a\u{1b}[31mb", "", 40), "a\u{fffd}[31mb\n");
     }
 }

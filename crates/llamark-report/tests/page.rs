@@ -1,0 +1,150 @@
+//! The page and the terminal table of the sample set, and what happens to text of others in them.
+#![allow(clippy::allow_attributes, clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Parts, sample_set};
+use llamark_record::journal::{Failure, FailureKind, Outcome};
+use llamark_report::{
+    Templates, derived_files, derived_from, render_markdown, summarize, summarize_material, terminal_table,
+};
+
+fn page(parts: &Parts) -> String {
+    render_markdown(&summarize_material(parts.material()).unwrap(), &Templates::built_in()).unwrap()
+}
+
+#[test]
+fn the_whole_page() {
+    let page = render_markdown(&summarize(&sample_set()).unwrap(), &Templates::built_in()).unwrap();
+    insta::assert_snapshot!("page", page);
+}
+
+#[test]
+fn the_terminal_table() {
+    let summary = summarize(&sample_set()).unwrap();
+    insta::assert_snapshot!("terminal", terminal_table(&summary, 100));
+    insta::assert_snapshot!("terminal_narrow", terminal_table(&summary, 60));
+    for width in [0, 40, 60, 100, 200] {
+        for line in terminal_table(&summary, width).lines() {
+            assert!(line.chars().count() <= usize::from(width.max(40)), "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_same_set_gives_the_same_bytes_and_knows_its_own_id() {
+    let first = derived_files(&sample_set()).unwrap();
+    assert_eq!(first.keys().collect::<Vec<_>>(), ["report.md", "results.parquet", "summary.json"]);
+    assert!(first == derived_files(&sample_set()).unwrap());
+    // A copy under another name is the same set: it keeps the id that it was sealed with.
+    let mut renamed = sample_set();
+    renamed.id = "copy".to_owned();
+    assert!(first == derived_files(&renamed).unwrap());
+    // Before the end was written, as when it is sealed.
+    let mut open = Parts::sample();
+    open.id = sample_set().sealed.unwrap().predicate.run_details.metadata.invocation_id;
+    open.ledger.end = None;
+    open.ledger.finished_at = "later".to_owned();
+    open.ledger.head = None;
+    assert!(first == derived_from(open.material()).unwrap());
+}
+
+#[test]
+fn summary_json_reads_back() {
+    let files = derived_files(&sample_set()).unwrap();
+    let summary: llamark_report::Summary = serde_json::from_slice(&files["summary.json"]).unwrap();
+    assert_eq!(summary, summarize(&sample_set()).unwrap());
+}
+
+/// Cells of a row of a table: pipes that are not escaped.
+fn cells(row: &str) -> usize {
+    row.replace("\\|", "").matches('|').count()
+}
+
+#[test]
+fn hostile_names_stay_in_their_cells() {
+    let mut parts = Parts::sample();
+    let hostile = "x | y <script>alert(1)</script>\n## not a heading ``` `code` [a](http://b) \u{1b}[2J";
+    for model in &mut parts.resolved.plan.models {
+        model.name = hostile.to_owned();
+        model.quant = hostile.to_owned();
+        model.note = hostile.to_owned();
+    }
+    for backend in &mut parts.resolved.plan.backends {
+        backend.label = hostile.to_owned();
+        backend.note = hostile.to_owned();
+    }
+    parts.resolved.plan.title = hostile.to_owned();
+    parts.resolved.plan.description = hostile.to_owned();
+    parts.resolved.plan.hardware.label = hostile.to_owned();
+    let failure = Failure {
+        kind: FailureKind::Crash,
+        detail: hostile.to_owned(),
+        log: vec!["```".to_owned(), hostile.to_owned()],
+        hint: hostile.to_owned(),
+    };
+    parts.ledger.cases[0].outcome = Some(Outcome::Failed(failure));
+    let hostile_page = page(&parts);
+    // Inside a fenced block it is text.
+    let outside: String = hostile_page.split("\n```").step_by(2).collect();
+    assert!(!outside.contains("<script"), "{outside}");
+    assert!(!hostile_page.contains('\u{1b}'));
+    assert!(!hostile_page.lines().any(|line| line.starts_with("## not a heading")));
+    assert_eq!(hostile_page.matches("```").count(), page(&Parts::sample()).matches("```").count());
+    let mut width = 0;
+    for line in hostile_page.lines() {
+        if line.starts_with("|--") {
+            width = cells(line);
+        } else if line.starts_with('|') && width > 0 {
+            assert_eq!(cells(line), width, "{line}");
+        } else {
+            width = 0;
+        }
+    }
+    let table = terminal_table(&summarize_material(parts.material()).unwrap(), 100);
+    assert!(!table.contains('\u{1b}') && table.contains("failed"), "{table}");
+}
+
+#[test]
+fn a_set_without_a_single_number_still_has_a_page() {
+    let mut parts = Parts::sample();
+    parts.ledger.models.clear();
+    parts.ledger.builds.clear();
+    parts.ledger.begin = None;
+    for case in &mut parts.ledger.cases {
+        case.outcome = None;
+        case.starts.clear();
+        case.superseded.clear();
+    }
+    parts.environment.facts.clear();
+    parts.resolved.plan.hardware.memory_bandwidth = None;
+    let summary = summarize_material(parts.material()).unwrap();
+    let page = render_markdown(&summary, &Templates::built_in()).unwrap();
+    assert!(page.contains("**open**"), "{page}");
+    assert!(!page.contains("none") && !page.contains("NaN"), "{page}");
+    assert!(terminal_table(&summary, 80).contains("cases have no valid result"));
+}
+
+#[test]
+fn starts_make_the_interval_where_there_are_three() {
+    let mut parts = Parts::sample();
+    parts.more_starts(2);
+    let summary = summarize_material(parts.material()).unwrap();
+    let tg = summary.cases[0].metrics.tg.as_ref().unwrap();
+    let interval = tg.interval.as_ref().unwrap();
+    assert_eq!((tg.starts, interval.n), (4, 4));
+    assert_eq!(interval.over, llamark_report::summary::Replication::Starts);
+    assert!(interval.low < tg.mean && tg.mean < interval.high);
+}
+
+#[test]
+fn what_was_found_invalid_is_shown_and_not_counted() {
+    let mut parts = Parts::sample();
+    let reason = "the device was not used".to_owned();
+    parts.ledger.cases[0].outcome = Some(Outcome::Invalid { reason });
+    let summary = summarize_material(parts.material()).unwrap();
+    let case = &summary.cases[0];
+    assert_eq!((case.counts.valid, case.metrics.tg.is_none()), (0, true));
+    assert!(!case.runs.is_empty());
+    assert!(page(&parts).contains("the device was not used"));
+}

@@ -91,6 +91,10 @@ impl Problem {
         Self { code, span, message: message.into(), label: String::new(), help: None, related: Vec::new() }
     }
 
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
@@ -201,7 +205,7 @@ impl Diagnostic {
         if is_short && together.len() <= MAX_EXCERPT {
             let text = source.text().get(together.clone()).unwrap_or_default();
             let snippet = Snippet::source(text).line_start(first).path(source.name());
-            let annotations = marks.iter().map(|mark| mark.annotation(together.start));
+            let annotations = marks.iter().map(|mark| mark.annotation(&together));
             group = group.element(snippet.annotations(annotations));
         } else {
             for mark in &marks {
@@ -210,7 +214,7 @@ impl Diagnostic {
                 let snippet = Snippet::source(text).line_start(mark.line);
                 let place = source.place(mark.span.start);
                 let origin = Origin::path(source.name()).line(place.line).char_column(place.column);
-                group = group.element(origin).element(snippet.annotation(mark.annotation(window.start)));
+                group = group.element(origin).element(snippet.annotation(mark.annotation(&window)));
             }
         }
         if let Some(help) = &self.help {
@@ -237,8 +241,10 @@ impl<'a> Mark<'a> {
         Self { kind, line, span: start..span.end.clamp(start, whole.end), label }
     }
 
-    fn annotation(&self, base: usize) -> Annotation<'a> {
-        let span = self.span.start.saturating_sub(base)..self.span.end.saturating_sub(base);
+    /// The mark in a part of the text, cut to it.
+    fn annotation(&self, part: &Range<usize>) -> Annotation<'a> {
+        let inside = |offset: usize| offset.clamp(part.start, part.end) - part.start;
+        let span = inside(self.span.start)..inside(self.span.end);
         let annotation = self.kind.span(span);
         if self.label.is_empty() { annotation } else { annotation.label(self.label) }
     }
@@ -279,7 +285,20 @@ mod tests {
         let source = source("é: 1\nb: 2\nc: 3\né: 4\n");
         let problem = Problem::new("spec/x", 16..18, "twice").label("again").help("remove one").related(0..2, "first");
         let text = Diagnostics::new(source, vec![problem]).render(Style::Plain);
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @r"
+        error[spec/x]: twice
+         --> dir/x.yaml:4:1
+          |
+        1 | é: 1
+          | - first
+        ...
+        4 | é: 4
+          | ^ again
+          |
+          = help: remove one
+
+        dir/x.yaml: 1 problem
+        ");
     }
 
     #[test]

@@ -1,11 +1,27 @@
 //! From [`Spec`] to [`Plan`]: every default filled in, every combination written out.
 
-use camino::Utf8Path;
-use llamark_record::plan::Plan;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::diagnostic::{Diagnostics, Problem};
+use camino::Utf8Path;
+use llamark_record::Sha256;
+use llamark_record::plan::{
+    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Package, Plan, PlannedBackend,
+    PlannedBuild, PlannedModel, PlannedPrompt, ServerSettings, Timeouts,
+};
+
+use crate::defaults;
+use crate::diagnostic::{Diagnostics, MAX_PROBLEMS, Problem};
+use crate::experiment::{self, Experiment};
+use crate::node::Node;
 use crate::parse::Spec;
+use crate::schedule::schedule;
+use crate::semantic::backends::{device_prefix, kind_named};
+use crate::semantic::sources::{build_number, is_commit};
 use crate::source::Source;
+use crate::sources;
+use crate::text::{Digest, Line, Name, PackageUrl};
+use crate::units::{Duration, Timeout};
+use crate::values::LayerCount;
 
 /// What expanding needs to know of the world; the caller gives it, so that expanding is a pure function.
 pub trait Surroundings {
@@ -19,11 +35,358 @@ pub trait Surroundings {
     fn read_prompt(&self, relative: &Utf8Path) -> std::io::Result<String>;
 }
 
-/// Fills in every default and writes out every combination.
+/// Fills in every default and writes out every combination. Backends and prompts that no case uses are left out.
 ///
 /// # Errors
 /// When a prompt cannot be read or is empty.
 pub fn expand(spec: &Spec, source: &Source, surroundings: &dyn Surroundings) -> Result<Plan, Diagnostics> {
-    let _ = (spec, surroundings);
-    Err(Diagnostics::new(source.clone(), vec![Problem::new("spec/x", 0..0, "not yet")]))
+    let mut expander = Expander { spec, surroundings, problems: Vec::new() };
+    let plan = expander.plan();
+    if expander.problems.is_empty() { Ok(plan) } else { Err(Diagnostics::new(source.clone(), expander.problems)) }
+}
+
+/// The id of a model: its name and quantization in lower case, everything that is no Latin letter, digit, `.` or
+/// `_` a `-`.
+pub(crate) fn model_id(name: &str, quant: &str) -> String {
+    let mut id = String::new();
+    for c in name.chars().chain(" ".chars()).chain(quant.chars()) {
+        match c.to_ascii_lowercase() {
+            c @ ('a'..='z' | '0'..='9') => id.push(c),
+            c @ ('.' | '_') if !id.is_empty() => id.push(c),
+            _ if !id.is_empty() && !id.ends_with('-') => id.push('-'),
+            _ => {}
+        }
+    }
+    id.truncate(id.trim_end_matches(['-', '.', '_']).len());
+    id
+}
+
+struct Expander<'a> {
+    spec: &'a Spec,
+    surroundings: &'a dyn Surroundings,
+    problems: Vec<Problem>,
+}
+
+impl Expander<'_> {
+    fn plan(&mut self) -> Plan {
+        let experiment = self.spec.experiment();
+        let protocol = experiment.protocol.clone().unwrap_or_default();
+        let timeouts = protocol.timeouts.clone().unwrap_or_default();
+        let chosen: Vec<&Name> = match &protocol.prompt {
+            Some(names) => names.0.iter().collect(),
+            None => experiment.prompts.keys().collect(),
+        };
+        let models: Vec<PlannedModel> = experiment.models.iter().map(planned_model).collect();
+        let cases = cases(experiment, &protocol, &models, &chosen);
+        let used: HashSet<&str> = cases.iter().map(|case| case.backend.as_str()).collect();
+        let mut builds = Vec::new();
+        let mut known = BTreeMap::new();
+        let mut backends = Vec::new();
+        for (name, backend) in experiment.backends.iter().filter(|(name, _)| used.contains(name.as_str())) {
+            let planned = self.backend(name.as_str(), backend);
+            let build = build(&planned, backend, &mut known, &mut builds);
+            backends.push(PlannedBackend { build, ..planned });
+        }
+        let wanted: HashSet<&str> = chosen.iter().map(|name| name.as_str()).collect();
+        let prompts = experiment
+            .prompts
+            .iter()
+            .filter(|(name, _)| wanted.contains(name.as_str()))
+            .map(|(name, prompt)| self.prompt(name.as_str(), prompt))
+            .collect();
+        let seed = protocol.seed.unwrap_or(defaults::SEED);
+        Plan {
+            name: experiment.name.as_str().to_owned(),
+            title: experiment.title.as_ref().map_or(experiment.name.as_str(), Line::as_str).to_owned(),
+            description: experiment.description.as_ref().map_or(String::new(), |text| text.as_str().trim().to_owned()),
+            hardware: hardware(experiment.hardware.as_ref()),
+            engine: engine(&experiment.engine),
+            builds,
+            backends,
+            models,
+            prompts,
+            schedule: schedule(&cases, seed),
+            cases,
+            seed,
+            cooldown_ms: protocol.cooldown.unwrap_or_else(|| assumed(defaults::COOLDOWN, Duration(0))).0,
+            timeouts: Timeouts {
+                load_ms: timeouts.load.unwrap_or_else(|| assumed(defaults::LOAD_TIMEOUT, Timeout(600_000))).0,
+                request_ms: timeouts.request.unwrap_or_else(|| assumed(defaults::REQUEST_TIMEOUT, Timeout(600_000))).0,
+                stop_ms: timeouts.stop.unwrap_or_else(|| assumed(defaults::STOP_TIMEOUT, Timeout(10_000))).0,
+            },
+        }
+    }
+
+    fn backend(&self, name: &str, backend: &experiment::Backend) -> PlannedBackend {
+        // A rule of the meaning says that one of the two is there.
+        let kind = backend.kind.or_else(|| kind_named(name)).unwrap_or(BackendKind::Cpu);
+        let device = match (&backend.device, device_prefix(kind)) {
+            (Some(device), _) => device.as_str().to_owned(),
+            (None, Some(prefix)) => format!("{prefix}0"),
+            (None, None) => "none".to_owned(),
+        };
+        let label = match &backend.label {
+            Some(label) => label.as_str(),
+            None if name == kind.name() => usual_name(kind),
+            None => name,
+        };
+        PlannedBackend {
+            name: name.to_owned(),
+            label: label.to_owned(),
+            note: optional(backend.note.as_ref()),
+            kind,
+            build: String::new(),
+            server: self.server(&backend.server.clone().unwrap_or_default(), &device),
+            device,
+            environment: backend.env.iter().map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
+        }
+    }
+
+    fn server(&self, server: &experiment::Server, device: &str) -> ServerSettings {
+        let threads = server.threads.unwrap_or_else(|| self.surroundings.usable_cores().max(1));
+        let batch = server.batch.unwrap_or(defaults::BATCH);
+        ServerSettings {
+            gpu_layers: match server.gpu_layers {
+                Some(LayerCount::Count(count)) => GpuLayers::Count(count),
+                Some(LayerCount::All) => GpuLayers::All,
+                None if device == "none" => GpuLayers::Count(0),
+                None => GpuLayers::All,
+            },
+            flash_attn: server.flash_attn.unwrap_or(defaults::FLASH_ATTN),
+            cache_type_k: server.cache_type_k.unwrap_or(CacheType::F16),
+            cache_type_v: server.cache_type_v.unwrap_or(CacheType::F16),
+            mmap: server.mmap.unwrap_or(defaults::MMAP),
+            mlock: server.mlock.unwrap_or(defaults::MLOCK),
+            threads,
+            threads_batch: server.threads_batch.unwrap_or(threads),
+            batch,
+            ubatch: server.ubatch.unwrap_or(defaults::UBATCH.min(batch)),
+        }
+    }
+
+    fn prompt(&mut self, name: &str, prompt: &sources::PromptSource) -> PlannedPrompt {
+        let text = match prompt {
+            sources::PromptSource::Text { text } => text.as_str().to_owned(),
+            sources::PromptSource::File { file } => self.prompt_file(name, file.as_str()),
+        };
+        PlannedPrompt { name: name.to_owned(), sha256: Sha256::of_bytes(text.as_bytes()), text }
+    }
+
+    fn prompt_file(&mut self, name: &str, file: &str) -> String {
+        let place = || {
+            let prompts = self.spec.root.get("prompts");
+            let node = prompts.and_then(|prompts| prompts.get(name)).and_then(|prompt| prompt.get("file"));
+            node.map_or(0..0, |node: &Node| node.span.clone())
+        };
+        if self.problems.len() >= MAX_PROBLEMS {
+            return String::new();
+        }
+        match self.surroundings.read_prompt(Utf8Path::new(file)) {
+            Ok(text) if text.trim().is_empty() => {
+                let message = format!("the prompt `{file}` is empty");
+                self.problems.push(Problem::new("spec/prompt-empty", place(), message).help("write the prompt into it"));
+                text
+            }
+            Ok(text) => text,
+            Err(error) => {
+                let message = format!("the prompt `{file}` cannot be read: {error}");
+                let help = "the path is relative to the folder of the experiment";
+                self.problems.push(Problem::new("spec/prompt-unreadable", place(), message).help(help));
+                String::new()
+            }
+        }
+    }
+}
+
+/// A default that is written with its unit. A test reads each; the second is never used.
+fn assumed<T: std::str::FromStr>(text: &str, otherwise: T) -> T {
+    text.parse().unwrap_or(otherwise)
+}
+
+fn optional(line: Option<&Line>) -> String {
+    line.map_or(String::new(), |line| line.as_str().to_owned())
+}
+
+fn usual_name(kind: BackendKind) -> &'static str {
+    match kind {
+        BackendKind::Cpu => "CPU",
+        BackendKind::Vulkan => "Vulkan",
+        BackendKind::Rocm => "ROCm",
+        BackendKind::Cuda => "CUDA",
+    }
+}
+
+/// Kind and CMake variables, which decide a build as far as an experiment does, to the id of the build.
+type Builds = BTreeMap<(BackendKind, BTreeMap<String, String>), String>;
+
+/// The id of the build of a backend. Backends that agree share one, which has the name of the first.
+fn build(
+    planned: &PlannedBackend,
+    backend: &experiment::Backend,
+    known: &mut Builds,
+    builds: &mut Vec<PlannedBuild>,
+) -> String {
+    let cmake = backend.build.as_ref().map(|build| &build.cmake).into_iter().flatten();
+    let cmake: BTreeMap<String, String> = cmake.map(|(key, value)| (key.clone(), value.0.clone())).collect();
+    let id = known.entry((planned.kind, cmake.clone())).or_insert_with(|| {
+        builds.push(PlannedBuild { id: planned.name.clone(), kind: planned.kind, cmake });
+        planned.name.clone()
+    });
+    id.clone()
+}
+
+fn cases(
+    experiment: &Experiment,
+    protocol: &experiment::Protocol,
+    models: &[PlannedModel],
+    prompts: &[&Name],
+) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (model, planned) in experiment.models.iter().zip(models) {
+        let only: Option<HashSet<&Name>> = model.backends.as_ref().map(|only| only.iter().collect());
+        for backend in experiment.backends.keys() {
+            if only.as_ref().is_some_and(|only| !only.contains(backend)) {
+                continue;
+            }
+            for prompt in prompts {
+                cases.push(Case {
+                    id: format!("{}/{}/{}", planned.id, backend.as_str(), prompt.as_str()),
+                    model: planned.id.clone(),
+                    backend: backend.as_str().to_owned(),
+                    prompt: prompt.as_str().to_owned(),
+                    max_tokens: protocol.max_tokens.unwrap_or(defaults::MAX_TOKENS),
+                    context: protocol.context.unwrap_or(defaults::CONTEXT),
+                    warmup: protocol.warmup.unwrap_or(defaults::WARMUP),
+                    runs: protocol.runs.unwrap_or(defaults::RUNS),
+                    starts: protocol.starts.unwrap_or(defaults::STARTS),
+                });
+            }
+        }
+    }
+    cases
+}
+
+fn hardware(hardware: Option<&experiment::Hardware>) -> Hardware {
+    let expect = hardware.and_then(|hardware| hardware.expect.as_ref());
+    Hardware {
+        label: optional(hardware.and_then(|hardware| hardware.label.as_ref())),
+        memory_bandwidth: hardware.and_then(|hardware| hardware.memory_bandwidth).map(|bandwidth| bandwidth.0),
+        expect_gpu: expect.and_then(|expect| expect.gpu.as_ref()).map(|gpu| gpu.as_str().to_owned()),
+        expect_memory: expect.and_then(|expect| expect.memory_at_least).map_or(0, |size| size.0),
+    }
+}
+
+fn engine(engine: &experiment::Engine) -> Engine {
+    let rev = match &engine.source {
+        sources::EngineSource::Git { rev, .. } => rev.as_str(),
+        _ => "",
+    };
+    let commit = match &engine.commit {
+        Some(commit) => commit.as_str(),
+        None if is_commit(rev) => rev,
+        None => "unknown",
+    };
+    let source = match &engine.source {
+        sources::EngineSource::Git { git, rev } => {
+            EngineSource::Git { url: git.as_str().to_owned(), rev: rev.as_str().to_owned() }
+        }
+        sources::EngineSource::Archive { archive, sha256, subdir } => EngineSource::Archive {
+            location: archive.as_str().to_owned(),
+            sha256: digest(sha256),
+            subdir: subdir.as_ref().map_or(String::new(), |path| path.as_str().to_owned()),
+        },
+        sources::EngineSource::Path { path } => EngineSource::Path { path: path.as_str().to_owned() },
+        sources::EngineSource::Package { package, sha256, subdir } => EngineSource::Package {
+            package: self::package(package),
+            sha256: digest(sha256),
+            subdir: subdir.as_ref().map_or(String::new(), |path| path.as_str().to_owned()),
+        },
+        sources::EngineSource::Prebuilt { prebuilt } => EngineSource::Prebuilt { path: prebuilt.as_str().to_owned() },
+    };
+    Engine {
+        source,
+        build_number: engine.build_number.or_else(|| build_number(rev)).unwrap_or(0),
+        commit: commit.to_owned(),
+    }
+}
+
+fn planned_model(model: &experiment::Model) -> PlannedModel {
+    let quant = optional(model.quant.as_ref());
+    let id = match &model.id {
+        Some(id) => id.as_str().to_owned(),
+        None => model_id(model.name.as_str(), &quant),
+    };
+    let count = |count: Option<&crate::text::ParameterCount>| count.map_or(String::new(), |count| count.as_str().to_owned());
+    let params = model.params.as_ref();
+    let source = match &model.source {
+        sources::ModelSource::File { file, sha256 } => {
+            ModelSource::File { file: file.as_str().to_owned(), sha256: sha256.as_ref().map(digest) }
+        }
+        sources::ModelSource::Url { url, sha256 } => {
+            ModelSource::Url { url: url.as_str().to_owned(), sha256: digest(sha256) }
+        }
+        sources::ModelSource::Huggingface { huggingface, file, revision, endpoint, sha256 } => {
+            ModelSource::Huggingface {
+                repo: huggingface.as_str().to_owned(),
+                revision: revision.as_ref().map_or(defaults::REVISION, |revision| revision.as_str()).to_owned(),
+                file: file.as_str().to_owned(),
+                endpoint: endpoint.as_ref().map_or(String::new(), |endpoint| endpoint.as_str().to_owned()),
+                sha256: sha256.as_ref().map(digest),
+            }
+        }
+        sources::ModelSource::Package { package, sha256, member } => ModelSource::Package {
+            package: self::package(package),
+            sha256: digest(sha256),
+            member: member.as_str().to_owned(),
+        },
+    };
+    PlannedModel {
+        id,
+        name: model.name.as_str().to_owned(),
+        quant,
+        vision: model.vision.unwrap_or(false),
+        note: optional(model.note.as_ref()),
+        claimed_parameters: count(params.and_then(|params| params.total.as_ref())),
+        claimed_active_parameters: count(params.and_then(|params| params.active.as_ref())),
+        source,
+    }
+}
+
+/// The pattern of the schema is that of a digest, so the second way is never taken.
+fn digest(digest: &Digest) -> Sha256 {
+    digest.as_str().parse().unwrap_or_else(|_| Sha256::of_bytes(digest.as_str().as_bytes()))
+}
+
+/// `pkg:REGISTRY/NAME@VERSION`, which the pattern of the schema holds it to.
+fn package(package: &PackageUrl) -> Package {
+    let text = package.as_str();
+    let (registry, rest) = text.strip_prefix("pkg:").unwrap_or(text).split_once('/').unwrap_or(("pypi", text));
+    let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
+    Package { registry: registry.to_owned(), name: name.to_owned(), version: version.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_models() {
+        for (name, quant, id) in [
+            ("Qwen3-VL 30B-A3B Instruct", "Q4_K_M", "qwen3-vl-30b-a3b-instruct-q4_k_m"),
+            ("SmolLM2 1.7B", "", "smollm2-1.7b"),
+            ("  Ünï  (test) ", "IQ4_XS", "n-test-iq4_xs"),
+            ("Модель", "", ""),
+            ("..", "", ""),
+        ] {
+            assert_eq!(model_id(name, quant), id);
+        }
+    }
+
+    #[test]
+    fn every_default_with_a_unit_is_read() {
+        assert_eq!(defaults::COOLDOWN.parse(), Ok(Duration(0)));
+        assert_eq!(defaults::LOAD_TIMEOUT.parse(), Ok(Timeout(600_000)));
+        assert_eq!(defaults::REQUEST_TIMEOUT.parse(), Ok(Timeout(600_000)));
+        assert_eq!(defaults::STOP_TIMEOUT.parse(), Ok(Timeout(10_000)));
+    }
 }

@@ -3,12 +3,13 @@
 
 use indexmap::IndexMap;
 use llamark_record::plan::{BackendKind, CacheType};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::defaults;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
-use crate::text::{Commit, Device, Line, Name, ParameterCount, Text, VariableValue};
+use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
 use crate::units::{Bandwidth, Duration, Size, Timeout};
 use crate::values::{CMakeValue, LayerCount, PromptNames};
 
@@ -32,10 +33,10 @@ pub struct Experiment {
     pub engine: Engine,
     /// How llama.cpp is built and on which device it runs, by a name of your choice. Named `cpu`, `vulkan`, `rocm`
     /// or `cuda`, a backend needs no `kind`.
-    #[schemars(extend("minProperties" = 1, "propertyNames" = reference("Name")))]
+    #[schemars(with = "IndexMap<String, Backend>", extend("minProperties" = 1, "propertyNames" = names::<Name>()))]
     pub backends: IndexMap<Name, Backend>,
     /// The prompts, by a name of your choice.
-    #[schemars(extend("minProperties" = 1, "propertyNames" = reference("Name")))]
+    #[schemars(with = "IndexMap<String, PromptSource>", extend("minProperties" = 1, "propertyNames" = names::<Name>()))]
     pub prompts: IndexMap<Name, PromptSource>,
     /// What one measurement is, and how often it is made.
     pub protocol: Option<Protocol>,
@@ -44,9 +45,9 @@ pub struct Experiment {
     pub models: Vec<Model>,
 }
 
-/// A reference into the definitions of the schema.
-fn reference(name: &str) -> serde_json::Value {
-    serde_json::json!({ "$ref": format!("#/$defs/{name}") })
+/// The schema of keys that the author chooses.
+fn names<T: JsonSchema>() -> Value {
+    T::json_schema(&mut SchemaGenerator::default()).to_value()
 }
 
 /// The machine: what the report says of it, and what it must have.
@@ -104,7 +105,7 @@ pub struct Backend {
     /// Variables of the environment of the server, as in `GGML_VK_VISIBLE_DEVICES: "0"`. The server gets these and
     /// no others of yours.
     #[serde(default)]
-    #[schemars(extend("propertyNames" = reference("VariableName")))]
+    #[schemars(extend("propertyNames" = names::<VariableName>()))]
     pub env: IndexMap<String, VariableValue>,
     /// Note in the report.
     pub note: Option<Line>,
@@ -117,7 +118,7 @@ pub struct Build {
     /// CMake variables, beside those that the kind sets by itself. A variable that this llama.cpp does not know is
     /// an error.
     #[serde(default)]
-    #[schemars(extend("propertyNames" = reference("CMakeName")))]
+    #[schemars(extend("propertyNames" = names::<CMakeName>()))]
     pub cmake: IndexMap<String, CMakeValue>,
 }
 

@@ -16,7 +16,10 @@ pub mod values;
 mod expand;
 mod node;
 mod parse;
+mod scalar;
+mod schedule;
 mod semantic;
+mod shape;
 mod suggest;
 mod validate;
 

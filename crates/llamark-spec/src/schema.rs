@@ -51,7 +51,24 @@ pub fn all() -> [(&'static str, Value); 5] {
 }
 
 fn schema_of<T: JsonSchema>() -> Value {
-    SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value()
+    let mut schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>().to_value();
+    unwrap_lines(&mut schema);
+    schema
+}
+
+/// The lines of a doc comment end where the source's do; a description is one paragraph a line.
+fn unwrap_lines(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(unwrap_lines),
+        Value::Object(object) => {
+            if let Some(Value::String(description)) = object.get_mut("description") {
+                let paragraphs: Vec<String> = description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
+                *description = paragraphs.join("\n\n");
+            }
+            object.values_mut().for_each(unwrap_lines);
+        }
+        _ => {}
+    }
 }
 
 /// Takes `null` out of what the types of optional keys allow.

@@ -1,1 +1,187 @@
-//! x
+//! What a schema cannot say: names that refer to others, and values that depend on others.
+//!
+//! Works on the tree, so that it also runs when other things are wrong: what has no or the wrong value is
+//! skipped, since the schema already said so.
+
+pub(crate) mod backends;
+pub(crate) mod sources;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use indexmap::IndexSet;
+
+use crate::defaults;
+use crate::diagnostic::{MAX_PROBLEMS, Problem};
+use crate::expand::model_id;
+use crate::node::{Entry, Node};
+use crate::suggest;
+
+/// The longest id of a model: with backend and prompt it must still be the name of a folder.
+const MAX_ID: usize = 100;
+/// The most starts of an experiment.
+const MAX_STARTS: u128 = 100_000;
+
+/// Every rule of [`crate::rules::Level::Meaning`] that the tree breaks.
+pub(crate) fn check(root: &Node) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    sources::check(root, &mut problems);
+    backends::check(root, &mut problems);
+    check_prompts(root, &mut problems);
+    check_protocol(root, &mut problems);
+    check_models(root, &mut problems);
+    problems
+}
+
+/// The names that a mapping defines, in the author's order.
+fn names<'a>(root: &'a Node, key: &str) -> IndexSet<&'a str> {
+    root.get(key).map(Node::entries).unwrap_or_default().iter().map(|entry| entry.key.as_str()).collect()
+}
+
+/// A name that nothing defines, and what was meant.
+fn undefined(
+    code: &'static str,
+    kind: &str,
+    (name, span): (&str, &Range<usize>),
+    defined: &IndexSet<&str>,
+    problems: &mut Vec<Problem>,
+) {
+    if defined.contains(name) {
+        return;
+    }
+    let problem = Problem::new(code, span.clone(), format!("there is no {kind} `{name}`"));
+    // What was meant is not looked for when nobody will see it.
+    let help = (problems.len() <= MAX_PROBLEMS)
+        .then(|| suggest::help(name, &format!("the {kind}s"), defined.iter().copied()));
+    problems.push(problem.maybe_help(help));
+}
+
+/// The texts of a value that is one text or a list of them, each with its place.
+fn texts(node: Option<&Node>) -> Vec<(&str, &Range<usize>)> {
+    let Some(node) = node else { return Vec::new() };
+    match node.text() {
+        Some(text) => vec![(text, &node.span)],
+        None => node.items().iter().filter_map(|item| Some((item.text()?, &item.span))).collect(),
+    }
+}
+
+fn check_prompts(root: &Node, problems: &mut Vec<Problem>) {
+    let defined = names(root, "prompts");
+    let chosen = texts(root.get("protocol").and_then(|protocol| protocol.get("prompt")));
+    for reference in &chosen {
+        undefined("spec/unknown-prompt", "prompt", *reference, &defined, problems);
+    }
+    if chosen.is_empty() {
+        return;
+    }
+    let chosen: HashSet<&str> = chosen.into_iter().map(|(name, _)| name).collect();
+    for entry in root.get("prompts").map(Node::entries).unwrap_or_default() {
+        if !chosen.contains(entry.key.as_str()) {
+            let message = format!("the prompt `{}` is not used", entry.key);
+            let help = format!("remove it, or name it too: `prompt: [..., {}]` under `protocol`", entry.key);
+            problems.push(Problem::new("spec/unused-prompt", entry.key_span.clone(), message).help(help));
+        }
+    }
+}
+
+/// The number of a key, or what is assumed without it.
+fn number_or(node: Option<&Node>, key: &str, default: u32) -> i128 {
+    node.and_then(|node| node.get(key)).and_then(Node::integer).unwrap_or(i128::from(default))
+}
+
+fn check_protocol(root: &Node, problems: &mut Vec<Problem>) {
+    let protocol = root.get("protocol");
+    let max_tokens = number_or(protocol, "max_tokens", defaults::MAX_TOKENS);
+    let context = number_or(protocol, "context", defaults::CONTEXT);
+    let written = protocol.and_then(|protocol| protocol.entry("max_tokens").or_else(|| protocol.entry("context")));
+    if let Some(entry) = written.filter(|_| max_tokens >= context && context > 0) {
+        let message = format!("`max_tokens` is {max_tokens}, and the context of {context} must also hold the prompt");
+        let mut problem = Problem::new("spec/context", entry.node.span.clone(), message)
+            .help("make `context` larger or `max_tokens` smaller");
+        if let Some(other) = protocol.and_then(|protocol| protocol.get("context")).filter(|_| entry.key != "context") {
+            problem = problem.related(other.span.clone(), "the context");
+        }
+        problems.push(problem);
+    }
+    check_size(root, protocol, problems);
+}
+
+fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>) {
+    let all_backends = names(root, "backends").len();
+    let models = root.get("models").map(Node::items).unwrap_or_default();
+    let pairs: usize = models
+        .iter()
+        .map(|model| model.get("backends").map_or(all_backends, |backends| backends.items().len()))
+        .fold(0, usize::saturating_add);
+    let prompts = match texts(protocol.and_then(|protocol| protocol.get("prompt"))).len() {
+        0 => names(root, "prompts").len(),
+        chosen => chosen,
+    };
+    let starts = u128::try_from(number_or(protocol, "starts", defaults::STARTS)).unwrap_or(0);
+    let cases = (pairs as u128).saturating_mul(prompts as u128);
+    if cases.saturating_mul(starts) > MAX_STARTS {
+        let span = protocol.and_then(|protocol| protocol.get("starts")).map_or(0..0, |starts| starts.span.clone());
+        let message = format!("{cases} cases with {starts} starts each are more than {MAX_STARTS} starts");
+        problems.push(Problem::new("spec/too-many-starts", span, message).help("split the experiment"));
+    }
+}
+
+fn check_models(root: &Node, problems: &mut Vec<Problem>) {
+    let backends = names(root, "backends");
+    let mut seen: HashMap<String, &Entry> = HashMap::new();
+    for model in root.get("models").map(Node::items).unwrap_or_default() {
+        for reference in texts(model.get("backends")) {
+            undefined("spec/unknown-backend", "backend", reference, &backends, problems);
+        }
+        check_params(model, problems);
+        let Some(entry) = model.entry("id").or_else(|| model.entry("name")) else { continue };
+        let Some(written) = entry.node.text() else { continue };
+        let quant = model.get("quant").and_then(Node::text).unwrap_or_default();
+        let id = if entry.key == "id" { written.to_owned() } else { model_id(written, quant) };
+        if entry.key == "name" && (id.is_empty() || id.len() > MAX_ID) {
+            let message = "no id can be made of this name: it has no Latin letters or digits, or too many";
+            problems.push(
+                Problem::new("spec/model-id", entry.node.span.clone(), message)
+                    .help("add an `id` of lower-case letters, digits, `.`, `_` and `-`"),
+            );
+        } else if let Some(first) = seen.get(&id) {
+            let message = format!("two models have the id `{id}`");
+            problems.push(
+                Problem::new("spec/duplicate-model", entry.node.span.clone(), message)
+                    .label("again here")
+                    .related(first.node.span.clone(), "first here")
+                    .help("add an `id`, or a `quant` that tells them apart"),
+            );
+        } else {
+            seen.insert(id, entry);
+        }
+    }
+}
+
+fn check_params(model: &Node, problems: &mut Vec<Problem>) {
+    let params = model.get("params");
+    let of = |key: &str| params.and_then(|params| params.get(key)).and_then(|node| Some((node.text()?, node)));
+    if let (Some((total, _)), Some((active, node))) = (of("total"), of("active"))
+        && let (Some(all), Some(some)) = (parameters(total), parameters(active))
+        && some > all
+    {
+        let message = format!("{active} active parameters are more than {total} in all");
+        problems.push(Problem::new("spec/params", node.span.clone(), message).help("are the two swapped?"));
+    }
+}
+
+/// `1.7B` as a number of single parameters, exactly: a thousandth of `K` is one.
+fn parameters(text: &str) -> Option<u128> {
+    let text = text.strip_prefix('~').unwrap_or(text);
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit: u128 = match unit {
+        "K" => 1,
+        "M" => 1_000,
+        "B" => 1_000_000,
+        "T" => 1_000_000_000,
+        _ => return None,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let thousandths = format!("{fraction:0<3}").parse::<u128>().ok()?;
+    Some(whole.parse::<u128>().ok()?.checked_mul(1000)?.checked_add(thousandths)?.checked_mul(unit)?)
+}

@@ -53,7 +53,8 @@ impl Source {
             Ok(text) => return Self::new(name, text),
             Err(error) => error,
         };
-        let good = error.utf8_error().valid_up_to();
+        let mark = if error.as_bytes().starts_with("\u{feff}".as_bytes()) { 3 } else { 0 };
+        let good = error.utf8_error().valid_up_to().saturating_sub(mark);
         let bytes = error.into_bytes();
         let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
         let help = if is_utf16 {
@@ -62,17 +63,20 @@ impl Source {
             "save the file as UTF-8 in your editor, or convert it: iconv -f LATIN1 -t UTF-8"
         };
         let whole = bytes.get(..bytes.len().min(MAX_BYTES)).unwrap_or(&bytes);
-        let text = String::from_utf8_lossy(whole).into_owned();
+        let source = Self::unchecked(name.into(), String::from_utf8_lossy(whole).into_owned());
+        let text = source.text();
         // What precedes the fault is valid, so its offset is the same in the repaired text.
         let start = good.min(text.len());
         let end = text.get(start..).and_then(|rest| rest.chars().next()).map_or(start, |c| start + c.len_utf8());
         let problem = Problem::new("spec/not-utf8", start..end, "the file is not UTF-8")
             .label("this byte begins no character")
             .help(help);
-        Err(Diagnostics::new(Self::unchecked(name.into(), text), vec![problem]))
+        Err(Diagnostics::new(source, vec![problem]))
     }
 
     fn unchecked(name: String, text: String) -> Self {
+        // A byte order mark says nothing in UTF-8.
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1));
         Self { inner: Arc::new(Inner { name, text, lines }) }

@@ -115,9 +115,9 @@ text_type! {
     examples: ["unsloth/Qwen3-8B-GGUF"]
 }
 text_type! {
-    /// A number of parameters, as people write it.
-    ParameterCount, title: "number of parameters", pattern: r"^[0-9]{1,6}(\.[0-9]{1,3})?[KMBT]$", most: 12,
-    examples: ["30B", "135M", "1.7B"]
+    /// A number of parameters as publishers write it, `~` before it where they say about.
+    ParameterCount, title: "number of parameters", pattern: r"^~?[0-9]{1,6}(\.[0-9]{1,3})?[KMBT]$", most: 12,
+    examples: ["30B", "135M", "1.7B", "~4B"]
 }
 text_type! {
     /// A device as llama.cpp names it, or `none` for the processor alone.

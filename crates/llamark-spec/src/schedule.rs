@@ -1,0 +1,115 @@
+//! The order of the starts: blocks, each a random permutation from a recorded seed.
+//!
+//! Block `s` holds start `s` of every case that has so many, so that a drift of the machine over hours touches
+//! every case alike. The order inside of a block is random, so that no case always follows the same other. The
+//! generator is our own (20 lines), since the order must stay the same for ever: it is part of a plan's digest.
+
+use llamark_record::plan::{Case, PlannedStart};
+
+/// Every start of every case, in the order in which they are run.
+pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
+    let blocks = cases.iter().map(|case| case.starts).max().unwrap_or(0);
+    let mut schedule = Vec::new();
+    for start in 1..=blocks {
+        let mut block: Vec<&Case> = cases.iter().filter(|case| case.starts >= start).collect();
+        // Each block has its own stream, so that more starts leave the first ones as they are.
+        let mut random = SplitMix64 { state: (u64::from(seed) << 32) | u64::from(start) };
+        // Fisher-Yates, from the end.
+        for last in (1..block.len()).rev() {
+            let other = random.below(last as u64 + 1);
+            block.swap(last, usize::try_from(other).unwrap_or(last));
+        }
+        schedule.extend(block.into_iter().map(|case| PlannedStart { case: case.id.clone(), start }));
+    }
+    schedule
+}
+
+/// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+struct SplitMix64 {
+    state: u64,
+}
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, each as likely: what would favour the small ones is drawn again.
+    fn below(&mut self, bound: u64) -> u64 {
+        let limit = u64::MAX - u64::MAX % bound;
+        loop {
+            let number = self.next();
+            if number < limit {
+                return number % bound;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn case(id: &str, starts: u32) -> Case {
+        Case {
+            id: id.to_owned(),
+            model: String::new(),
+            backend: String::new(),
+            prompt: String::new(),
+            max_tokens: 1,
+            context: 2,
+            warmup: 0,
+            runs: 1,
+            starts,
+        }
+    }
+
+    fn order(cases: &[Case], seed: u32) -> Vec<String> {
+        schedule(cases, seed).into_iter().map(|start| format!("{}{}", start.case, start.start)).collect()
+    }
+
+    #[test]
+    fn the_generator_is_splitmix64() {
+        // The first outputs for state 1234567, as published with the reference implementation.
+        let mut random = SplitMix64 { state: 1_234_567 };
+        assert_eq!([random.next(), random.next()], [6_457_827_717_110_365_317, 3_203_168_211_198_807_973]);
+    }
+
+    #[test]
+    fn blocks_are_permutations_that_never_change() {
+        let cases = ["a", "b", "c", "d", "e", "f"].map(|id| case(id, 2));
+        let now = order(&cases, 1);
+        assert_eq!(now.join(" "), "d1 f1 e1 a1 c1 b1 c2 e2 f2 b2 d2 a2");
+        for (block, starts) in now.chunks(6).enumerate() {
+            let mut sorted = starts.to_vec();
+            sorted.sort();
+            let wanted = ["a", "b", "c", "d", "e", "f"].map(|id| format!("{id}{}", block + 1));
+            assert_eq!(sorted, wanted);
+        }
+        let more = ["a", "b", "c", "d", "e", "f"].map(|id| case(id, 3));
+        assert_eq!(order(&more, 1)[..12], now[..]);
+        assert_ne!(order(&cases, 2), now);
+    }
+
+    #[test]
+    fn every_order_is_as_likely() {
+        let cases = ["a", "b", "c"].map(|id| case(id, 1));
+        let mut counts = std::collections::BTreeMap::new();
+        for seed in 0..6000 {
+            *counts.entry(order(&cases, seed)).or_insert(0_u32) += 1;
+        }
+        assert_eq!(counts.len(), 6);
+        // Standard deviation of each count is 29.
+        assert!(counts.values().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn cases_with_fewer_starts_are_left_out_of_later_blocks() {
+        assert_eq!(order(&[case("a", 1), case("b", 3)], 7)[2..], ["b2", "b3"]);
+        assert!(order(&[], 1).is_empty());
+    }
+}

@@ -403,7 +403,7 @@ impl Workshop<'_> {
             return Err(BuildError::Configure {
                 build: self.id.to_owned(),
                 ending: output.ending(),
-                finding,
+                finding: Box::new(finding),
                 log: self.log.to_owned(),
             });
         }
@@ -448,7 +448,7 @@ impl Workshop<'_> {
         Err(BuildError::Compile {
             build: self.id.to_owned(),
             ending: output.ending(),
-            finding: first_error.finding(),
+            finding: Box::new(first_error.finding()),
             log: self.log.to_owned(),
         })
     }

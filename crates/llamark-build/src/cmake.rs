@@ -215,7 +215,34 @@ mod tests {
         let variables =
             variables(BackendKind::Vulkan, &engine(), &tree, &author(&[("GGML_AVX512:BOOL", "ON")]));
         let args = configure_args("/s".into(), "/b".into(), "/n".into(), &variables);
-        insta::assert_snapshot!(args.join("\n"), @"");
+        insta::assert_snapshot!(args.join("\n"), @"
+        -S
+        /s
+        -B
+        /b
+        -G
+        Ninja
+        -DCMAKE_MAKE_PROGRAM=/n
+        -DCMAKE_BUILD_RPATH_USE_ORIGIN=ON
+        -DCMAKE_BUILD_TYPE=Release
+        -DCMAKE_CXX_FLAGS=-ffile-prefix-map=/s=. -ffile-prefix-map=/b=build
+        -DCMAKE_C_FLAGS=-ffile-prefix-map=/s=. -ffile-prefix-map=/b=build
+        -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+        -DGGML_AVX512:BOOL=ON
+        -DGGML_CCACHE=OFF
+        -DGGML_NATIVE=ON
+        -DGGML_OPENMP_FETCH=OFF
+        -DGGML_VULKAN=ON
+        -DLLAMA_BUILD_APP=OFF
+        -DLLAMA_BUILD_COMMIT=abc
+        -DLLAMA_BUILD_EXAMPLES=OFF
+        -DLLAMA_BUILD_NUMBER=11434
+        -DLLAMA_BUILD_TESTS=OFF
+        -DLLAMA_BUILD_UI=OFF
+        -DLLAMA_OPENSSL=OFF
+        -DLLAMA_USE_PREBUILT_UI=OFF
+        -DLLAMA_USE_SYSTEM_GGML=OFF
+        ");
         assert!(is_native(&variables));
     }
 

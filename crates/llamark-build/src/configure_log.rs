@@ -167,7 +167,15 @@ CMake Warning (unused-cli):
             ]
         );
         assert_eq!(log.error, None);
-        insta::assert_snapshot!(log.facts.join("\n"), @"");
+        insta::assert_snapshot!(log.facts.join("\n"), @r#"
+        The C compiler identification is GNU 12.2.0
+        Found OpenMP: TRUE (found version "4.5")
+        Including CPU backend
+        Adding CPU backend variant ggml-cpu: -march=native
+        GL_KHR_cooperative_matrix not supported by glslc
+        GL_EXT_integer_dot_product supported by glslc
+        Including Vulkan backend
+        "#);
     }
 
     #[test]

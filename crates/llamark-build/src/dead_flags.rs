@@ -35,6 +35,8 @@ pub enum Reason {
     Deprecated,
     /// It exists, but in this configuration nothing reads it.
     Unread,
+    /// It names a part of the instruction set, but the build takes that of this very processor.
+    Native,
     /// It belongs to a backend that is not in this build.
     OtherBackend(&'static str),
     /// cmake made another value of it.
@@ -48,36 +50,27 @@ pub enum Reason {
 
 impl fmt::Display for DeadFlag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = &self.name;
+        write!(f, "cmake flag `{}` ", self.name)?;
         match &self.reason {
-            Reason::Unknown => {
-                write!(
-                    f,
-                    "cmake flag `{name}` does nothing: this version of llama.cpp has no such variable"
-                )?;
-            }
-            Reason::Deprecated => {
-                write!(f, "cmake flag `{name}` is deprecated in this version of llama.cpp")?
-            }
-            Reason::Unread => {
-                write!(f, "cmake flag `{name}` does nothing: nothing reads it in this configuration")?;
-            }
-            Reason::OtherBackend(backend) => {
-                write!(f, "cmake flag `{name}` does nothing: this build is without {backend}")?;
-            }
+            Reason::Unknown => f.write_str("does nothing: this version of llama.cpp has no such variable"),
+            Reason::Deprecated => f.write_str("is deprecated in this version of llama.cpp"),
+            Reason::Unread => f.write_str("does nothing: nothing reads it in this configuration"),
+            Reason::Native => f.write_str(
+                "does nothing: GGML_NATIVE takes the instruction set of this processor; \
+                 write `GGML_NATIVE: false` beside it",
+            ),
+            Reason::OtherBackend(backend) => write!(f, "does nothing: this build is without {backend}"),
             Reason::Overruled { wanted, got } => {
-                write!(f, "cmake flag `{name}` was set to `{wanted}`, but cmake made `{got}` of it")?;
+                write!(f, "was set to `{wanted}`, but cmake made `{got}` of it")
             }
-        }
-        if !self.instead.is_empty() {
-            write!(f, "; {}", self.instead)?;
-        }
-        Ok(())
+        }?;
+        if self.instead.is_empty() { Ok(()) } else { write!(f, "; {}", self.instead) }
     }
 }
 
 /// What replaced variables that are gone, where the new name does not follow from the old one.
-const REPLACED: [(&str, &str); 22] = [
+const REPLACED: [(&str, &str); 23] = [
+    ("GGML_CUBLAS", "write `GGML_CUDA: true`"),
     ("LLAMA_CUBLAS", "write `GGML_CUDA: true`"),
     ("LLAMA_HIPBLAS", "write `GGML_HIP: true`"),
     ("GGML_HIPBLAS", "write `GGML_HIP: true`"),
@@ -128,6 +121,25 @@ const OWNED: [(&str, &[&str], &str); 15] = [
     ("GGML_OPENMP_", &["GGML_OPENMP"], "OpenMP"),
 ];
 
+/// Parts of an instruction set that ggml asks for one by one, unless `GGML_NATIVE` is on.
+const INSTRUCTIONS: [&str; 15] = [
+    "GGML_SSE42",
+    "GGML_AVX",
+    "GGML_AVX_VNNI",
+    "GGML_AVX2",
+    "GGML_BMI2",
+    "GGML_AVX512",
+    "GGML_AVX512_VBMI",
+    "GGML_AVX512_VNNI",
+    "GGML_AVX512_BF16",
+    "GGML_FMA",
+    "GGML_F16C",
+    "GGML_AMX_TILE",
+    "GGML_AMX_INT8",
+    "GGML_AMX_BF16",
+    "GGML_CPU_ARM_ARCH",
+];
+
 /// The name of a variable whose type may have been given with it, as in `GGML_CUDA:BOOL`.
 pub(crate) fn bare_name(name: &str) -> &str {
     name.split_once(':').map_or(name, |(name, _)| name)
@@ -176,10 +188,10 @@ pub(crate) fn after_configure(
     for (name, wanted) in author {
         let name = bare_name(name);
         if let Some(reason) = reason_after(name, wanted, cache, log, kind) {
-            let mut instead = instead(name, tree);
-            if instead.starts_with("did you mean") && !matches!(reason, Reason::Unknown | Reason::Unread) {
-                instead.clear();
-            }
+            // Elsewhere the flag is right, so there is nothing to write instead.
+            let is_right =
+                matches!(reason, Reason::Native | Reason::OtherBackend(_) | Reason::Overruled { .. });
+            let instead = if is_right { String::new() } else { instead(name, tree) };
             dead.push(DeadFlag { name: name.to_owned(), reason, instead });
         }
     }
@@ -201,6 +213,9 @@ fn reason_after(
     let is_undeclared = cached.is_none_or(crate::cache_txt::Cached::is_undeclared);
     if is_llamas && is_undeclared && !READ_UNDECLARED.contains(&name) {
         return Some(Reason::Unknown);
+    }
+    if INSTRUCTIONS.contains(&name) && cache.is_on("GGML_NATIVE") {
+        return Some(Reason::Native);
     }
     if let Some((_, switches, backend)) = OWNED.iter().find(|(start, _, _)| name.starts_with(start)) {
         let is_there = switches.iter().any(|switch| is_switched_on(switch, cache, kind));
@@ -281,7 +296,18 @@ mod tests {
             ("LLAMA_NATIVE", "ON"),
             ("LLAMA_SERVER_SSL", "ON"),
         ]);
-        insta::assert_snapshot!(text(&before_configure(&author, &tree())), @"");
+        insta::assert_snapshot!(text(&before_configure(&author, &tree())), @r#"
+        cmake flag `GGML_CUAD` does nothing: this version of llama.cpp has no such variable; did you mean `GGML_CUDA`?
+        cmake flag `GGML_HIPBLAS` does nothing: this version of llama.cpp has no such variable; write `GGML_HIP: true`
+        cmake flag `GGML_HIP_ROCWMMA_FATTN` does nothing: this version of llama.cpp has no such variable; remove it: flash attention on AMD no longer uses rocWMMA
+        cmake flag `GGML_HIP_UMA` does nothing: this version of llama.cpp has no such variable; set `GGML_CUDA_ENABLE_UNIFIED_MEMORY: "1"` in the `environment` of the backend instead
+        cmake flag `LLAMA_AVX512` does nothing: this version of llama.cpp has no such variable; write `GGML_AVX512`
+        cmake flag `LLAMA_CUBLAS` is deprecated in this version of llama.cpp; write `GGML_CUDA: true`
+        cmake flag `LLAMA_CUDA` is deprecated in this version of llama.cpp; write `GGML_CUDA`
+        cmake flag `LLAMA_CURL` is deprecated in this version of llama.cpp; remove it: llamark brings the models, and HTTPS is `LLAMA_OPENSSL` now
+        cmake flag `LLAMA_NATIVE` is deprecated in this version of llama.cpp; write `GGML_NATIVE`
+        cmake flag `LLAMA_SERVER_SSL` does nothing: this version of llama.cpp has no such variable; write `LLAMA_OPENSSL`
+        "#);
     }
 
     #[test]
@@ -354,7 +380,28 @@ LLAMA_TESTS_INSTALL:BOOL=OFF
         };
         let cache = CacheTxt::parse(CACHE);
         let dead = after_configure(&author, &tree(), &cache, &log, BackendKind::Cpu);
-        insta::assert_snapshot!(text(&dead), @"");
+        insta::assert_snapshot!(text(&dead), @"
+        cmake flag `CMAKE_HIP_ARCHITECTURES` does nothing: this build is without HIP
+        cmake flag `CMAKE_TYPO` does nothing: nothing reads it in this configuration
+        cmake flag `CUDAToolkit_ROOT` does nothing: nothing reads it in this configuration
+        cmake flag `GGML_CUDA_FA_ALL_QUANTS` does nothing: this build is without CUDA and HIP
+        cmake flag `GGML_HIPBLAS` does nothing: this version of llama.cpp has no such variable; write `GGML_HIP: true`
+        cmake flag `GGML_NATIVE` was set to `ON`, but cmake made `OFF` of it
+        cmake flag `GPU_TARGETS` does nothing: this build is without HIP
+        cmake flag `LLAMA_BUILD_WEBUI` is deprecated in this version of llama.cpp; write `LLAMA_BUILD_UI`
+        ");
+    }
+
+    #[test]
+    fn instructions_are_chosen_by_native_or_by_the_author() {
+        let cache = |native: &str| {
+            CacheTxt::parse(&format!("//x\nGGML_NATIVE:BOOL={native}\n\n//x\nGGML_AVX512:BOOL=ON\n"))
+        };
+        let author = flags(&[("GGML_AVX512", "ON")]);
+        let log = ConfigureLog::default();
+        let dead = after_configure(&author, &tree(), &cache("ON"), &log, BackendKind::Cpu);
+        assert!(text(&dead).ends_with("write `GGML_NATIVE: false` beside it"), "{}", text(&dead));
+        assert_eq!(after_configure(&author, &tree(), &cache("OFF"), &log, BackendKind::Cpu), []);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub enum BuildError {
         /// How cmake ended.
         ending: String,
         /// Its first error.
-        finding: Finding,
+        finding: Box<Finding>,
         /// The full log.
         log: Utf8PathBuf,
     },
@@ -93,7 +93,7 @@ pub enum BuildError {
         /// How ninja ended.
         ending: String,
         /// The first error of a compiler.
-        finding: Finding,
+        finding: Box<Finding>,
         /// The full log.
         log: Utf8PathBuf,
     },
@@ -182,7 +182,10 @@ fn sentences(missing: &[Missing]) -> String {
 }
 
 fn flag_sentences(flags: &[DeadFlag]) -> String {
-    flags.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    match flags {
+        [one] => one.to_string(),
+        several => several.iter().map(|flag| format!("\n  - {flag}")).collect(),
+    }
 }
 
 fn tools_hint(why: &str) -> String {

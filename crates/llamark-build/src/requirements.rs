@@ -323,7 +323,30 @@ mod tests {
                 Install::merged(&missing).sentence()
             ));
         }
-        insta::assert_snapshot!(text, @"");
+        insta::assert_snapshot!(text, @"
+        cpu: a C compiler, a C++ compiler, cmake and ninja, or Python 3 to get them
+        install what is missing:
+          Debian/Ubuntu: sudo apt install build-essential cmake ninja-build python3-venv
+          Fedora: sudo dnf install gcc gcc-c++ cmake ninja-build python3
+          Arch: sudo pacman -S base-devel cmake ninja python
+        vulkan: a C compiler, a C++ compiler, cmake and ninja, or Python 3 to get them, the Vulkan headers, the Vulkan loader, glslc, the SPIR-V headers
+        install what is missing:
+          Debian/Ubuntu: sudo apt install build-essential cmake ninja-build python3-venv libvulkan-dev glslc spirv-headers
+          Fedora: sudo dnf install gcc gcc-c++ cmake ninja-build python3 vulkan-headers vulkan-loader-devel glslc spirv-headers-devel
+          Arch: sudo pacman -S base-devel cmake ninja python vulkan-headers vulkan-icd-loader shaderc spirv-headers
+        rocm: a C compiler, a C++ compiler, cmake and ninja, or Python 3 to get them, ROCm with HIP, hipBLAS, rocBLAS
+        install what is missing:
+          Debian/Ubuntu: sudo apt install build-essential cmake ninja-build python3-venv rocm-hip-sdk
+          Fedora: sudo dnf install gcc gcc-c++ cmake ninja-build python3 rocm-hip-devel rocm-comgr-devel hipblas-devel rocblas-devel
+          Arch: sudo pacman -S base-devel cmake ninja python rocm-hip-sdk
+          (ROCm 6.1 or newer; for Debian and Ubuntu from AMD's own package archive)
+        cuda: a C compiler, a C++ compiler, cmake and ninja, or Python 3 to get them, the CUDA Toolkit
+        install what is missing:
+          Debian/Ubuntu: sudo apt install build-essential cmake ninja-build python3-venv nvidia-cuda-toolkit
+          Fedora: sudo dnf install gcc gcc-c++ cmake ninja-build python3 cuda-toolkit
+          Arch: sudo pacman -S base-devel cmake ninja python cuda
+          (on Fedora from NVIDIA's own package archive)
+        ");
     }
 
     #[test]

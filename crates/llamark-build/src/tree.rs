@@ -128,11 +128,10 @@ fn is_word(c: char) -> bool {
 /// which case the arguments end early; the names that matter here come first.
 fn commands(code: &str) -> impl Iterator<Item = (&str, &str)> {
     code.match_indices('(').filter_map(move |(open, _)| {
-        let before = code[..open].trim_end();
-        let start = before.rfind(|c: char| !is_word(c)).map_or(0, |at| at + 1);
+        let name = code[..open].trim_end().rsplit(|c: char| !is_word(c)).next()?;
         let after = &code[open + 1..];
         let close = after.find(')').unwrap_or(after.len());
-        (start < before.len()).then(|| (&before[start..], &after[..close]))
+        (!name.is_empty()).then(|| (name, &after[..close]))
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde::Serialize;
 
 use crate::source::Source;
@@ -198,6 +198,8 @@ impl Diagnostic {
         }
         let title = Level::ERROR.primary_title(self.message.as_str()).id(self.code);
         let mut group = Group::with_title(title);
+        // The renderer counts columns in what it is given; of a part of a line they are put right afterwards.
+        let mut corrections = Vec::new();
         let first = marks.iter().map(|mark| mark.line).min().unwrap_or(1);
         let last = marks.iter().map(|mark| mark.line).max().unwrap_or(1);
         let together = source.line_span(first).start..source.line_span(last).end;
@@ -211,17 +213,24 @@ impl Diagnostic {
             for mark in &marks {
                 let window = window(source.text(), source.line_span(mark.line), &mark.span);
                 let text = source.text().get(window.clone()).unwrap_or_default();
-                let snippet = Snippet::source(text).line_start(mark.line);
-                let place = source.place(mark.span.start);
-                let origin = Origin::path(source.name()).line(place.line).char_column(place.column);
-                group = group.element(origin).element(snippet.annotation(mark.annotation(&window)));
+                let snippet = Snippet::source(text).line_start(mark.line).path(source.name());
+                group = group.element(snippet.annotation(mark.annotation(&window)));
+                let column = source.place(mark.span.start).column;
+                let shift = column
+                    - source.text().get(window.start..mark.span.start).map_or(0, |cut| cut.chars().count());
+                let place = |column: usize| format!("{}:{}:{column}", source.name(), mark.line);
+                corrections.push((place(column + 1 - shift), place(column)));
             }
         }
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
         let report: &[Group<'_>] = &[group];
-        renderer.render(report)
+        let mut text = renderer.render(report);
+        for (wrong, right) in corrections {
+            text = text.replacen(&wrong, &right, 1);
+        }
+        text
     }
 }
 
@@ -283,7 +292,8 @@ mod tests {
     #[test]
     fn renders_two_places_and_help() {
         let source = source("é: 1\nb: 2\nc: 3\né: 4\n");
-        let problem = Problem::new("spec/x", 16..18, "twice").label("again").help("remove one").related(0..2, "first");
+        let problem =
+            Problem::new("spec/x", 16..18, "twice").label("again").help("remove one").related(0..2, "first");
         let text = Diagnostics::new(source, vec![problem]).render(Style::Plain);
         insta::assert_snapshot!(text, @r"
         error[spec/x]: twice
@@ -320,6 +330,8 @@ mod tests {
         let diagnostics = Diagnostics::new(source, problems);
         assert_eq!((diagnostics.items().len(), diagnostics.more()), (100, 200));
         assert_eq!(diagnostics.items()[0].line, 1);
-        assert!(diagnostics.render(Style::Plain).ends_with("dir/x.yaml: 300 problems, the first 100 are shown"));
+        assert!(
+            diagnostics.render(Style::Plain).ends_with("dir/x.yaml: 300 problems, the first 100 are shown")
+        );
     }
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Package, Plan, PlannedBackend,
-    PlannedBuild, PlannedModel, PlannedPrompt, ServerSettings, Timeouts,
+    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Package, Plan,
+    PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, ServerSettings, Timeouts,
 };
 
 use crate::defaults;
@@ -42,7 +42,11 @@ pub trait Surroundings {
 pub fn expand(spec: &Spec, source: &Source, surroundings: &dyn Surroundings) -> Result<Plan, Diagnostics> {
     let mut expander = Expander { spec, surroundings, problems: Vec::new() };
     let plan = expander.plan();
-    if expander.problems.is_empty() { Ok(plan) } else { Err(Diagnostics::new(source.clone(), expander.problems)) }
+    if expander.problems.is_empty() {
+        Ok(plan)
+    } else {
+        Err(Diagnostics::new(source.clone(), expander.problems))
+    }
 }
 
 /// The id of a model: its name and quantization in lower case, everything that is no Latin letter, digit, `.` or
@@ -98,7 +102,10 @@ impl Expander<'_> {
         Plan {
             name: experiment.name.as_str().to_owned(),
             title: experiment.title.as_ref().map_or(experiment.name.as_str(), Line::as_str).to_owned(),
-            description: experiment.description.as_ref().map_or(String::new(), |text| text.as_str().trim().to_owned()),
+            description: experiment
+                .description
+                .as_ref()
+                .map_or(String::new(), |text| text.as_str().trim().to_owned()),
             hardware: hardware(experiment.hardware.as_ref()),
             engine: engine(&experiment.engine),
             builds,
@@ -111,7 +118,10 @@ impl Expander<'_> {
             cooldown_ms: protocol.cooldown.unwrap_or_else(|| assumed(defaults::COOLDOWN, Duration(0))).0,
             timeouts: Timeouts {
                 load_ms: timeouts.load.unwrap_or_else(|| assumed(defaults::LOAD_TIMEOUT, Timeout(600_000))).0,
-                request_ms: timeouts.request.unwrap_or_else(|| assumed(defaults::REQUEST_TIMEOUT, Timeout(600_000))).0,
+                request_ms: timeouts
+                    .request
+                    .unwrap_or_else(|| assumed(defaults::REQUEST_TIMEOUT, Timeout(600_000)))
+                    .0,
                 stop_ms: timeouts.stop.unwrap_or_else(|| assumed(defaults::STOP_TIMEOUT, Timeout(10_000))).0,
             },
         }
@@ -138,7 +148,11 @@ impl Expander<'_> {
             build: String::new(),
             server: self.server(&backend.server.clone().unwrap_or_default(), &device),
             device,
-            environment: backend.env.iter().map(|(key, value)| (key.clone(), value.as_str().to_owned())).collect(),
+            environment: backend
+                .env
+                .iter()
+                .map(|(key, value)| (key.clone(), value.as_str().to_owned()))
+                .collect(),
         }
     }
 
@@ -184,7 +198,9 @@ impl Expander<'_> {
         match self.surroundings.read_prompt(Utf8Path::new(file)) {
             Ok(text) if text.trim().is_empty() => {
                 let message = format!("the prompt `{file}` is empty");
-                self.problems.push(Problem::new("spec/prompt-empty", place(), message).help("write the prompt into it"));
+                self.problems.push(
+                    Problem::new("spec/prompt-empty", place(), message).help("write the prompt into it"),
+                );
                 text
             }
             Ok(text) => text,
@@ -270,7 +286,9 @@ fn hardware(hardware: Option<&experiment::Hardware>) -> Hardware {
     let expect = hardware.and_then(|hardware| hardware.expect.as_ref());
     Hardware {
         label: optional(hardware.and_then(|hardware| hardware.label.as_ref())),
-        memory_bandwidth: hardware.and_then(|hardware| hardware.memory_bandwidth).map(|bandwidth| bandwidth.0),
+        memory_bandwidth: hardware
+            .and_then(|hardware| hardware.memory_bandwidth)
+            .map(|bandwidth| bandwidth.0),
         expect_gpu: expect.and_then(|expect| expect.gpu.as_ref()).map(|gpu| gpu.as_str().to_owned()),
         expect_memory: expect.and_then(|expect| expect.memory_at_least).map_or(0, |size| size.0),
     }
@@ -301,7 +319,9 @@ fn engine(engine: &experiment::Engine) -> Engine {
             sha256: digest(sha256),
             subdir: subdir.as_ref().map_or(String::new(), |path| path.as_str().to_owned()),
         },
-        sources::EngineSource::Prebuilt { prebuilt } => EngineSource::Prebuilt { path: prebuilt.as_str().to_owned() },
+        sources::EngineSource::Prebuilt { prebuilt } => {
+            EngineSource::Prebuilt { path: prebuilt.as_str().to_owned() }
+        }
     };
     Engine {
         source,
@@ -316,7 +336,9 @@ fn planned_model(model: &experiment::Model) -> PlannedModel {
         Some(id) => id.as_str().to_owned(),
         None => model_id(model.name.as_str(), &quant),
     };
-    let count = |count: Option<&crate::text::ParameterCount>| count.map_or(String::new(), |count| count.as_str().to_owned());
+    let count = |count: Option<&crate::text::ParameterCount>| {
+        count.map_or(String::new(), |count| count.as_str().to_owned())
+    };
     let params = model.params.as_ref();
     let source = match &model.source {
         sources::ModelSource::File { file, sha256 } => {
@@ -328,7 +350,10 @@ fn planned_model(model: &experiment::Model) -> PlannedModel {
         sources::ModelSource::Huggingface { huggingface, file, revision, endpoint, sha256 } => {
             ModelSource::Huggingface {
                 repo: huggingface.as_str().to_owned(),
-                revision: revision.as_ref().map_or(defaults::REVISION, |revision| revision.as_str()).to_owned(),
+                revision: revision
+                    .as_ref()
+                    .map_or(defaults::REVISION, |revision| revision.as_str())
+                    .to_owned(),
                 file: file.as_str().to_owned(),
                 endpoint: endpoint.as_ref().map_or(String::new(), |endpoint| endpoint.as_str().to_owned()),
                 sha256: sha256.as_ref().map(digest),
@@ -360,7 +385,8 @@ fn digest(digest: &Digest) -> Sha256 {
 /// `pkg:REGISTRY/NAME@VERSION`, which the pattern of the schema holds it to.
 fn package(package: &PackageUrl) -> Package {
     let text = package.as_str();
-    let (registry, rest) = text.strip_prefix("pkg:").unwrap_or(text).split_once('/').unwrap_or(("pypi", text));
+    let (registry, rest) =
+        text.strip_prefix("pkg:").unwrap_or(text).split_once('/').unwrap_or(("pypi", text));
     let (name, version) = rest.split_once('@').unwrap_or((rest, ""));
     Package { registry: registry.to_owned(), name: name.to_owned(), version: version.to_owned() }
 }

@@ -32,7 +32,10 @@ pub(crate) struct Node {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// Anything that is no collection; `plain` when it is not quoted.
-    Scalar { scalar: Scalar, plain: bool },
+    Scalar {
+        scalar: Scalar,
+        plain: bool,
+    },
     List(Vec<Arc<Node>>),
     Map(Vec<Entry>),
 }
@@ -137,17 +140,26 @@ fn syntax_problem(text: &str, error: &granit_parser::ScanError) -> Problem {
             return Problem::new("spec/too-deep", start..end, message);
         }
         ErrorKind::UnknownAnchor => Some("an alias `*name` needs an anchor `&name` before it"),
-        ErrorKind::DirectiveDisallowed => Some("remove the line; experiments are YAML 1.2 without directives"),
+        ErrorKind::DirectiveDisallowed => {
+            Some("remove the line; experiments are YAML 1.2 without directives")
+        }
         ErrorKind::UnclosedQuotedScalar => Some("close the quotes"),
         ErrorKind::UnclosedFlowCollection { .. }
         | ErrorKind::UnexpectedEofFlowMapping
         | ErrorKind::UnexpectedEofFlowSequence
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => Some("close the bracket"),
+        | ErrorKind::UnexpectedEofImplicitFlowMapping
+        | ErrorKind::ExpectedFlowMappingSeparator
+        | ErrorKind::ExpectedFlowSequenceSeparator => Some("close the bracket before this, or put a comma"),
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
             Some("text that holds `: ` must be quoted")
         }
-        ErrorKind::UnexpectedCharacter { .. } => Some("text that begins with `@`, `` ` `` or `%` must be quoted"),
-        ErrorKind::SimpleKeyExpected | ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation => {
+        ErrorKind::UnexpectedCharacter { .. } => {
+            Some("text that begins with `@`, `` ` `` or `%` must be quoted")
+        }
+        ErrorKind::SimpleKeyExpected
+        | ErrorKind::ExpectedBlockMappingKey
+        | ErrorKind::ExpectedBlockSequenceEntry
+        | ErrorKind::InvalidIndentation => {
             Some("check the indentation, and that a `:` with a space follows each key")
         }
         _ => None,
@@ -201,13 +213,21 @@ enum Key {
 }
 
 impl Builder<'_> {
-    fn event(&mut self, event: &Event<'_>, span: Range<usize>, tag: Option<Range<usize>>) -> Result<(), Problem> {
+    fn event(
+        &mut self,
+        event: &Event<'_>,
+        span: Range<usize>,
+        tag: Option<Range<usize>>,
+    ) -> Result<(), Problem> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    let problem = Problem::new("spec/multiple-documents", span, "a second YAML document begins here");
-                    return Err(problem.help("an experiment is one document: remove the `---`, or use two files"));
+                    let problem =
+                        Problem::new("spec/multiple-documents", span, "a second YAML document begins here");
+                    return Err(
+                        problem.help("an experiment is one document: remove the `---`, or use two files")
+                    );
                 }
             }
             Event::Scalar(text, style, anchor, tag_value) => {
@@ -215,7 +235,8 @@ impl Builder<'_> {
                 let plain = *style == ScalarStyle::Plain;
                 let scalar = if plain { resolve(text) } else { Scalar::Text(text.to_string()) };
                 self.count(1, &span)?;
-                let node = Arc::new(Node { span, value: Value::Scalar { scalar, plain }, size: 1, height: 1 });
+                let node =
+                    Arc::new(Node { span, value: Value::Scalar { scalar, plain }, size: 1, height: 1 });
                 self.close(node, *anchor)?;
             }
             Event::SequenceStart(_, anchor, tag_value) => {
@@ -229,12 +250,14 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.end(&span)?,
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(anchor).cloned() else {
-                    let problem = Problem::new("spec/alias-cycle", span, "this alias is inside of what it names");
+                    let problem =
+                        Problem::new("spec/alias-cycle", span, "this alias is inside of what it names");
                     return Err(problem.help("an anchor can only be used after its value has ended"));
                 };
                 self.count(node.size, &span)?;
                 if self.stack.len() + node.height > MAX_DEPTH {
-                    let message = format!("with what this alias names, nested deeper than {MAX_DEPTH} levels");
+                    let message =
+                        format!("with what this alias names, nested deeper than {MAX_DEPTH} levels");
                     return Err(Problem::new("spec/too-deep", span, message));
                 }
                 self.close_at(node, span.end)?;
@@ -365,10 +388,11 @@ impl MapContent {
             }
             Some(Key::Text(key, key_span)) => {
                 if let Some(first) = self.places.get(&key).and_then(|place| self.entries.get(*place)) {
-                    let problem = Problem::new("spec/duplicate-key", key_span, format!("the key `{key}` stands twice"))
-                        .label("again here")
-                        .related(first.key_span.clone(), "first here")
-                        .help("remove one of them; YAML would silently use only one");
+                    let problem =
+                        Problem::new("spec/duplicate-key", key_span, format!("the key `{key}` stands twice"))
+                            .label("again here")
+                            .related(first.key_span.clone(), "first here")
+                            .help("remove one of them; YAML would silently use only one");
                     return Some(problem);
                 }
                 let node = if node.span.is_empty() { at_key(&node, &key_span) } else { node };
@@ -394,11 +418,18 @@ fn read_key(node: &Node) -> (Key, Option<Problem>) {
         }
         Value::Scalar { .. } => {
             let problem = Problem::new("spec/key-not-text", span, "a key must be text");
-            (Key::Unusable, Some(problem.help("quote it: without quotes YAML reads it as another kind of value")))
+            (
+                Key::Unusable,
+                Some(problem.help("quote it: without quotes YAML reads it as another kind of value")),
+            )
         }
         Value::List(_) | Value::Map(_) => {
-            let problem = Problem::new("spec/key-not-text", span, "a key must be text, not a list or a mapping");
-            (Key::Unusable, Some(problem.help("braces begin a mapping; text that begins with `{` or `[` must be quoted")))
+            let problem =
+                Problem::new("spec/key-not-text", span, "a key must be text, not a list or a mapping");
+            (
+                Key::Unusable,
+                Some(problem.help("braces begin a mapping; text that begins with `{` or `[` must be quoted")),
+            )
         }
     }
 }
@@ -428,7 +459,11 @@ mod tests {
     fn codes(text: &str) -> Vec<String> {
         let source = crate::Source::new("x", text.to_owned()).unwrap();
         let diagnostics = crate::Diagnostics::new(source, build(text).1);
-        diagnostics.items().iter().map(|item| format!("{}:{}:{}", item.code, item.line, item.column)).collect()
+        diagnostics
+            .items()
+            .iter()
+            .map(|item| format!("{}:{}:{}", item.code, item.line, item.column))
+            .collect()
     }
 
     #[test]
@@ -454,7 +489,8 @@ mod tests {
 
     #[test]
     fn merge_keys_and_aliases() {
-        let (root, problems) = build("a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: [*a, *b], x: 9}\nd: *a\n");
+        let (root, problems) =
+            build("a: &a {x: 1, y: 2}\nb: &b {y: 3, z: 4}\nc: {<<: [*a, *b], x: 9}\nd: *a\n");
         assert!(problems.is_empty());
         let root = root.unwrap();
         let c = root.get("c").unwrap();
@@ -465,7 +501,10 @@ mod tests {
 
     #[test]
     fn what_yaml_allows_and_we_do_not() {
-        assert_eq!(codes("a: 1\nb: 2\na: 3\n\"b\": 4\n"), ["spec/duplicate-key:3:1", "spec/duplicate-key:4:1"]);
+        assert_eq!(
+            codes("a: 1\nb: 2\na: 3\n\"b\": 4\n"),
+            ["spec/duplicate-key:3:1", "spec/duplicate-key:4:1"]
+        );
         assert_eq!(codes("1: a\nnull: b\n[c]: d\n? {e: f}\n: g\n").len(), 4);
         assert_eq!(codes("a: !!str 1\n"), ["spec/tag:1:4"]);
         assert_eq!(codes("a: &a [*a]\n"), ["spec/alias-cycle:1:8"]);

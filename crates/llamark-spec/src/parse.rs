@@ -56,7 +56,8 @@ pub fn parse(source: &Source) -> Result<Spec, Diagnostics> {
 }
 
 fn is_newer_format(root: &Node) -> bool {
-    let version = root.get("schema").and_then(Node::text).and_then(|text| text.strip_prefix(defaults::SCHEMA_FAMILY));
+    let version =
+        root.get("schema").and_then(Node::text).and_then(|text| text.strip_prefix(defaults::SCHEMA_FAMILY));
     version.and_then(|version| version.parse::<u32>().ok()).is_some_and(|version| version > 1)
 }
 
@@ -82,7 +83,8 @@ fn typed(source: &Source) -> Result<Experiment, Problem> {
         },
     };
     serde_yaml::from_str_with_options(source.text(), options).map_err(|error| {
-        let offset = error.location().and_then(|place| usize::try_from(place.span().byte_offset()?).ok()).unwrap_or(0);
+        let offset =
+            error.location().and_then(|place| usize::try_from(place.span().byte_offset()?).ok()).unwrap_or(0);
         let message = format!("a bug of llamark: the text obeys every rule and cannot be read: {error}");
         Problem::new("spec/bug", offset..offset, message)
     })

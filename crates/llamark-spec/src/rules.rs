@@ -69,18 +69,34 @@ pub const RULES: &[Rule] = &[
     rule("spec/model-id", Level::Meaning, "A model has a name that an id can be made of, or an id."),
     rule("spec/params", Level::Meaning, "A model has no more active parameters than parameters."),
     rule("spec/not-first-shard", Level::Meaning, "Of a model in several files, the first is named."),
-    rule("spec/path-escapes", Level::Meaning, "A path inside an archive, package or repository stays inside of it."),
+    rule(
+        "spec/path-escapes",
+        Level::Meaning,
+        "A path inside an archive, package or repository stays inside of it.",
+    ),
     rule("spec/credentials", Level::Meaning, "A URL holds no user name or password, since it is recorded."),
     rule("spec/engine-contradiction", Level::Meaning, "`build_number` and `commit` do not contradict `rev`."),
     rule("spec/backend-kind", Level::Meaning, "A backend is named after its kind, or has a `kind`."),
-    rule("spec/device", Level::Meaning, "The device is one of the backend's kind; `none` for `cpu` and only there."),
+    rule(
+        "spec/device",
+        Level::Meaning,
+        "The device is one of the backend's kind; `none` for `cpu` and only there.",
+    ),
     rule("spec/layers-without-device", Level::Meaning, "Without a device no layers are put on one."),
-    rule("spec/kind-contradiction", Level::Meaning, "CMake variables do not switch the kind of the backend off."),
+    rule(
+        "spec/kind-contradiction",
+        Level::Meaning,
+        "CMake variables do not switch the kind of the backend off.",
+    ),
     rule("spec/cmake-with-prebuilt", Level::Meaning, "A prebuilt engine has no CMake variables."),
     rule("spec/ubatch", Level::Meaning, "`ubatch` is at most `batch`."),
     rule("spec/quantized-values", Level::Meaning, "A quantized `cache_type_v` has `flash_attn: true`."),
     rule("spec/context", Level::Meaning, "`max_tokens` leaves room for a prompt in `context`."),
-    rule("spec/variable", Level::Meaning, "No variable of the environment changes what is measured unseen, or is secret."),
+    rule(
+        "spec/variable",
+        Level::Meaning,
+        "No variable of the environment changes what is measured unseen, or is secret.",
+    ),
     rule("spec/too-many-starts", Level::Meaning, "There are at most 100,000 starts in all."),
     rule("spec/prompt-unreadable", Level::Surroundings, "The file of a prompt can be read."),
     rule("spec/prompt-empty", Level::Surroundings, "The file of a prompt holds text."),
@@ -89,9 +105,10 @@ pub const RULES: &[Rule] = &[
 
 /// The rules as a page for people.
 pub fn page() -> String {
-    let mut page = "# What an experiment must obey\n\nMade from `src/rules.rs`; do not edit. An editor that has the \
+    let mut page =
+        "# What an experiment must obey\n\nMade from `src/rules.rs`; do not edit. An editor that has the \
                     schema checks the second table only: the others are what a JSON Schema cannot say.\n"
-        .to_owned();
+            .to_owned();
     for (level, title) in [
         (Level::Yaml, "Of the file and its YAML"),
         (Level::Schema, "Said by the schema"),

@@ -19,9 +19,9 @@ pub(crate) fn resolve(text: &str) -> Scalar {
         "true" | "True" | "TRUE" => Scalar::Boolean(true),
         "false" | "False" | "FALSE" => Scalar::Boolean(false),
         ".nan" | ".NaN" | ".NAN" => Scalar::Float,
-        _ => integer(text).map(Scalar::Integer).unwrap_or_else(|| {
-            if is_float(text) { Scalar::Float } else { Scalar::Text(text.to_owned()) }
-        }),
+        _ => integer(text)
+            .map(Scalar::Integer)
+            .unwrap_or_else(|| if is_float(text) { Scalar::Float } else { Scalar::Text(text.to_owned()) }),
     }
 }
 
@@ -70,7 +70,22 @@ mod tests {
 
     #[test]
     fn core_schema() {
-        for text in ["yes", "on", "1_000", "1:30", "0b1", "+", "-", ".", "e5", "1e", "0x", "2026-11-22", "- 1", "1.2.3"] {
+        for text in [
+            "yes",
+            "on",
+            "1_000",
+            "1:30",
+            "0b1",
+            "+",
+            "-",
+            ".",
+            "e5",
+            "1e",
+            "0x",
+            "2026-11-22",
+            "- 1",
+            "1.2.3",
+        ] {
             assert_eq!(resolve(text), Scalar::Text(text.to_owned()));
         }
         for text in ["1.", ".5", "-1e3", "+1.5E-3", ".inf", "-.INF", ".nan", "017.5"] {

@@ -62,7 +62,8 @@ fn unwrap_lines(schema: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(unwrap_lines),
         Value::Object(object) => {
             if let Some(Value::String(description)) = object.get_mut("description") {
-                let paragraphs: Vec<String> = description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
+                let paragraphs: Vec<String> =
+                    description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
                 *description = paragraphs.join("\n\n");
             }
             object.values_mut().for_each(unwrap_lines);

@@ -71,7 +71,8 @@ fn check_prompts(root: &Node, problems: &mut Vec<Problem>) {
     for reference in &chosen {
         undefined("spec/unknown-prompt", "prompt", *reference, &defined, problems);
     }
-    if chosen.is_empty() {
+    if chosen.is_empty() || chosen.iter().any(|(name, _)| !defined.contains(name)) {
+        // Without a name, all are used; with a wrong one, it may mean the one that seems unused.
         return;
     }
     let chosen: HashSet<&str> = chosen.into_iter().map(|(name, _)| name).collect();
@@ -93,12 +94,16 @@ fn check_protocol(root: &Node, problems: &mut Vec<Problem>) {
     let protocol = root.get("protocol");
     let max_tokens = number_or(protocol, "max_tokens", defaults::MAX_TOKENS);
     let context = number_or(protocol, "context", defaults::CONTEXT);
-    let written = protocol.and_then(|protocol| protocol.entry("max_tokens").or_else(|| protocol.entry("context")));
+    let written =
+        protocol.and_then(|protocol| protocol.entry("max_tokens").or_else(|| protocol.entry("context")));
     if let Some(entry) = written.filter(|_| max_tokens >= context && context > 0) {
-        let message = format!("`max_tokens` is {max_tokens}, and the context of {context} must also hold the prompt");
+        let message =
+            format!("`max_tokens` is {max_tokens}, and the context of {context} must also hold the prompt");
         let mut problem = Problem::new("spec/context", entry.node.span.clone(), message)
             .help("make `context` larger or `max_tokens` smaller");
-        if let Some(other) = protocol.and_then(|protocol| protocol.get("context")).filter(|_| entry.key != "context") {
+        if let Some(other) =
+            protocol.and_then(|protocol| protocol.get("context")).filter(|_| entry.key != "context")
+        {
             problem = problem.related(other.span.clone(), "the context");
         }
         problems.push(problem);
@@ -120,7 +125,8 @@ fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>)
     let starts = u128::try_from(number_or(protocol, "starts", defaults::STARTS)).unwrap_or(0);
     let cases = (pairs as u128).saturating_mul(prompts as u128);
     if cases.saturating_mul(starts) > MAX_STARTS {
-        let span = protocol.and_then(|protocol| protocol.get("starts")).map_or(0..0, |starts| starts.span.clone());
+        let span =
+            protocol.and_then(|protocol| protocol.get("starts")).map_or(0..0, |starts| starts.span.clone());
         let message = format!("{cases} cases with {starts} starts each are more than {MAX_STARTS} starts");
         problems.push(Problem::new("spec/too-many-starts", span, message).help("split the experiment"));
     }
@@ -138,6 +144,9 @@ fn check_models(root: &Node, problems: &mut Vec<Problem>) {
         let Some(written) = entry.node.text() else { continue };
         let quant = model.get("quant").and_then(Node::text).unwrap_or_default();
         let id = if entry.key == "id" { written.to_owned() } else { model_id(written, quant) };
+        if entry.key == "name" && written.trim().is_empty() {
+            continue;
+        }
         if entry.key == "name" && (id.is_empty() || id.len() > MAX_ID) {
             let message = "no id can be made of this name: it has no Latin letters or digits, or too many";
             problems.push(
@@ -160,7 +169,8 @@ fn check_models(root: &Node, problems: &mut Vec<Problem>) {
 
 fn check_params(model: &Node, problems: &mut Vec<Problem>) {
     let params = model.get("params");
-    let of = |key: &str| params.and_then(|params| params.get(key)).and_then(|node| Some((node.text()?, node)));
+    let of =
+        |key: &str| params.and_then(|params| params.get(key)).and_then(|node| Some((node.text()?, node)));
     if let (Some((total, _)), Some((active, node))) = (of("total"), of("active"))
         && let (Some(all), Some(some)) = (parameters(total), parameters(active))
         && some > all

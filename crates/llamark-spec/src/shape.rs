@@ -16,11 +16,22 @@ pub(crate) enum Shape {
     Choice(Vec<String>),
     /// Text that is this and nothing else.
     Constant(String),
-    Integer { least: i128, most: i128 },
+    Integer {
+        least: i128,
+        most: i128,
+    },
     Boolean,
-    List { item: Box<Shape>, least: usize, unique: bool },
+    List {
+        item: Box<Shape>,
+        least: usize,
+        unique: bool,
+    },
     /// A mapping with names that the author chooses.
-    Map { item: Box<Shape>, names: Option<TextShape>, least: usize },
+    Map {
+        item: Box<Shape>,
+        names: Option<TextShape>,
+        least: usize,
+    },
     /// A mapping with known keys.
     Record(RecordShape),
     /// One of several kinds of value.
@@ -36,6 +47,13 @@ pub(crate) struct TextShape {
     pub(crate) example: Option<String>,
     pub(crate) pattern: Option<Regex>,
     pub(crate) most: Option<usize>,
+}
+
+impl TextShape {
+    /// Whether a text has the form.
+    pub(crate) fn fits(&self, text: &str) -> bool {
+        self.pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
+    }
 }
 
 #[derive(Debug)]
@@ -77,7 +95,8 @@ impl Compiler {
         let Some(object) = schema.as_object().filter(|_| depth < MAX_DEPTH) else {
             return Err(unknown("a schema that is no object, or a cycle"));
         };
-        let rules: Vec<&str> = object.keys().map(String::as_str).filter(|key| !ANNOTATIONS.contains(key)).collect();
+        let rules: Vec<&str> =
+            object.keys().map(String::as_str).filter(|key| !ANNOTATIONS.contains(key)).collect();
         let only = |known: &[&str]| match rules.iter().find(|rule| !known.contains(rule)) {
             Some(rule) => Err(unknown(rule)),
             None => Ok(()),
@@ -88,7 +107,8 @@ impl Compiler {
             let target = self.definitions.get(name).ok_or_else(|| unknown(reference))?;
             return self.shape(target, reference, depth + 1);
         }
-        if let Some(branches) = object.get("anyOf").or_else(|| object.get("oneOf")).and_then(Value::as_array) {
+        if let Some(branches) = object.get("anyOf").or_else(|| object.get("oneOf")).and_then(Value::as_array)
+        {
             only(&["anyOf", "oneOf"])?;
             return self.union(branches, place, depth);
         }
@@ -99,7 +119,10 @@ impl Compiler {
         if let Some(choices) = object.get("enum").and_then(Value::as_array) {
             only(&["enum", "type"])?;
             let choices = choices.iter().map(|choice| choice.as_str().map(str::to_owned));
-            return choices.collect::<Option<_>>().map(Shape::Choice).ok_or_else(|| unknown("enum of no text"));
+            return choices
+                .collect::<Option<_>>()
+                .map(Shape::Choice)
+                .ok_or_else(|| unknown("enum of no text"));
         }
         match text(object, "type") {
             Some("boolean") => {
@@ -126,7 +149,14 @@ impl Compiler {
                 Ok(Shape::List { item, least: size(object, "minItems"), unique })
             }
             Some("object") => {
-                only(&["type", "properties", "required", "additionalProperties", "propertyNames", "minProperties"])?;
+                only(&[
+                    "type",
+                    "properties",
+                    "required",
+                    "additionalProperties",
+                    "propertyNames",
+                    "minProperties",
+                ])?;
                 self.object(object, place, depth)
             }
             other => Err(unknown(other.unwrap_or("no type"))),
@@ -138,7 +168,8 @@ impl Compiler {
         match object.get("additionalProperties") {
             Some(Value::Bool(false)) if !object.contains_key("propertyNames") => {
                 let mut fields = BTreeMap::new();
-                for (key, field) in object.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                for (key, field) in object.get("properties").and_then(Value::as_object).into_iter().flatten()
+                {
                     let shape = self.shape(field, &format!("{place}/properties/{key}"), depth + 1)?;
                     fields.insert(key.clone(), shape);
                 }
@@ -147,7 +178,8 @@ impl Compiler {
                 Ok(Shape::Record(RecordShape { fields, required }))
             }
             Some(values @ Value::Object(_)) if !object.contains_key("properties") => {
-                let item = Box::new(self.shape(values, &format!("{place}/additionalProperties"), depth + 1)?);
+                let item =
+                    Box::new(self.shape(values, &format!("{place}/additionalProperties"), depth + 1)?);
                 let names = match object.get("propertyNames") {
                     None => None,
                     Some(names) => match self.shape(names, &format!("{place}/propertyNames"), depth + 1)? {

@@ -67,7 +67,8 @@ impl Source {
         let text = source.text();
         // What precedes the fault is valid, so its offset is the same in the repaired text.
         let start = good.min(text.len());
-        let end = text.get(start..).and_then(|rest| rest.chars().next()).map_or(start, |c| start + c.len_utf8());
+        let end =
+            text.get(start..).and_then(|rest| rest.chars().next()).map_or(start, |c| start + c.len_utf8());
         let problem = Problem::new("spec/not-utf8", start..end, "the file is not UTF-8")
             .label("this byte begins no character")
             .help(help);
@@ -92,7 +93,8 @@ impl Source {
             );
             return Some(problem.help("is this an experiment? split it into several"));
         }
-        let is_bad = |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}');
+        let is_bad =
+            |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}');
         let (at, c) = text.char_indices().find(|(_, c)| is_bad(*c))?;
         Some(
             Problem::new(
@@ -101,7 +103,7 @@ impl Source {
                 format!("the file holds the control character U+{:04X}", u32::from(c)),
             )
             .label("here")
-            .help("remove it; inside double quotes it can be written with an escape, as in \"\\x1b\""),
+            .help("remove it"),
         )
     }
 

@@ -169,9 +169,14 @@ struct ModelKeys {
 impl<'de> Deserialize<'de> for ModelSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match ModelKeys::deserialize(deserializer)? {
-            ModelKeys { huggingface: Some(huggingface), file: Some(file), revision, endpoint, sha256, .. } => {
-                Ok(Self::Huggingface { huggingface, file, revision, endpoint, sha256 })
-            }
+            ModelKeys {
+                huggingface: Some(huggingface),
+                file: Some(file),
+                revision,
+                endpoint,
+                sha256,
+                ..
+            } => Ok(Self::Huggingface { huggingface, file, revision, endpoint, sha256 }),
             ModelKeys { package: Some(package), sha256: Some(sha256), member: Some(member), .. } => {
                 Ok(Self::Package { package, sha256, member })
             }

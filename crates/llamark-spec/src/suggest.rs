@@ -60,8 +60,12 @@ pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a 
     let plain = plain(wrong);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates.into_iter().filter(|candidate| candidate.len() <= MOST) {
+        if (wrong, candidate) == ("gpu", "cpu") {
+            continue;
+        }
         let is_synonym = SYNONYMS.iter().any(|(from, to)| *from == plain && *to == candidate);
-        let distance = if is_synonym { 0 } else { strsim::damerau_levenshtein(&plain, &self::plain(candidate)) };
+        let distance =
+            if is_synonym { 0 } else { strsim::damerau_levenshtein(&plain, &self::plain(candidate)) };
         let allowed = plain.chars().count().max(candidate.chars().count()).div_ceil(3).min(4);
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, candidate));
@@ -71,7 +75,11 @@ pub(crate) fn nearest<'a>(wrong: &str, candidates: impl IntoIterator<Item = &'a 
 }
 
 /// The help that a near candidate is worth, and all candidates where they are few.
-pub(crate) fn help<'a>(wrong: &str, kind: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
+pub(crate) fn help<'a>(
+    wrong: &str,
+    kind: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> String {
     if let Some(candidate) = nearest(wrong, candidates.clone()) {
         return format!("did you mean `{candidate}`?");
     }

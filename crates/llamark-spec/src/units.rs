@@ -112,7 +112,11 @@ fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let number = number.strip_suffix(' ').unwrap_or(number);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let all_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || number.ends_with('.') || fraction.len() > 3 || !all_digits(whole) || !all_digits(fraction)
+    if whole.is_empty()
+        || number.ends_with('.')
+        || fraction.len() > 3
+        || !all_digits(whole)
+        || !all_digits(fraction)
     {
         return None;
     }
@@ -134,14 +138,29 @@ mod tests {
         assert_eq!("1.5GB".parse(), Ok(Size(1_500_000_000)));
         assert_eq!("7B".parse(), Ok(Size(7)));
         assert_eq!("256.5 GB/s".parse(), Ok(Bandwidth(256_500_000_000)));
-        for bad in ["", "s", " s", "1", "-1s", "+1s", "1.s", ".5s", "1 d", "1e3s", "1.2345s", "9".repeat(60).as_str()] {
+        for bad in [
+            "",
+            "s",
+            " s",
+            "1",
+            "-1s",
+            "+1s",
+            "1.s",
+            ".5s",
+            "1 d",
+            "1e3s",
+            "1.2345s",
+            "9".repeat(60).as_str(),
+        ] {
             assert!(bad.parse::<Duration>().is_err(), "{bad}");
         }
     }
 
     #[test]
     fn every_example_and_the_longest_text_of_a_pattern_is_read() {
-        for (text, units) in [("9999999h", TIMES), ("999999.999 TiB", SIZES), ("999999.999 TiB/s", BANDWIDTHS)] {
+        for (text, units) in
+            [("9999999h", TIMES), ("999999.999 TiB", SIZES), ("999999.999 TiB/s", BANDWIDTHS)]
+        {
             assert!(quantity(text, units).is_some(), "{text}");
         }
     }

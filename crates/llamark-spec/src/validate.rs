@@ -59,7 +59,8 @@ impl Walk<'_> {
                 if !choices.contains(text) {
                     let message = format!("{subject} cannot be `{}`", shortened(text));
                     let help = suggest::help(text, "the values", choices.iter().map(String::as_str));
-                    self.problems.push(Problem::new("spec/unknown-value", node.span.clone(), message).help(help));
+                    self.problems
+                        .push(Problem::new("spec/unknown-value", node.span.clone(), message).help(help));
                 }
             }
             (Shape::Constant(constant), Value::Scalar { scalar: Scalar::Text(text), .. }) => {
@@ -123,12 +124,14 @@ impl Walk<'_> {
                 return;
             }
         }
-        if shape.pattern.as_ref().is_none_or(|pattern| pattern.is_match(text)) {
+        if shape.fits(text) {
             return;
         }
         let title = shape.title.as_deref().unwrap_or("text of this kind");
         let message = if text.trim().is_empty() {
             format!("{subject} is empty")
+        } else if title == "line of text" {
+            format!("{subject} has several lines, or a control character")
         } else {
             format!("`{}` is not a {title}", shortened(text))
         };
@@ -137,14 +140,25 @@ impl Walk<'_> {
         self.problems.push(problem.help(help));
     }
 
-    fn check_integer(&mut self, least: i128, most: i128, number: i128, subject: Subject<'_>, span: &Range<usize>) {
+    fn check_integer(
+        &mut self,
+        least: i128,
+        most: i128,
+        number: i128,
+        subject: Subject<'_>,
+        span: &Range<usize>,
+    ) {
         let written = self.text.get(span.clone()).unwrap_or_default();
         if !is_canonical_integer(written) {
-            let message = format!("{subject} is written `{}`, which readers of YAML understand differently", shortened(written));
+            let message = format!(
+                "{subject} is written `{}`, which readers of YAML understand differently",
+                shortened(written)
+            );
             let problem = Problem::new("spec/number-form", span.clone(), message);
             self.problems.push(problem.help(format!("write `{number}`, or quote it where text is meant")));
         } else if number < least || number > most {
-            let bound = if number < least { format!("the least is {least}") } else { format!("the most is {most}") };
+            let bound =
+                if number < least { format!("the least is {least}") } else { format!("the most is {most}") };
             let message = format!("{subject} is {}; {bound}", shortened(written));
             self.problems.push(Problem::new("spec/out-of-range", span.clone(), message));
         }
@@ -156,8 +170,10 @@ impl Walk<'_> {
             let Some(text) = item.text() else { continue };
             if let Some(first) = places.get(text) {
                 let message = format!("`{}` stands twice in {subject}", shortened(text));
-                let problem = Problem::new("spec/repeated-item", item.span.clone(), message).label("again here");
-                self.problems.push(problem.related((*first).clone(), "first here").help("remove one of them"));
+                let problem =
+                    Problem::new("spec/repeated-item", item.span.clone(), message).label("again here");
+                self.problems
+                    .push(problem.related((*first).clone(), "first here").help("remove one of them"));
             } else {
                 places.insert(text, &item.span);
             }
@@ -172,8 +188,12 @@ impl Walk<'_> {
         subject: Subject<'_>,
         place: &Range<usize>,
     ) {
-        let absent: Vec<&str> =
-            record.fields.keys().map(String::as_str).filter(|key| !entries.iter().any(|entry| entry.key == *key)).collect();
+        let absent: Vec<&str> = record
+            .fields
+            .keys()
+            .map(String::as_str)
+            .filter(|key| !entries.iter().any(|entry| entry.key == *key))
+            .collect();
         let mut meant = Vec::new();
         for entry in entries {
             if let Some(field) = record.fields.get(&entry.key) {
@@ -183,8 +203,10 @@ impl Walk<'_> {
             let rival = tag.filter(|(_, variants)| variants.iter().any(|(key, _)| *key == entry.key));
             let problem = if let Some((tag, _)) = rival {
                 let message = format!("`{}` cannot stand beside `{tag}`", entry.key);
-                Problem::new("spec/unknown-key", entry.key_span.clone(), message)
-                    .help(format!("one key says what kind of {subject} this is: remove `{tag}` or `{}`", entry.key))
+                Problem::new("spec/unknown-key", entry.key_span.clone(), message).help(format!(
+                    "one key says what kind of {subject} this is: remove `{tag}` or `{}`",
+                    entry.key
+                ))
             } else {
                 let message = format!("unknown key `{}` in {subject}", shortened(&entry.key));
                 if self.problems.len() > MAX_PROBLEMS {
@@ -202,7 +224,11 @@ impl Walk<'_> {
             };
             self.problems.push(problem);
         }
-        for key in record.required.iter().filter(|key| absent.contains(&key.as_str()) && !meant.contains(&key.as_str())) {
+        for key in record
+            .required
+            .iter()
+            .filter(|key| absent.contains(&key.as_str()) && !meant.contains(&key.as_str()))
+        {
             let message = format!("{subject} has no `{key}`");
             let problem = Problem::new("spec/missing-key", place.clone(), message);
             let help = record.fields.get(key).and_then(|field| help_for_missing(key, field));
@@ -233,7 +259,7 @@ impl Walk<'_> {
                 continue;
             }
             let help = suggest::help(&entry.key, "the kinds", tags.clone());
-            explained |= help.starts_with("did you mean");
+            explained = true;
             self.problems.push(Problem::new("spec/unknown-key", entry.key_span.clone(), message).help(help));
         }
         if !explained {
@@ -252,22 +278,37 @@ impl Walk<'_> {
         let message = format!("{subject} must be {wanted}, not {}", kind_of_value(&node.value));
         let written = self.text.get(node.span.clone()).unwrap_or_default();
         let help = match (&node.value, shape) {
-            (Value::Scalar { scalar: Scalar::Null, .. }, Shape::Record(record)) if record.required.is_empty() => {
+            (Value::Scalar { scalar: Scalar::Null, .. }, Shape::Record(record))
+                if record.required.is_empty() =>
+            {
                 Some("write `{}` for a mapping that says nothing, or remove the key".to_owned())
             }
             (Value::Scalar { scalar: Scalar::Null, .. }, _) => {
                 Some("write a value after the colon, or remove the key".to_owned())
             }
+            (_, Shape::Tagged(variants)) => {
+                let tags: Vec<String> = variants.iter().map(|(tag, _)| format!("`{tag}`")).collect();
+                Some(format!("write `{{ ... }}` with one of {}", tags.join(", ")))
+            }
             (Value::Scalar { scalar: Scalar::Text(text), plain }, _) => help_for_scalar(shape, text, *plain),
+            (Value::Scalar { .. }, Shape::Text(text)) if !text.fits(written) => {
+                Some(help_for_text(text, written, text.title.as_deref().unwrap_or_default()))
+            }
             (Value::Scalar { .. }, Shape::Text(_) | Shape::Choice(_) | Shape::Constant(_)) => {
                 Some(format!("quote it: \"{}\"", shortened(written)))
+            }
+            (Value::Scalar { .. }, Shape::Boolean) => Some("write `true` or `false`".to_owned()),
+            (Value::List(_), Shape::Map { .. } | Shape::Record(_)) => {
+                Some("a mapping is written `{ key: value }`, or one `key: value` a line".to_owned())
             }
             (Value::Scalar { scalar: Scalar::Float, .. }, Shape::Kinds(kinds))
                 if kinds.iter().any(|kind| matches!(kind, Shape::Text(_))) =>
             {
                 Some(format!("quote it: \"{}\"", shortened(written)))
             }
-            (_, Shape::List { .. }) => Some("a list is written `[a, b]`, or one item a line after `- `".to_owned()),
+            (_, Shape::List { .. }) => {
+                Some("a list is written `[a, b]`, or one item a line after `- `".to_owned())
+            }
             _ => None,
         };
         Problem::new("spec/wrong-type", first_line(self.text, &node.span), message).maybe_help(help)
@@ -287,7 +328,8 @@ impl Walk<'_> {
             return None;
         }
         let written = self.text.get(node.span.clone()).unwrap_or_default();
-        let number = written.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0)?;
+        let number =
+            written.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0)?;
         let message = format!("{subject} is written `{}`, and must be a whole number", shortened(written));
         let as_text = shapes.iter().any(|shape| matches!(shape, Shape::Text(_)));
         let help = if as_text {
@@ -301,7 +343,11 @@ impl Walk<'_> {
 
 /// Where to say that something of a mapping is missing: at its key, or its first key where it has none.
 fn place_of(node: &Node, place: &Range<usize>) -> Range<usize> {
-    if place.is_empty() { node.entries().first().map_or(0..0, |entry| entry.key_span.clone()) } else { place.clone() }
+    if place.is_empty() {
+        node.entries().first().map_or(0..0, |entry| entry.key_span.clone())
+    } else {
+        place.clone()
+    }
 }
 
 fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
@@ -316,14 +362,20 @@ fn wrong_schema(constant: &str, text: &str, span: &Range<usize>) -> Problem {
             format!("this experiment is written in format {version}, and this llamark reads format 1"),
             "use a newer llamark".to_owned(),
         ),
-        _ => (format!("`{}` is not a format that llamark knows", shortened(text)), format!("write `schema: {constant}`")),
+        _ => (
+            format!("`{}` is not a format that llamark knows", shortened(text)),
+            format!("write `schema: {constant}`"),
+        ),
     };
     Problem::new("spec/schema-version", span.clone(), message).help(help)
 }
 
 fn is_kind(shape: &Shape, value: &Value) -> bool {
     match (shape, value) {
-        (Shape::Text(_) | Shape::Choice(_) | Shape::Constant(_), Value::Scalar { scalar: Scalar::Text(_), .. })
+        (
+            Shape::Text(_) | Shape::Choice(_) | Shape::Constant(_),
+            Value::Scalar { scalar: Scalar::Text(_), .. },
+        )
         | (Shape::Integer { .. }, Value::Scalar { scalar: Scalar::Integer(_), .. })
         | (Shape::Boolean, Value::Scalar { scalar: Scalar::Boolean(_), .. })
         | (Shape::List { .. }, Value::List(_))
@@ -335,9 +387,10 @@ fn is_kind(shape: &Shape, value: &Value) -> bool {
 
 fn kind_of_shape(shape: &Shape) -> String {
     match shape {
-        Shape::Text(text) => match &text.title {
-            Some(title) => format!("text: a {title}"),
-            None => "text".to_owned(),
+        Shape::Text(text) => match text.title.as_deref() {
+            None | Some("value" | "text") => "text".to_owned(),
+            Some("line of text") => "a line of text".to_owned(),
+            Some(title) => format!("a {title} (text)"),
         },
         Shape::Choice(choices) => match choices.as_slice() {
             [only] => format!("`{only}`"),
@@ -386,16 +439,17 @@ fn help_for_scalar(shape: &Shape, text: &str, plain: bool) -> Option<String> {
 /// What to do about text that does not match its pattern.
 fn help_for_text(shape: &TextShape, text: &str, title: &str) -> String {
     let lower = text.to_lowercase();
-    let fits = |text: &str| shape.pattern.as_ref().is_some_and(|pattern| pattern.is_match(text));
-    if lower != text && fits(&lower) {
+    if lower != text && shape.fits(&lower) {
         return format!("write it in lower case: `{}`", shortened(&lower));
     }
     if title == "sha256" {
         let digits = text.chars().filter(char::is_ascii_hexdigit).count();
         let length = text.chars().count();
-        return format!("64 hexadecimal digits are expected; this has {length} characters, {digits} of them such digits");
+        return format!(
+            "64 hexadecimal digits are expected; this has {length} characters, {digits} of them such digits"
+        );
     }
-    if text.trim() != text && fits(text.trim()) {
+    if text.trim() != text && shape.fits(text.trim()) {
         return format!("remove the spaces: `{}`", shortened(text.trim()));
     }
     let description = shape.description.as_deref().unwrap_or_default();
@@ -421,7 +475,12 @@ fn help_for_key(record: &RecordShape, key: &str) -> String {
 fn help_for_missing(key: &str, field: &Shape) -> Option<String> {
     match field {
         Shape::Constant(constant) => Some(format!("add `{key}: {constant}`")),
-        Shape::Text(TextShape { example: Some(example), .. }) => Some(format!("add it, as in `{key}: {example}`")),
+        Shape::Text(TextShape { title: Some(title), .. }) if title == "sha256" => {
+            Some("add the digest of the file, as `sha256sum FILE` prints it".to_owned())
+        }
+        Shape::Text(TextShape { example: Some(example), .. }) => {
+            Some(format!("add it, as in `{key}: {example}`"))
+        }
         Shape::Tagged(variants) => {
             let tags: Vec<String> = variants.iter().map(|(tag, _)| format!("`{tag}`")).collect();
             Some(format!("add `{key}: {{ ... }}` with one of {}", tags.join(", ")))

@@ -29,7 +29,11 @@ impl<'de> Deserialize<'de> for LayerCount {
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<LayerCount, E> {
-                if text == "all" { Ok(LayerCount::All) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+                if text == "all" {
+                    Ok(LayerCount::All)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Str(text), &self))
+                }
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<LayerCount, E> {

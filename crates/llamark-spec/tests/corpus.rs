@@ -130,7 +130,11 @@ fn the_named_rules_beyond_the_schema_are_what_the_page_says() {
     let path = root().join("RULES.md");
     let page = llamark_spec::rules::page();
     update(&path, &page);
-    assert_eq!(fs_err::read_to_string(path).unwrap(), page, "run with LLAMARK_UPDATE_SCHEMA=1 to write it again");
+    assert_eq!(
+        fs_err::read_to_string(path).unwrap(),
+        page,
+        "run with LLAMARK_UPDATE_SCHEMA=1 to write it again"
+    );
     let codes: BTreeSet<_> = RULES.iter().map(|rule| rule.code).collect();
     assert_eq!(codes.len(), RULES.len());
 }
@@ -142,7 +146,10 @@ fn schema_is_up_to_date() {
         let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
         update(&path, &text);
         let found = fs_err::read_to_string(&path).unwrap_or_default();
-        assert!(found == text, "{path} is not what the types say; run with LLAMARK_UPDATE_SCHEMA=1 to write it again");
+        assert!(
+            found == text,
+            "{path} is not what the types say; run with LLAMARK_UPDATE_SCHEMA=1 to write it again"
+        );
         jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
 }
@@ -198,7 +205,10 @@ fn the_experiments_that_come_with_llamark_are_good() {
             continue;
         }
         let text = fs_err::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# yaml-language-server: $schema=../schema/experiment.schema.json\n"), "{path}");
+        assert!(
+            text.starts_with("# yaml-language-server: $schema=../schema/experiment.schema.json\n"),
+            "{path}"
+        );
         let source = Source::new(path.as_str(), text).unwrap();
         let spec = llamark_spec::parse(&source).unwrap_or_else(|error| panic!("{error}"));
         struct Folder(Utf8PathBuf);
@@ -210,7 +220,8 @@ fn the_experiments_that_come_with_llamark_are_good() {
                 fs_err::read_to_string(self.0.join(relative))
             }
         }
-        llamark_spec::expand(&spec, &source, &Folder(folder.clone())).unwrap_or_else(|error| panic!("{error}"));
+        llamark_spec::expand(&spec, &source, &Folder(folder.clone()))
+            .unwrap_or_else(|error| panic!("{error}"));
         count += 1;
     }
     assert!(count > 0);

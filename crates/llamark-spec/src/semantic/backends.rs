@@ -10,16 +10,24 @@ use crate::node::{Entry, Node};
 use crate::suggest;
 
 pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
-    let prebuilt =
-        root.get("engine").and_then(|engine| engine.get("source")).and_then(|source| source.entry("prebuilt"));
+    let prebuilt = root
+        .get("engine")
+        .and_then(|engine| engine.get("source"))
+        .and_then(|source| source.entry("prebuilt"));
     for entry in root.get("backends").map(Node::entries).unwrap_or_default() {
         let backend = &*entry.node;
         let cmake = backend.get("build").and_then(|build| build.entry("cmake"));
-        if let (Some(prebuilt), Some(cmake)) = (prebuilt, cmake.filter(|cmake| !cmake.node.entries().is_empty())) {
+        if let (Some(prebuilt), Some(cmake)) =
+            (prebuilt, cmake.filter(|cmake| !cmake.node.entries().is_empty()))
+        {
             problems.push(
-                Problem::new("spec/cmake-with-prebuilt", cmake.key_span.clone(), "a prebuilt engine is not compiled")
-                    .related(prebuilt.key_span.clone(), "the engine is prebuilt")
-                    .help("remove `cmake`, or take the engine from its source"),
+                Problem::new(
+                    "spec/cmake-with-prebuilt",
+                    cmake.key_span.clone(),
+                    "a prebuilt engine is not compiled",
+                )
+                .related(prebuilt.key_span.clone(), "the engine is prebuilt")
+                .help("remove `cmake`, or take the engine from its source"),
             );
         }
         let kind = check_kind(entry, cmake.map(|cmake| &*cmake.node), problems);
@@ -73,7 +81,9 @@ fn check_kind(entry: &Entry, cmake: Option<&Node>, problems: &mut Vec<Problem>) 
     if entry.node.text().is_some() || !entry.node.items().is_empty() {
         return None;
     }
-    let is_on = |kind: &BackendKind| switch(*kind).is_some_and(|name| cmake.is_some_and(|cmake| is(cmake.get(name), true)));
+    let is_on = |kind: &BackendKind| {
+        switch(*kind).is_some_and(|name| cmake.is_some_and(|cmake| is(cmake.get(name), true)))
+    };
     let by_part = || {
         let mut parts = entry.key.split(['-', '_', '.']);
         parts.find_map(|part| {
@@ -95,19 +105,29 @@ fn check_device(backend: &Node, key_span: &Range<usize>, kind: BackendKind, prob
     let written = backend.get("device").and_then(|node| Some((node.text()?, node)));
     if let Some((device, node)) = written {
         let wrong = match device_prefix(kind) {
-            None => (device != "none").then(|| "a `cpu` backend runs on no device; write `device: none`, or remove the key".to_owned()),
-            Some(_) if device == "none" => {
-                Some("to measure the processor, add a backend `cpu`; to run on the device, remove the key".to_owned())
-            }
+            None => (device != "none").then(|| {
+                "a `cpu` backend runs on no device; write `device: none`, or remove the key".to_owned()
+            }),
+            Some(_) if device == "none" => Some(
+                "to measure the processor, add a backend `cpu`; to run on the device, remove the key"
+                    .to_owned(),
+            ),
             Some(prefix) => {
-                let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+                let is_number =
+                    |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
                 let fits = device.strip_prefix(prefix).is_some_and(is_number);
-                (!fits).then(|| format!("llama.cpp calls the devices of this kind `{prefix}0`, `{prefix}1`, and so on"))
+                (!fits).then(|| {
+                    format!("llama.cpp calls the devices of this kind `{prefix}0`, `{prefix}1`, and so on")
+                })
             }
         };
         if let Some(help) = wrong {
             let message = format!("`{device}` is no device of a `{}` backend", kind.name());
-            problems.push(Problem::new("spec/device", node.span.clone(), message).related(key_span.clone(), "this backend").help(help));
+            problems.push(
+                Problem::new("spec/device", node.span.clone(), message)
+                    .related(key_span.clone(), "this backend")
+                    .help(help),
+            );
         }
     }
     let layers = backend.get("server").and_then(|server| server.get("gpu_layers"));
@@ -128,7 +148,8 @@ fn is(node: Option<&Node>, on: bool) -> bool {
         return (number != 0) == on;
     }
     let text = node.text().unwrap_or_default().to_ascii_uppercase();
-    let words: &[&str] = if on { &["ON", "YES", "TRUE", "Y", "1"] } else { &["OFF", "NO", "FALSE", "N", "0"] };
+    let words: &[&str] =
+        if on { &["ON", "YES", "TRUE", "Y", "1"] } else { &["OFF", "NO", "FALSE", "N", "0"] };
     words.contains(&text.as_str())
 }
 
@@ -150,7 +171,9 @@ fn check_switches(cmake: &Node, kind: BackendKind, problems: &mut Vec<Problem>) 
 fn check_server(server: &Node, problems: &mut Vec<Problem>) {
     let number = |key: &str| server.get(key).and_then(Node::integer);
     let batch = number("batch").unwrap_or(i128::from(defaults::BATCH));
-    if let (Some(ubatch), Some(node)) = (number("ubatch").filter(|ubatch| *ubatch > batch), server.get("ubatch")) {
+    if let (Some(ubatch), Some(node)) =
+        (number("ubatch").filter(|ubatch| *ubatch > batch), server.get("ubatch"))
+    {
         let message = format!("`ubatch` is {ubatch}, and a batch has at most {batch} tokens");
         let problem = Problem::new("spec/ubatch", node.span.clone(), message);
         problems.push(problem.help("make `ubatch` smaller or `batch` larger"));
@@ -181,11 +204,14 @@ fn check_variable(entry: &Entry, problems: &mut Vec<Problem>) {
     let help = if name.starts_with("LLAMA_ARG_") {
         match argument(&name) {
             Some(key) => format!("it sets an argument of the server unseen; use `{key}` instead"),
-            None => "it sets an argument of the server unseen; use the keys under `server` and `protocol`".to_owned(),
+            None => "it sets an argument of the server unseen; use the keys under `server` and `protocol`"
+                .to_owned(),
         }
     } else if name.starts_with("LD_") || name.starts_with("DYLD_") {
         "it changes which code runs; the server finds its libraries by itself".to_owned()
-    } else if ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CONFIG_HOME", "IFS", "ENV", "BASH_ENV"].contains(&name.as_str()) {
+    } else if ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CONFIG_HOME", "IFS", "ENV", "BASH_ENV"]
+        .contains(&name.as_str())
+    {
         "llamark sets it, so that the server finds the same everywhere".to_owned()
     } else if is_secret.iter().any(|word| name.contains(word)) {
         "the environment of the server is recorded and published; the server needs no secret".to_owned()

@@ -44,7 +44,8 @@ fn check_credentials(source: &Node, keys: &[&str], problems: &mut Vec<Problem>) 
         // `ssh://git@host` names a user and is no secret.
         let user = host.rsplit_once('@').map(|(user, _)| user);
         if user.is_some_and(|user| user.contains(':') || scheme.starts_with("http")) {
-            let message = format!("`{key}` holds a user name or password, and would be recorded and published");
+            let message =
+                format!("`{key}` holds a user name or password, and would be recorded and published");
             problems.push(
                 Problem::new("spec/credentials", node.span.clone(), message)
                     .help("remove it, and replace the secret; let git or the environment authenticate"),
@@ -94,12 +95,16 @@ pub(crate) fn is_commit(rev: &str) -> bool {
 fn check_shard(source: &Node, key: &str, problems: &mut Vec<Problem>) {
     let Some(node) = source.get(key) else { return };
     let Some(path) = node.text() else { return };
-    let Some((stem, count)) = path.strip_suffix(".gguf").and_then(|path| path.rsplit_once("-of-")) else { return };
+    let Some((stem, count)) = path.strip_suffix(".gguf").and_then(|path| path.rsplit_once("-of-")) else {
+        return;
+    };
     let Some((name, index)) = stem.rsplit_once('-') else { return };
     let is_number = |text: &str| text.len() == 5 && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number(index) && is_number(count) && index != "00001" {
         let message = "this is not the first file of the model";
         let problem = Problem::new("spec/not-first-shard", node.span.clone(), message);
-        problems.push(problem.help(format!("name the first, and the others are found: {name}-00001-of-{count}.gguf")));
+        problems.push(
+            problem.help(format!("name the first, and the others are found: {name}-00001-of-{count}.gguf")),
+        );
     }
 }

@@ -74,7 +74,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 impl ServerHelp {
     /// The argument of that name, unless this binary refuses it.
     pub fn argument(&self, name: &str) -> Option<&Argument> {
-        self.arguments.iter().find(|argument| !argument.removed && argument.names.iter().any(|own| own == name))
+        self.arguments
+            .iter()
+            .find(|argument| !argument.removed && argument.names.iter().any(|own| own == name))
     }
 
     /// The first of these names that this binary takes.
@@ -201,15 +203,17 @@ fn parse_head(line: &str) -> Option<(Vec<String>, String, &str)> {
 fn accepted(value: &str, description: &[&str]) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut add = |word: &str| {
-        let is_value = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-.".contains(&b));
+        let is_value =
+            !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"_+-.".contains(&b));
         if is_value && !found.iter().any(|own| own == word) {
             found.push(word.to_owned());
         }
     };
-    let listed = [('[', ']', '|'), ('{', '}', ','), ('<', '>', '|')].into_iter().find_map(|(open, close, between)| {
-        let inside = value.strip_prefix(open)?.strip_suffix(close)?;
-        inside.contains(between).then(|| inside.split(between))
-    });
+    let listed =
+        [('[', ']', '|'), ('{', '}', ','), ('<', '>', '|')].into_iter().find_map(|(open, close, between)| {
+            let inside = value.strip_prefix(open)?.strip_suffix(close)?;
+            inside.contains(between).then(|| inside.split(between))
+        });
     listed.into_iter().flatten().for_each(|word| add(word.trim()));
     let text = description.join(" ");
     if let Some((_, list)) = text.split_once("allowed values:") {
@@ -245,3 +249,6 @@ fn parse_version(text: &str) -> ServerHelp {
     }
     known
 }
+
+#[cfg(test)]
+mod tests;

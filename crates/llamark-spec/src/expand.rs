@@ -162,9 +162,8 @@ impl Expander<'_> {
         ServerSettings {
             gpu_layers: match server.gpu_layers {
                 Some(LayerCount::Count(count)) => GpuLayers::Count(count),
-                Some(LayerCount::All) => GpuLayers::All,
                 None if device == "none" => GpuLayers::Count(0),
-                None => GpuLayers::All,
+                Some(LayerCount::All) | None => GpuLayers::All,
             },
             flash_attn: server.flash_attn.unwrap_or(defaults::FLASH_ATTN),
             cache_type_k: server.cache_type_k.unwrap_or(CacheType::F16),

@@ -21,6 +21,7 @@ mod schedule;
 mod semantic;
 mod shape;
 mod suggest;
+mod syntax;
 mod validate;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Style};

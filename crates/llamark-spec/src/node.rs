@@ -11,6 +11,7 @@ use granit_parser::{Event, Parser, ScalarStyle, Tag};
 
 use crate::diagnostic::Problem;
 use crate::scalar::{Scalar, resolve};
+use crate::syntax::syntax_problem;
 
 /// The most nodes of an experiment; what an alias or a merge key repeats counts each time.
 pub(crate) const MAX_NODES: u64 = 200_000;
@@ -108,10 +109,10 @@ pub(crate) fn build(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
                 let tag = span.tag_span().and_then(|tag| tag.byte_range());
                 builder.event(&event, span.byte_range().unwrap_or_default(), tag)
             }
-            Err(error) => Err(syntax_problem(text, &error)),
+            Err(error) => Err(Box::new(syntax_problem(text, &error))),
         };
         if let Err(problem) = result {
-            builder.problems.push(problem);
+            builder.problems.push(*problem);
             return (None, builder.problems);
         }
     }
@@ -120,53 +121,6 @@ pub(crate) fn build(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
         builder.problems.push(problem.help("start from experiments/quickstart.yaml"));
     }
     (builder.root, builder.problems)
-}
-
-/// What the parser could not read, with what it mostly means.
-fn syntax_problem(text: &str, error: &granit_parser::ScanError) -> Problem {
-    use granit_parser::ErrorKind;
-    let mut start = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
-    while !text.is_char_boundary(start) {
-        start -= 1;
-    }
-    let end = text.get(start..).and_then(|rest| rest.chars().next()).map_or(start, |c| start + c.len_utf8());
-    let help = match error.kind() {
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabInPlainScalar => Some("YAML is indented with spaces; replace the tab"),
-        ErrorKind::RecursionLimitExceeded => {
-            let message = format!("nested deeper than {MAX_DEPTH} levels");
-            return Problem::new("spec/too-deep", start..end, message);
-        }
-        ErrorKind::UnknownAnchor => Some("an alias `*name` needs an anchor `&name` before it"),
-        ErrorKind::DirectiveDisallowed => {
-            Some("remove the line; experiments are YAML 1.2 without directives")
-        }
-        ErrorKind::UnclosedQuotedScalar => Some("close the quotes"),
-        ErrorKind::UnclosedFlowCollection { .. }
-        | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofFlowSequence
-        | ErrorKind::UnexpectedEofImplicitFlowMapping
-        | ErrorKind::ExpectedFlowMappingSeparator
-        | ErrorKind::ExpectedFlowSequenceSeparator => Some("close the bracket before this, or put a comma"),
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            Some("text that holds `: ` must be quoted")
-        }
-        ErrorKind::UnexpectedCharacter { .. } => {
-            Some("text that begins with `@`, `` ` `` or `%` must be quoted")
-        }
-        ErrorKind::SimpleKeyExpected
-        | ErrorKind::ExpectedBlockMappingKey
-        | ErrorKind::ExpectedBlockSequenceEntry
-        | ErrorKind::InvalidIndentation => {
-            Some("check the indentation, and that a `:` with a space follows each key")
-        }
-        _ => None,
-    };
-    Problem::new("spec/syntax", start..end, format!("this is not YAML: {}", error.info()))
-        .label("here")
-        .maybe_help(help.map(str::to_owned))
 }
 
 #[derive(Default)]
@@ -218,16 +172,16 @@ impl Builder<'_> {
         event: &Event<'_>,
         span: Range<usize>,
         tag: Option<Range<usize>>,
-    ) -> Result<(), Problem> {
+    ) -> Result<(), Box<Problem>> {
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
                     let problem =
                         Problem::new("spec/multiple-documents", span, "a second YAML document begins here");
-                    return Err(
-                        problem.help("an experiment is one document: remove the `---`, or use two files")
-                    );
+                    return Err(Box::new(
+                        problem.help("an experiment is one document: remove the `---`, or use two files"),
+                    ));
                 }
             }
             Event::Scalar(text, style, anchor, tag_value) => {
@@ -252,13 +206,15 @@ impl Builder<'_> {
                 let Some(node) = self.anchors.get(anchor).cloned() else {
                     let problem =
                         Problem::new("spec/alias-cycle", span, "this alias is inside of what it names");
-                    return Err(problem.help("an anchor can only be used after its value has ended"));
+                    return Err(Box::new(
+                        problem.help("an anchor can only be used after its value has ended"),
+                    ));
                 };
                 self.count(node.size, &span)?;
                 if self.stack.len() + node.height > MAX_DEPTH {
                     let message =
                         format!("with what this alias names, nested deeper than {MAX_DEPTH} levels");
-                    return Err(Problem::new("spec/too-deep", span, message));
+                    return Err(Box::new(Problem::new("spec/too-deep", span, message)));
                 }
                 self.close_at(node, span.end)?;
             }
@@ -276,26 +232,28 @@ impl Builder<'_> {
         }
     }
 
-    fn count(&mut self, nodes: u64, span: &Range<usize>) -> Result<(), Problem> {
+    fn count(&mut self, nodes: u64, span: &Range<usize>) -> Result<(), Box<Problem>> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
         let message = format!("with every alias written out, the file has more than {MAX_NODES} values");
-        Err(Problem::new("spec/too-many-nodes", span.clone(), message).label("the limit is reached here"))
+        Err(Box::new(
+            Problem::new("spec/too-many-nodes", span.clone(), message).label("the limit is reached here"),
+        ))
     }
 
-    fn open(&mut self, anchor: usize, span: Range<usize>, content: Content) -> Result<(), Problem> {
+    fn open(&mut self, anchor: usize, span: Range<usize>, content: Content) -> Result<(), Box<Problem>> {
         self.count(1, &span)?;
         if self.stack.len() >= MAX_DEPTH {
             let message = format!("nested deeper than {MAX_DEPTH} levels");
-            return Err(Problem::new("spec/too-deep", span, message));
+            return Err(Box::new(Problem::new("spec/too-deep", span, message)));
         }
         self.stack.push(Frame { anchor, start: span.start, end: span.end, size: 1, height: 1, content });
         Ok(())
     }
 
-    fn end(&mut self, span: &Range<usize>) -> Result<(), Problem> {
+    fn end(&mut self, span: &Range<usize>) -> Result<(), Box<Problem>> {
         let Some(frame) = self.stack.pop() else { return Ok(()) };
         let mut size = frame.size;
         let value = match frame.content {
@@ -314,7 +272,7 @@ impl Builder<'_> {
     }
 
     /// A value is complete: it gets its anchor and its place in what encloses it.
-    fn close(&mut self, node: Arc<Node>, anchor: usize) -> Result<(), Problem> {
+    fn close(&mut self, node: Arc<Node>, anchor: usize) -> Result<(), Box<Problem>> {
         if anchor != 0 {
             self.anchors.insert(anchor, Arc::clone(&node));
         }
@@ -322,7 +280,7 @@ impl Builder<'_> {
         self.close_at(node, end)
     }
 
-    fn close_at(&mut self, node: Arc<Node>, end: usize) -> Result<(), Problem> {
+    fn close_at(&mut self, node: Arc<Node>, end: usize) -> Result<(), Box<Problem>> {
         let Some(frame) = self.stack.last_mut() else {
             let is_nothing = matches!(node.value, Value::Scalar { scalar: Scalar::Null, .. });
             self.root = (!is_nothing).then_some(node);
@@ -342,7 +300,7 @@ impl Builder<'_> {
     }
 
     /// Writes out the merge keys of a mapping: what it says itself wins, then the earlier of its sources.
-    fn merge(&mut self, content: MapContent) -> Result<(Vec<Entry>, u64), Problem> {
+    fn merge(&mut self, content: MapContent) -> Result<(Vec<Entry>, u64), Box<Problem>> {
         let MapContent { mut entries, mut places, merges, .. } = content;
         let mut size = 0_u64;
         for (key_span, node) in merges {

@@ -51,7 +51,7 @@ pub fn parse(source: &Source) -> Result<Spec, Diagnostics> {
     }
     match typed(source) {
         Ok(experiment) => Ok(Spec { experiment, root }),
-        Err(problem) => Err(Diagnostics::new(source.clone(), vec![problem])),
+        Err(problem) => Err(Diagnostics::new(source.clone(), vec![*problem])),
     }
 }
 
@@ -62,7 +62,7 @@ fn is_newer_format(root: &Node) -> bool {
 }
 
 /// The types of a text in which nothing is wrong. That it fails all the same is a bug, and said so.
-fn typed(source: &Source) -> Result<Experiment, Problem> {
+fn typed(source: &Source) -> Result<Experiment, Box<Problem>> {
     let nodes = usize::try_from(node::MAX_NODES).unwrap_or(usize::MAX);
     let options = serde_yaml::options! {
         strict_booleans: true,
@@ -86,6 +86,6 @@ fn typed(source: &Source) -> Result<Experiment, Problem> {
         let offset =
             error.location().and_then(|place| usize::try_from(place.span().byte_offset()?).ok()).unwrap_or(0);
         let message = format!("a bug of llamark: the text obeys every rule and cannot be read: {error}");
-        Problem::new("spec/bug", offset..offset, message)
+        Box::new(Problem::new("spec/bug", offset..offset, message))
     })
 }

@@ -19,9 +19,11 @@ pub(crate) fn resolve(text: &str) -> Scalar {
         "true" | "True" | "TRUE" => Scalar::Boolean(true),
         "false" | "False" | "FALSE" => Scalar::Boolean(false),
         ".nan" | ".NaN" | ".NAN" => Scalar::Float,
-        _ => integer(text)
-            .map(Scalar::Integer)
-            .unwrap_or_else(|| if is_float(text) { Scalar::Float } else { Scalar::Text(text.to_owned()) }),
+        _ => match integer(text) {
+            Some(number) => Scalar::Integer(number),
+            None if is_float(text) => Scalar::Float,
+            None => Scalar::Text(text.to_owned()),
+        },
     }
 }
 

@@ -193,5 +193,5 @@ fn parameters(text: &str) -> Option<u128> {
     };
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let thousandths = format!("{fraction:0<3}").parse::<u128>().ok()?;
-    Some(whole.parse::<u128>().ok()?.checked_mul(1000)?.checked_add(thousandths)?.checked_mul(unit)?)
+    whole.parse::<u128>().ok()?.checked_mul(1000)?.checked_add(thousandths)?.checked_mul(unit)
 }

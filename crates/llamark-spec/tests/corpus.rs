@@ -1,6 +1,8 @@
 //! Every file of the corpus: the good ones are read, the bad ones are refused with the message that a reader has
 //! looked at, and a JSON Schema validator that we did not write agrees.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 

@@ -87,6 +87,7 @@ impl Display {
             Event::Downloading { what, done, total } => self.now("Downloading", &share(&what, done, total)),
             Event::Hashing { what, done, total } => self.now("Hashing", &share(&what, done, Some(total))),
             Event::Unpacking { what } => self.now("Unpacking", &what),
+            Event::Waiting { what } => self.now("Waiting", &format!("another llamark fetches {what}")),
             Event::Hit { what } => self.detail(&format!("{what} is in the cache")),
         }
     }
@@ -121,7 +122,7 @@ impl Display {
                 self.now("Loading", &format!("{place}: {}{left}", duration(*elapsed)));
             }
             Progress::Ready { load } => {
-                self.detail(&format!("{place}: ready after {:.0} ms", milliseconds(load.ready_us)));
+                self.detail(&format!("{place}: ready after {} ms", load.as_millis()));
             }
             Progress::Run { index, of, warmup, tokens, of_tokens, pp, tg } => {
                 let kind = if *warmup { "warm-up" } else { "run" };
@@ -151,11 +152,6 @@ impl Drop for Display {
     fn drop(&mut self) {
         self.clear();
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people, in milliseconds")]
-fn milliseconds(microseconds: u64) -> f64 {
-    microseconds as f64 / 1000.0
 }
 
 /// `what 35% of 94 MiB`.

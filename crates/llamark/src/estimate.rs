@@ -19,7 +19,7 @@ impl Estimate {
         if let Some(info) = sets.iter().rev().find(|set| set.sealed)
             && let Ok(set) = ArtifactSet::read(&info.path)
         {
-            for case in set.ledger().cases {
+            for case in &set.ledger().cases {
                 let lifetimes: Vec<u64> = case
                     .starts
                     .values()

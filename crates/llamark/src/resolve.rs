@@ -10,7 +10,7 @@ use llamark_record::plan::{PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan};
 
 use crate::context::Context;
 use crate::display::Display;
-use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::exit::{Exit, Failed, fail};
 use crate::load::Loaded;
 
 /// A plan with its inputs at hand.

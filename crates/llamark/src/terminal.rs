@@ -47,11 +47,6 @@ impl Terminal {
         !self.quiet && std::io::stderr().is_terminal()
     }
 
-    /// Whether only errors are wanted.
-    pub(crate) fn is_quiet(self) -> bool {
-        self.quiet
-    }
-
     /// Columns of the terminal, at most 120; 100 where there is none.
     pub(crate) fn width(self) -> u16 {
         let size = terminal_size::terminal_size_of(std::io::stderr());

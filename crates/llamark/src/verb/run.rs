@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use camino::Utf8Path;
 use llamark_artifact::{ArtifactSet, CaseLedger, Found, SetWriter};
+use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{RecordError, Recorder, Start, host};
 use llamark_build::Built;
 use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
-use llamark_record::plan::{Case, PlannedStart, ResolvedPlan};
+use llamark_record::plan::ResolvedPlan;
 
 use crate::cli::Run;
 use crate::context::{Context, shown};
@@ -19,9 +20,6 @@ use crate::estimate::Estimate;
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::load::{self, Loaded};
 use crate::resolve::{self, Resolved};
-
-/// Share of a case's counted runs that may break a rule before the case is invalid.
-const INVALID_RUNS_ALLOWED: f64 = 0.2;
 
 pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let loaded = load::load(context, &args.spec, &args.selection)?;
@@ -159,12 +157,19 @@ impl Recorder for Journal<'_> {
     }
 }
 
+/// A build, and what its server can do.
+struct Ready {
+    built: Built,
+    help: ServerHelp,
+}
+
 /// A set that is open for measuring.
 struct Measuring<'a> {
     context: &'a Context,
     display: &'a Display,
     resolved: Resolved,
-    built: BTreeMap<String, Built>,
+    built: BTreeMap<String, Ready>,
+    roots: host::Roots,
     writer: SetWriter,
     estimate: Estimate,
     runtime: tokio::runtime::Runtime,
@@ -200,26 +205,25 @@ impl<'a> Measuring<'a> {
         };
         let estimate = Estimate::from_history(&store, &plan.plan);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
-        Ok(Self { context, display, resolved, built, writer, estimate, runtime })
+        let roots = host::Roots::default();
+        Ok(Self { context, display, resolved, built, roots, writer, estimate, runtime })
     }
 
     /// Every start that the set does not hold yet; then the seal.
     fn all(mut self) -> Result<ArtifactSet, Failed> {
         self.skip_unavailable()?;
-        let schedule = self.plan().plan.schedule.clone();
-        for (index, planned) in schedule.iter().enumerate() {
-            if self.is_done(planned) {
-                continue;
-            }
-            let place = format!("start {} of {}, {} #{}", index + 1, schedule.len(), planned.case, planned.start);
-            let rest = schedule.get(index..).unwrap_or_default();
-            let left = self.estimate.starts(
-                rest.iter().map(|start| start.case.as_str()),
-                self.plan().plan.cooldown_ms,
-            );
-            self.start(planned, &place, left)?;
-            self.close_case(&planned.case)?;
+        let total = self.plan().plan.schedule.len();
+        loop {
+            // Asked anew after each start: one that fails settles its case.
+            let pending = self.writer.ledger().pending();
+            let Some(id) = pending.first() else { break };
+            let place = format!("start {} of {total}, {} #{}", total - pending.len() + 1, id.case, id.start);
+            let cooldown_ms = self.plan().plan.cooldown_ms;
+            let left = self.estimate.starts(pending.iter().map(|id| id.case.as_str()), cooldown_ms);
+            self.start(id, &place, left)?;
+            self.close_case(&id.case)?;
         }
+        self.close_rest()?;
         self.seal()
     }
 
@@ -228,14 +232,14 @@ impl<'a> Measuring<'a> {
     }
 
     fn case_ledger(&self, id: &str) -> Option<&CaseLedger> {
-        self.writer.ledger().cases.iter().find(|case| case.case.id == id)
+        self.writer.ledger().case(id)
     }
 
-    /// Whether the set holds this start, or the case has ended without it.
-    fn is_done(&self, planned: &PlannedStart) -> bool {
-        self.case_ledger(&planned.case).is_some_and(|case| {
-            case.outcome.is_some() || case.starts.get(&planned.start).is_some_and(is_closed)
-        })
+    /// A set that was interrupted between the last start of a case and its end still owes that end.
+    fn close_rest(&mut self) -> Result<(), Failed> {
+        let open: Vec<String> =
+            self.writer.ledger().cases.iter().filter(|case| case.outcome.is_none()).map(|case| case.case.id.clone()).collect();
+        open.iter().try_for_each(|case| self.close_case(case))
     }
 
     /// Cases whose model or build could not be had end here, with the reason.
@@ -258,34 +262,34 @@ impl<'a> Measuring<'a> {
     }
 
     /// One life of the server.
-    fn start(&mut self, planned: &PlannedStart, place: &str, left: Option<Duration>) -> Result<(), Failed> {
-        let attempt = self.case_ledger(&planned.case).map_or(1, |case| next_attempt(case, planned.start));
-        let id = StartId { case: planned.case.clone(), start: planned.start, attempt };
+    fn start(&mut self, id: &StartId, place: &str, left: Option<Duration>) -> Result<(), Failed> {
         let resolved = &self.resolved.plan.plan;
         let parts = (|| {
-            let case = resolved.case(&planned.case)?;
+            let case = resolved.case(&id.case)?;
             let backend = resolved.backend(&case.backend)?;
             let prompt = resolved.prompt(&case.prompt)?;
-            let built = self.built.get(&backend.build)?;
+            let ready = self.built.get(&backend.build)?;
             let model = self.resolved.models.get(&case.model)?.paths.first()?;
-            Some((case, backend, prompt, built, model))
+            Some((case, backend, prompt, ready, model))
         })();
-        let Some((case, backend, prompt, built, model)) = parts else {
-            return fail(Exit::Internal, format!("the plan names something that it does not hold, in {}", planned.case), "");
+        let Some((case, backend, prompt, ready, model)) = parts else {
+            return fail(Exit::Internal, format!("the plan names something that it does not hold, in {}", id.case), "");
         };
-        let log = self.writer.log_path(&id).or_fail(Exit::NotVerified)?;
+        let log = self.writer.log_path(id).or_fail(Exit::NotVerified)?;
         let scratch = self.context.cache.join("scratch").join(std::process::id().to_string());
         let start = Start {
-            id,
+            id: id.clone(),
             plan: resolved,
             case,
             backend,
             prompt,
-            build: &built.record,
-            build_folder: &built.folder,
+            build: &ready.built.record,
+            build_folder: &ready.built.folder,
+            help: &ready.help,
             model,
             log: &log,
             scratch: &scratch,
+            roots: &self.roots,
         };
         let began = Instant::now();
         let interrupt = &self.context.interrupt;
@@ -302,7 +306,7 @@ impl<'a> Measuring<'a> {
         let removed = llamark_artifact::files::remove_folder(&scratch);
         let outcome = outcome.or_fail_hint(Exit::NotVerified, "the set is as it was before; the same command resumes")?;
         removed.or_fail(Exit::NotVerified)?;
-        self.estimate.learn(&planned.case, began.elapsed());
+        self.estimate.learn(&id.case, began.elapsed());
         match &outcome {
             Status::Interrupted => {
                 display.clear();
@@ -312,20 +316,20 @@ impl<'a> Measuring<'a> {
                     "the same command goes on where it stopped",
                 );
             }
-            Status::Ok => display.step("Measured", &format!("{place}{}", self.rates(planned))),
+            Status::Ok => display.step("Measured", &format!("{place}{}", self.rates(id))),
             other => display.warn(&format!("{place}: {}", explain(other))),
         }
         Ok(())
     }
 
     /// Mean rates of a start, for the terminal.
-    fn rates(&self, planned: &PlannedStart) -> String {
+    fn rates(&self, id: &StartId) -> String {
         use llamark_record::metric::{generation_rate, prompt_rate};
-        let Some(start) = self.case_ledger(&planned.case).and_then(|case| case.starts.get(&planned.start)) else {
+        let Some(start) = self.case_ledger(&id.case).and_then(|case| case.starts.get(&id.start)) else {
             return String::new();
         };
         let counted: Vec<_> =
-            start.runs.iter().filter(|run| run.counts()).filter_map(|run| run.measurement.as_ref()).collect();
+            start.counting().filter_map(|run| run.measurement.as_ref()).collect();
         let pp: Vec<f64> = counted.iter().filter_map(|m| prompt_rate(m.prompt_tokens, m.prompt_us)).collect();
         let tg: Vec<f64> = counted.iter().filter_map(|m| generation_rate(m.generated_tokens, m.generation_us)).collect();
         let mean = |values: &[f64]| llamark_stats::mean(values);
@@ -339,7 +343,7 @@ impl<'a> Measuring<'a> {
     /// Ends a case when nothing of it is left to run.
     fn close_case(&mut self, id: &str) -> Result<(), Failed> {
         let Some(case) = self.case_ledger(id) else { return Ok(()) };
-        match status(case) {
+        match case.outcome_of_starts() {
             Some(outcome) if case.outcome.is_none() => {
                 let case = id.to_owned();
                 self.append(Event::CaseClosed(CaseClosed { case, outcome }))
@@ -355,56 +359,14 @@ impl<'a> Measuring<'a> {
     /// Makes every derived file from the journal, then seals.
     fn seal(mut self) -> Result<ArtifactSet, Failed> {
         self.display.now("Sealing", self.writer.id());
+        self.writer.end().or_fail(Exit::NotVerified)?;
         let set = self.writer.set().or_fail(Exit::Internal)?;
         for (name, bytes) in llamark_report::derived_files(&set).or_fail(Exit::Internal)? {
             self.writer.put(&name, &bytes).or_fail(Exit::NotVerified)?;
         }
-        let path = self.writer.seal().or_fail(Exit::NotVerified)?;
+        let path = self.writer.seal(Vec::new()).or_fail(Exit::NotVerified)?;
         ArtifactSet::read(&path).or_fail(Exit::NotVerified)
     }
-}
-
-/// Whether a start ended by itself, well or not.
-fn is_closed(start: &llamark_artifact::StartLedger) -> bool {
-    start.closed.as_ref().is_some_and(|closed| closed.outcome != Status::Interrupted)
-}
-
-/// One more than the attempts that the journal holds.
-fn next_attempt(case: &CaseLedger, start: u32) -> u32 {
-    let superseded = case.superseded.iter().filter(|old| old.id.start == start).map(|old| old.id.attempt);
-    let last = case.starts.get(&start).map(|last| last.id.attempt);
-    superseded.chain(last).max().unwrap_or(0) + 1
-}
-
-/// The status of a case, or nothing while some start is left. The first start that fails ends its case: the
-/// others would meet the same fate, and cost the time of the rest.
-fn status(ledger: &CaseLedger) -> Option<Status> {
-    let closed: Vec<&Status> =
-        ledger.starts.values().filter(|start| is_closed(start)).filter_map(|start| Some(&start.closed.as_ref()?.outcome)).collect();
-    if let Some(failed) = closed.iter().find(|outcome| !matches!(outcome, Status::Ok)) {
-        return Some((*failed).clone());
-    }
-    if closed.len() < ledger.case.starts as usize {
-        return None;
-    }
-    Some(judge_runs(&ledger.case, ledger))
-}
-
-/// A case whose starts all went well is still invalid when too many of its runs break a rule.
-fn judge_runs(case: &Case, ledger: &CaseLedger) -> Status {
-    let runs: Vec<_> = ledger.starts.values().flat_map(|start| &start.runs).filter(|run| !run.warmup).collect();
-    let broken: Vec<_> = runs.iter().filter(|run| !run.counts()).collect();
-    let allowed = INVALID_RUNS_ALLOWED * f64::from(case.runs * case.starts);
-    #[expect(clippy::cast_precision_loss, reason = "a count of runs")]
-    let is_too_many = broken.len() as f64 > allowed;
-    let empty_start =
-        ledger.starts.values().any(|start| !start.runs.iter().any(llamark_record::journal::RunRecord::counts));
-    if !is_too_many && !empty_start {
-        return Status::Ok;
-    }
-    let first = broken.first().and_then(|run| run.broken.first());
-    let detail = first.map_or_else(String::new, |rule| format!(": {}", rule.detail));
-    Status::Invalid { reason: format!("{} of {} runs break a rule{detail}", broken.len(), runs.len()) }
 }
 
 /// Compiles every build, or notes why one is not there.
@@ -413,12 +375,15 @@ fn compile_all(
     resolved: &mut Resolved,
     display: &Display,
     keep_going: bool,
-) -> Result<BTreeMap<String, Built>, Failed> {
+) -> Result<BTreeMap<String, Ready>, Failed> {
     let mut built = BTreeMap::new();
     for (id, prepared) in &resolved.prepared {
         match resolve::compile(context, prepared, display) {
             Ok(build) => {
-                built.insert(id.clone(), build);
+                let server = build.folder.join(&build.record.server);
+                let help = probe::probe(&server, &llamark_process::base_environment(), &context.interrupt)
+                    .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --version"))?;
+                built.insert(id.clone(), Ready { built: build, help });
             }
             Err(failed) if keep_going && failed.exit == Exit::BuildFailed => {
                 display.warn(&format!("{failed}"));
@@ -431,15 +396,15 @@ fn compile_all(
 }
 
 /// What went in, before anything is measured.
-fn record_inputs(writer: &mut SetWriter, resolved: &Resolved, built: &BTreeMap<String, Built>) -> Result<(), Failed> {
+fn record_inputs(writer: &mut SetWriter, resolved: &Resolved, built: &BTreeMap<String, Ready>) -> Result<(), Failed> {
     for model in &resolved.plan.plan.models {
         if let Some(fetched) = resolved.models.get(&model.id) {
             let record = resolve::model_record(model, fetched);
             writer.append(Event::Model(record)).or_fail(Exit::NotVerified)?;
         }
     }
-    for (id, build) in built {
-        let event = BuildEvent { id: id.clone(), record: build.record.clone() };
+    for (id, ready) in built {
+        let event = BuildEvent { id: id.clone(), record: ready.built.record.clone() };
         writer.append(Event::Build(event)).or_fail(Exit::NotVerified)?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failed, OrFail as _, Outcome};
 pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
     let path = context.find_set(args.set.as_deref())?;
     let mut verification = llamark_artifact::verify(&path, args.level.min(1)).or_fail(Exit::NotVerified)?;
-    if args.level >= 2 && verification.is_sound() {
+    if args.level >= 2 && verification.passed() {
         verification.checks.push(derived(&ArtifactSet::read(&path).or_fail(Exit::NotVerified)?)?);
         verification.level = 2;
     }
@@ -17,11 +17,11 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
         context.terminal.json(&verification)?;
     }
     print(context, &verification);
-    if verification.is_sound() {
+    if verification.passed() {
         context.terminal.done(&format!("{} verifies at level {}", shown(&path), verification.level));
         Ok(Exit::Done)
     } else {
-        let count: usize = verification.checks.iter().map(|check| check.problems.len()).sum();
+        let count: usize = verification.checks.iter().map(|check| check.problems.len() + usize::try_from(check.more).unwrap_or(0)).sum();
         context.terminal.problem(&format!("{} does not verify: {count} problems", shown(&path)));
         Ok(Exit::NotVerified)
     }
@@ -49,7 +49,7 @@ fn derived(set: &ArtifactSet) -> Result<Check, Failed> {
             Err(error) => problems.push(error.to_string()),
         }
     }
-    Ok(Check { name: "derived files made again".to_owned(), count: again.len() as u64, problems })
+    Ok(Check { level: 2, name: "derived files made again", count: again.len() as u64, problems, more: 0 })
 }
 
 fn print(context: &Context, verification: &Verification) {

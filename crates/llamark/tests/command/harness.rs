@@ -1,0 +1,106 @@
+//! A box with an engine (the fake server), models, an experiment, and folders of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A machine with nothing on it but what the test puts there.
+pub(crate) struct Box {
+    pub(crate) root: TempDir,
+}
+
+impl Box {
+    /// With an engine, and no experiment.
+    pub(crate) fn new() -> Self {
+        let root = TempDir::new().unwrap();
+        let this = Self { root };
+        std::fs::create_dir_all(this.path("engine")).unwrap();
+        std::fs::create_dir_all(this.path("models")).unwrap();
+        std::fs::copy(fake_server(), this.path("engine/llama-server")).unwrap();
+        this
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// A model of that name, on which the fake server behaves so.
+    pub(crate) fn model(&self, name: &str, behaviour: &str) -> &Self {
+        std::fs::write(self.path("models").join(format!("{name}.gguf")), behaviour).unwrap();
+        self
+    }
+
+    /// An experiment over these models, with this protocol.
+    pub(crate) fn experiment(&self, models: &[&str], protocol: &str) -> PathBuf {
+        let mut text = format!(
+            "schema: llamark/experiment/v1\nname: box\nengine: {{ source: {{ prebuilt: engine }} }}\n\
+             backends: {{ cpu: {{ label: CPU }} }}\nprompts: {{ p: {{ text: Tell me a story about a fox. }} }}\n\
+             protocol: {{ prompt: p, max_tokens: 8, context: 256, {protocol} }}\nmodels:\n"
+        );
+        for model in models {
+            text.push_str(&format!("  - {{ name: {model}, source: {{ file: {model}.gguf }} }}\n"));
+        }
+        let path = self.path("box.yaml");
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// `llamark` with the folders of this box, in it.
+    pub(crate) fn llamark(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llamark"));
+        command
+            .current_dir(self.root.path())
+            .env("LLAMARK_CACHE", self.path("cache"))
+            .env("LLAMARK_MODELS", self.path("models"))
+            .env_remove("LLAMARK_ARTIFACTS")
+            .env("NO_COLOR", "1")
+            .args(args);
+        command
+    }
+
+    /// Runs it to the end; panics with both streams when the exit code is another.
+    pub(crate) fn run(&self, args: &[&str], code: i32) -> (String, String) {
+        let output: Output = self.llamark(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "llamark {args:?}\n-- stdout\n{out}\n-- stderr\n{err}");
+        (out, err)
+    }
+
+    /// The folders of all sets, oldest first.
+    pub(crate) fn sets(&self) -> Vec<PathBuf> {
+        let Ok(folders) = std::fs::read_dir(self.path("artifacts/box")) else { return Vec::new() };
+        let mut sets: Vec<_> = folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        sets.sort();
+        sets
+    }
+
+    /// Processes that run the engine of this box.
+    pub(crate) fn servers(&self) -> Vec<u32> {
+        let engine = self.path("engine/llama-server");
+        processes_of(&engine)
+    }
+}
+
+/// Processes whose program is that file.
+fn processes_of(program: &Path) -> Vec<u32> {
+    let program = program.canonicalize().unwrap();
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<u32>() else { continue };
+        if std::fs::read_link(entry.path().join("exe")).is_ok_and(|exe| exe == program) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// The fake server, which `cargo test` built as an example of this package.
+fn fake_server() -> PathBuf {
+    let command = Path::new(env!("CARGO_BIN_EXE_llamark"));
+    let fake = command.parent().unwrap().join("examples/fake_server_of_the_command");
+    assert!(fake.is_file(), "{} is built by `cargo test`, not by `cargo test --test`", fake.display());
+    fake
+}

@@ -1,0 +1,120 @@
+//! The verbs that read: validate, plan, report, diff, verify, list, schema, completions.
+
+use crate::harness::Box;
+
+fn measured() -> Box {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox"], "runs: 2, starts: 3");
+    a_box.run(&["run", "box.yaml"], 0);
+    a_box
+}
+
+#[test]
+fn every_problem_is_printed_at_once() {
+    let a_box = Box::new();
+    std::fs::write(
+        a_box.path("bad.yaml"),
+        "schema: llamark/experiment/v1\nname: bad\nengine: { source: { path: . } }\nbackends: { cpu: { labell: x } }\n\
+         prompts: { p: { text: hi } }\nprotocol: { prompt: q, runs: many }\nmodels: [ { name: a, source: { file: a.gguf } } ]\n",
+    )
+    .unwrap();
+    let (out, err) = a_box.run(&["validate", "bad.yaml"], 2);
+    assert_eq!(out, "");
+    for part in ["labell", "label", "bad.yaml:4", "many", "bad.yaml:6"] {
+        assert!(err.contains(part), "{part} in {err}");
+    }
+    let (out, _) = a_box.run(&["validate", "bad.yaml", "--json"], 2);
+    let checked: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(checked[0]["valid"], false);
+    assert!(checked[0]["problems"].as_array().unwrap().len() >= 2);
+    a_box.run(&["run", "bad.yaml"], 2);
+}
+
+#[test]
+fn what_is_no_experiment_is_bad_input() {
+    let a_box = Box::new();
+    a_box.run(&["validate", "nowhere.yaml"], 2);
+    std::fs::write(a_box.path("binary.yaml"), [0xff, 0xfe, 0x00]).unwrap();
+    a_box.run(&["validate", "binary.yaml"], 2);
+    a_box.run(&["no-such-verb"], 2);
+    a_box.run(&["--help"], 0);
+    a_box.run(&["report"], 2);
+}
+
+#[test]
+fn a_report_comes_in_every_format() {
+    let a_box = measured();
+    let (page, _) = a_box.run(&["report"], 0);
+    let sealed = std::fs::read_to_string(a_box.sets()[0].join("report.md")).unwrap();
+    assert_eq!(page, sealed);
+    let (json, _) = a_box.run(&["report", "box", "--format", "json"], 0);
+    serde_json::from_str::<serde_json::Value>(&json).unwrap();
+    let (csv, _) = a_box.run(&["report", "--format", "csv"], 0);
+    assert_eq!(csv.lines().count(), 1 + 3 * 3, "a header, and 3 starts of 1 warm-up and 2 runs");
+    a_box.run(&["report", "--format", "parquet"], 2);
+    a_box.run(&["report", "--format", "md,parquet", "--out", "out"], 0);
+    assert!(a_box.path("out/results.parquet").is_file() && a_box.path("out/report.md").is_file());
+}
+
+#[test]
+fn a_template_of_the_user_takes_the_place_of_ours() {
+    let a_box = measured();
+    std::fs::create_dir(a_box.path("mine")).unwrap();
+    std::fs::write(a_box.path("mine/report.md.j2"), "only {{ title }}\n").unwrap();
+    let (_, err) = a_box.run(&["report", "--template", "mine"], 2);
+    assert!(err.contains("report.md.j2") && err.contains('1'), "undefined names have a place: {err}");
+}
+
+#[test]
+fn a_set_that_was_touched_does_not_verify() {
+    let a_box = measured();
+    let report = a_box.sets()[0].join("report.md");
+    let page = std::fs::read_to_string(&report).unwrap();
+    std::fs::remove_file(&report).unwrap();
+    std::fs::write(&report, page.replacen('1', "2", 1)).unwrap();
+    let (_, err) = a_box.run(&["verify"], 3);
+    assert!(err.contains("report.md"), "{err}");
+    let (out, _) = a_box.run(&["verify", "--json"], 3);
+    serde_json::from_str::<serde_json::Value>(&out).unwrap();
+}
+
+#[test]
+fn two_sets_of_the_same_do_not_differ() {
+    let a_box = measured();
+    a_box.run(&["run", "box.yaml", "--again"], 0);
+    let sets = a_box.sets();
+    let (base, candidate) = (sets[0].to_str().unwrap(), sets[1].to_str().unwrap());
+    let (table, _) = a_box.run(&["diff", base, candidate], 0);
+    assert!(table.lines().all(|line| line.chars().count() <= 100), "{table}");
+    a_box.run(&["diff", base, candidate, "--format", "md"], 0);
+    let (json, _) = a_box.run(&["diff", base, candidate, "--format", "json"], 0);
+    serde_json::from_str::<serde_json::Value>(&json).unwrap();
+}
+
+#[test]
+fn the_usual() {
+    let a_box = measured();
+    let (list, _) = a_box.run(&["list"], 0);
+    assert!(list.contains("sealed") && list.contains("artifacts/box/"), "{list}");
+    for what in ["experiment", "plan", "journal", "manifest", "environment"] {
+        let (schema, _) = a_box.run(&["schema", what], 0);
+        serde_json::from_str::<serde_json::Value>(&schema).unwrap();
+    }
+    let (script, _) = a_box.run(&["completions", "bash"], 0);
+    assert!(script.contains("llamark"));
+    let (doctor, _) = a_box.run(&["doctor"], 0);
+    assert!(doctor.contains("cpu") && doctor.contains("rocm"), "{doctor}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let a_box = measured();
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
+        .current_dir(a_box.root.path())
+        .args(["schema", "plan"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

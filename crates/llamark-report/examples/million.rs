@@ -57,14 +57,17 @@ fn main() {
         Material { id: &set.id, resolved: &resolved, ledger: &ledger, environment: &set.environment };
     let files = derived_from(material).unwrap();
     let seconds = begun.elapsed().as_secs_f64();
-    let sizes: Vec<String> =
-        files.iter().map(|(name, bytes)| format!("\"{name}\": {}", bytes.len())).collect();
+    let file = |name: &str, bytes: &[u8]| {
+        let digest = llamark_record::Sha256::of_bytes(bytes);
+        format!("\"{name}\": {{\"bytes\": {}, \"sha256\": \"{}\"}}", bytes.len(), digest.short())
+    };
+    let files: Vec<String> = files.iter().map(|(name, bytes)| file(name, bytes)).collect();
     println!(
         "{{\"runs\": {}, \"cases\": {cases}, \"seconds\": {seconds:.3}, \"records_bytes\": {before}, \
          \"peak_bytes\": {}, {}}}",
         wanted / cases * cases,
         peak_bytes(),
-        sizes.join(", ")
+        files.join(", ")
     );
 }
 

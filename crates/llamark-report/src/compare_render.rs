@@ -209,9 +209,7 @@ const HEADER: [&str; 6] = ["Metric", "Base", "Candidate", "Change", "95 % interv
 fn row(metric: &MetricComparison) -> [String; 6] {
     let interval = metric.interval.as_ref().map_or_else(
         || NOTHING.to_owned(),
-        |interval| {
-            format!("{} to {}", format::change(interval.low - 1.0), format::change(interval.high - 1.0))
-        },
+        |interval| format::change_interval(interval.low - 1.0, interval.high - 1.0),
     );
     let is_one_start =
         metric.interval.as_ref().is_some_and(|interval| interval.over == Replication::RunsOfOneStart);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use llamark_artifact::ArtifactSet;
 
 use crate::error::ReportError;
-use crate::frame::parquet;
-use crate::summarize::{Material, summarize_material};
+use crate::frame::{frames, parquet};
+use crate::summarize::{Material, summarize_frames, summarize_material};
 use crate::summary::Summary;
 use crate::templates::{Templates, render_markdown};
 
@@ -24,10 +24,11 @@ pub fn derived_files(set: &ArtifactSet) -> Result<BTreeMap<String, Vec<u8>>, Rep
 /// # Errors
 /// When one of them cannot be made.
 pub fn derived_from(material: Material<'_>) -> Result<BTreeMap<String, Vec<u8>>, ReportError> {
-    let summary = summarize_material(material)?;
+    let frames = frames(material.ledger)?;
+    let summary = summarize_frames(material, &frames)?;
     let page = render_markdown(&summary, &Templates::built_in())?;
     Ok(BTreeMap::from([
-        ("results.parquet".to_owned(), parquet(material.ledger)?),
+        ("results.parquet".to_owned(), parquet(&frames)?),
         ("summary.json".to_owned(), to_json(&summary)?),
         ("report.md".to_owned(), page.into_bytes()),
     ]))

@@ -43,7 +43,7 @@ pub(crate) fn frames(ledger: &Ledger) -> Result<Frames, ReportError> {
 /// # Errors
 /// When polars refuses.
 pub fn results_parquet(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
-    parquet(set.ledger())
+    parquet(&frames(set.ledger())?)
 }
 
 /// The rows of `results.parquet` as CSV with a header; what is absent is empty.
@@ -52,7 +52,7 @@ pub fn results_parquet(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
 /// When polars refuses.
 pub fn results_csv(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
     let fail = |source| ReportError::Frame { what: "write the runs as CSV", source };
-    let mut frame = exported(set.ledger())?;
+    let mut frame = exported(&frames(set.ledger())?)?;
     let mut bytes = Vec::new();
     CsvWriter::new(&mut bytes).n_threads(1).finish(&mut frame).map_err(fail)?;
     Ok(bytes)
@@ -64,15 +64,16 @@ pub fn results_csv(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
 /// When polars refuses.
 pub fn results_json(set: &ArtifactSet) -> Result<Vec<u8>, ReportError> {
     let fail = |source| ReportError::Frame { what: "write the runs as JSON", source };
-    let mut frame = exported(set.ledger())?;
+    let mut frame = exported(&frames(set.ledger())?)?;
     let mut bytes = Vec::new();
     JsonWriter::new(&mut bytes).with_json_format(JsonFormat::JsonLines).finish(&mut frame).map_err(fail)?;
     Ok(bytes)
 }
 
-pub(crate) fn parquet(ledger: &Ledger) -> Result<Vec<u8>, ReportError> {
+/// The bytes of `results.parquet`.
+pub(crate) fn parquet(frames: &Frames) -> Result<Vec<u8>, ReportError> {
     let fail = |source| ReportError::Frame { what: "write the runs as Parquet", source };
-    let mut frame = exported(ledger)?;
+    let mut frame = exported(frames)?;
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))
@@ -84,9 +85,9 @@ pub(crate) fn parquet(ledger: &Ledger) -> Result<Vec<u8>, ReportError> {
     Ok(bytes)
 }
 
-fn exported(ledger: &Ledger) -> Result<DataFrame, ReportError> {
+fn exported(frames: &Frames) -> Result<DataFrame, ReportError> {
     let fail = |source| ReportError::Frame { what: "make the frame of the runs", source };
-    runs(ledger).and_then(|frame| frame.drop(CASE_INDEX)).map_err(fail)
+    frames.runs.drop(CASE_INDEX).map_err(fail)
 }
 
 /// Every start of a case, superseded ones too, by start and attempt, with whether it is superseded.

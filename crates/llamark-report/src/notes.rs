@@ -12,7 +12,7 @@ pub(crate) fn of(case: &CaseSummary) -> Vec<String> {
     let counts = &case.counts;
     if counts.invalid > 0 {
         let of = counts.invalid + counts.valid;
-        notes.push(format!("{} of {of} runs are invalid and not counted", counts.invalid));
+        notes.push(format!("invalid and not counted: {} of {of} runs", counts.invalid));
     }
     if case.outcome == "ok" && counts.invalid == 0 && counts.valid < counts.planned {
         notes.push(format!("{} of {} planned runs count", counts.valid, counts.planned));

@@ -63,10 +63,14 @@ pub fn summarize(set: &ArtifactSet) -> Result<Summary, ReportError> {
 /// # Errors
 /// As [`summarize`].
 pub fn summarize_material(material: Material<'_>) -> Result<Summary, ReportError> {
+    summarize_frames(material, &frames(material.ledger)?)
+}
+
+/// [`summarize`] from its parts and the frames of its ledger.
+pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Result<Summary, ReportError> {
     let Material { id, resolved, ledger, environment } = material;
     let plan = &resolved.plan;
-    let frames = frames(ledger)?;
-    let cases = cases(id, plan, ledger, &frames)?;
+    let cases = cases(id, plan, ledger, frames)?;
     let mut outcomes = BTreeMap::new();
     for case in &cases {
         *outcomes.entry(case.outcome.clone()).or_insert(0) += 1;

@@ -115,7 +115,7 @@ fn without_result(summary: &Summary, width: u16) -> String {
     let mut out = String::new();
     for case in invalid {
         let text = format!(
-            "{}: {} of {} runs are invalid and not counted",
+            "{}: invalid and not counted: {} of {} runs",
             case.id,
             case.counts.invalid,
             case.counts.invalid + case.counts.valid

@@ -113,11 +113,14 @@ fn a_case_that_broke_is_a_regression_and_one_that_is_gone_is_not_equal() {
 
 #[test]
 fn what_is_another_measurement_is_not_compared() {
-    let change: [(&str, fn(&mut Parts)); 4] = [
+    type Change = fn(&mut Parts);
+    let changes: [(&str, Change); 4] = [
         ("generated tokens", |parts| {
-            parts.ledger.cases.iter_mut().for_each(|case| case.case.max_tokens += 1)
+            parts.ledger.cases.iter_mut().for_each(|case| case.case.max_tokens += 1);
         }),
-        ("context", |parts| parts.ledger.cases.iter_mut().for_each(|case| case.case.context *= 2)),
+        ("context", |parts| {
+            parts.ledger.cases.iter_mut().for_each(|case| case.case.context *= 2);
+        }),
         ("text of the prompt", |parts| {
             let other = llamark_record::Sha256::of_bytes(b"other");
             parts.resolved.plan.prompts[0].sha256 = other;
@@ -127,7 +130,7 @@ fn what_is_another_measurement_is_not_compared() {
             parts.resolved.model_files.values_mut().for_each(|files| files[0].sha256 = other.clone());
         }),
     ];
-    for (reason, change) in change {
+    for (reason, change) in changes {
         let mut other = candidate();
         change(&mut other);
         let comparison = compared(&base(), &other);

@@ -148,3 +148,56 @@ fn what_was_found_invalid_is_shown_and_not_counted() {
     assert!(!case.runs.is_empty());
     assert!(page(&parts).contains("the device was not used"));
 }
+
+#[test]
+fn one_start_has_an_interval_over_its_runs_and_says_so() {
+    let mut parts = Parts::sample();
+    for case in &mut parts.ledger.cases {
+        case.starts.retain(|start, _| *start == 1);
+    }
+    let summary = summarize_material(parts.material()).unwrap();
+    let tg = summary.cases[0].metrics.tg.as_ref().unwrap();
+    let interval = tg.interval.as_ref().unwrap();
+    assert_eq!(interval.over, llamark_report::summary::Replication::RunsOfOneStart);
+    // 84.69, 84.66 and 84.65 tok/s: t(0.975; 2) = 4.303 standard errors.
+    let expected = 4.302_652_73 * tg.sd.unwrap() / 3f64.sqrt();
+    assert!((interval.half_width - expected).abs() < 1e-6 * expected, "{interval:?}");
+    assert!(terminal_table(&summary, 100).contains("runs of one start"));
+    assert!(page(&parts).contains(" ±0.0"), "two significant digits of the uncertainty: {}", page(&parts));
+}
+
+#[test]
+fn sections_are_sorted_by_the_first_backend_and_unmeasured_ones_come_last() {
+    let mut parts = Parts::sample();
+    let order = |parts: &Parts| -> Vec<usize> {
+        summarize_material(parts.material()).unwrap().sections.iter().map(|section| section.model).collect()
+    };
+    assert_eq!(order(&parts), [0, 1]);
+    for start in parts.ledger.cases[0].starts.values_mut() {
+        for measurement in start.runs.iter_mut().filter_map(|run| run.measurement.as_mut()) {
+            measurement.generation_us *= 100;
+        }
+    }
+    assert_eq!(order(&parts), [1, 0]);
+    parts.ledger.cases[2].starts.clear();
+    assert_eq!(order(&parts), [0, 1]);
+}
+
+#[test]
+fn the_first_run_and_an_impossible_roofline_are_said() {
+    let mut parts = Parts::sample();
+    parts.resolved.plan.hardware.memory_bandwidth = Some(1_000_000_000);
+    for start in parts.ledger.cases[0].starts.values_mut() {
+        let first = start.runs.iter_mut().find(|run| run.counts()).unwrap();
+        first.measurement.as_mut().unwrap().prompt_us *= 2;
+    }
+    let summary = summarize_material(parts.material()).unwrap();
+    let case = &summary.cases[0];
+    let pp = case.first_run.as_ref().unwrap().pp.unwrap();
+    assert!((-0.52..-0.48).contains(&pp), "{pp}");
+    assert!(
+        case.notes.iter().any(|note| note.starts_with("PP of the first run is ") && note.contains("slower"))
+    );
+    assert!(case.roofline.unwrap() > 1.0);
+    assert!(case.notes.iter().any(|note| note.contains("bandwidth or the bytes per token are wrong")));
+}

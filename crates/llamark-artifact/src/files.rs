@@ -9,11 +9,14 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is where files are written")]
 
-use std::fs::{File, OpenOptions, TryLockError};
+mod lock;
+
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+
+pub use lock::Lock;
 
 /// A file operation that failed: what, where, why.
 #[derive(Debug, thiserror::Error)]
@@ -390,106 +393,6 @@ fn sync_tree(folder: &Utf8Path) -> Result<(), FileError> {
     sync_folder(folder)
 }
 
-/// An exclusive lock between processes, held until dropped. The system releases it when the process dies.
-///
-/// The lock is on a file that is made for it; the file stays when the lock is released, and holds the process id
-/// of its last holder for people to read.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Closing the file would do, but for a child that another thread is about to spawn: it has a copy of the
-        // open file until it becomes another program, and would hold the lock until then.
-        let _released = self.file.unlock();
-    }
-}
-
-/// How long between two tries at a lock.
-const LOCK_POLL: Duration = Duration::from_millis(20);
-
-impl Lock {
-    /// Takes the lock if it is free. `None`: another process has it. The folder exists.
-    ///
-    /// # Errors
-    /// When the lock file cannot be made.
-    pub fn try_exclusive(path: &Utf8Path) -> Result<Option<Self>, FileError> {
-        loop {
-            let mut file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .read(true)
-                .write(true)
-                .open(path)
-                .map_err(at("open the lock", path))?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) => return Err(FileError::new("lock", path, error)),
-            }
-            if !is_still_there(&file, path) {
-                // The file was removed between opening and locking it: a lock that nobody else would see.
-                continue;
-            }
-            // For people only: the lock holds also when the disk is too full for a process id.
-            let pid = std::process::id();
-            let _written = file.set_len(0).and_then(|()| file.write_all(format!("{pid}\n").as_bytes()));
-            return Ok(Some(Self { file }));
-        }
-    }
-
-    /// Takes the lock, waiting for it at most `timeout`.
-    ///
-    /// # Errors
-    /// [`FileError::Locked`] when another process still has it then; else when the file cannot be made.
-    pub fn exclusive(path: &Utf8Path, timeout: Duration) -> Result<Self, FileError> {
-        Self::exclusive_unless(path, timeout, &|| false)
-    }
-
-    /// As [`exclusive`](Self::exclusive), and gives up as soon as `stop` says so.
-    ///
-    /// # Errors
-    /// As `exclusive`; also [`FileError::Locked`] when told to stop.
-    pub fn exclusive_unless(
-        path: &Utf8Path,
-        timeout: Duration,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Self, FileError> {
-        let begun = Instant::now();
-        loop {
-            if let Some(lock) = Self::try_exclusive(path)? {
-                return Ok(lock);
-            }
-            if stop() || begun.elapsed() >= timeout {
-                return Err(FileError::Locked { path: path.to_owned(), holder: Self::holder(path) });
-            }
-            std::thread::sleep(LOCK_POLL.min(timeout));
-        }
-    }
-
-    /// Process id of the last holder, where the file says it.
-    pub fn holder(path: &Utf8Path) -> Option<u32> {
-        std::fs::read_to_string(path).ok()?.trim().parse().ok()
-    }
-}
-
-#[cfg(unix)]
-fn is_still_there(file: &File, path: &Utf8Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(held), Ok(named)) => held.dev() == named.dev() && held.ino() == named.ino(),
-        _ => false,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_still_there(_file: &File, _path: &Utf8Path) -> bool {
-    // An open file cannot be removed there.
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -564,34 +467,6 @@ mod tests {
         let temporary = TemporaryFolder::create_in(&path).unwrap();
         assert!(temporary.commit(&path.join("f")).is_err());
         assert_eq!(names(&path), ["f"]);
-    }
-
-    #[test]
-    fn one_holder_at_a_time() {
-        let (_keep, path) = folder();
-        let file = path.join("lock");
-        let held = Lock::try_exclusive(&file).unwrap().unwrap();
-        assert!(Lock::try_exclusive(&file).unwrap().is_none());
-        let error = Lock::exclusive(&file, Duration::from_millis(30)).unwrap_err();
-        let said = error.to_string();
-        assert!(said.contains("lock") && said.contains(&std::process::id().to_string()), "{said}");
-        let stopped = Lock::exclusive_unless(&file, Duration::from_secs(600), &|| true);
-        assert!(stopped.is_err());
-        drop(held);
-        Lock::exclusive(&file, Duration::ZERO).unwrap();
-    }
-
-    #[test]
-    fn a_waiting_process_gets_the_lock() {
-        let (_keep, path) = folder();
-        let file = path.join("lock");
-        let held = Lock::try_exclusive(&file).unwrap().unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| Lock::exclusive(&file, Duration::from_secs(20)).map(|_lock| ()));
-            std::thread::sleep(Duration::from_millis(40));
-            drop(held);
-            waiting.join().unwrap().unwrap();
-        });
     }
 
     #[test]

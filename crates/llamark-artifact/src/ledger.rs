@@ -252,13 +252,12 @@ impl Ledger {
     /// # Errors
     /// When it does not, with the reason.
     pub fn check(&self, event: &Event) -> Result<(), Misplaced> {
-        let refuse = |what: String, reason: String| Err(Misplaced { what, reason });
-        let word = describe(event);
+        let refuse = |reason: String| Err(Misplaced { what: describe(event), reason });
         if self.end.is_some() {
-            return refuse(word, "it comes after the end".to_owned());
+            return refuse("it comes after the end".to_owned());
         }
         if matches!(event, Event::Begin(_)) != self.begin.is_none() {
-            return refuse(word, "the first entry, and only it, is the beginning".to_owned());
+            return refuse("the first entry, and only it, is the beginning".to_owned());
         }
         let problem = match event {
             Event::Begin(_) | Event::Model(_) | Event::Build(_) => None,
@@ -280,7 +279,7 @@ impl Ledger {
             },
             Event::End(end) => self.check_end(end),
         };
-        problem.map_or(Ok(()), |reason| refuse(word, reason))
+        problem.map_or(Ok(()), refuse)
     }
 
     fn check_resume(&self, resume: &Begin) -> Option<String> {

@@ -5,6 +5,7 @@ use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment};
 use llamark_record::manifest::{BUILD_TYPE, Manifest};
 use llamark_record::plan::{PLAN_FORMAT, ResolvedPlan};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::journal::{JOURNAL, Reader};
 use crate::{ArtifactError, Ledger, plain};
@@ -106,16 +107,18 @@ pub(crate) fn fold(ledger: &mut Ledger, reader: &mut Reader, path: &Utf8Path) ->
 pub(crate) fn read_plan(set: &Utf8Path) -> Result<(ResolvedPlan, Vec<u8>), ArtifactError> {
     let path = set.join(PLAN);
     let bytes = plain::read(&path, plain::MAX_JSON)?;
-    refuse_newer(&path, &bytes, PLAN_FORMAT)?;
-    Ok((plain::parse_json(&path, "a plan", &bytes)?, bytes))
+    let plan: ResolvedPlan = parse(&path, "a plan", &bytes, PLAN_FORMAT)?;
+    plain::refuse_other_format(&path, &plan.format, PLAN_FORMAT)?;
+    Ok((plan, bytes))
 }
 
 /// The facts of the machine.
 pub(crate) fn read_environment(set: &Utf8Path) -> Result<Environment, ArtifactError> {
     let path = set.join(ENVIRONMENT);
     let bytes = plain::read(&path, plain::MAX_JSON)?;
-    refuse_newer(&path, &bytes, ENVIRONMENT_FORMAT)?;
-    plain::parse_json(&path, "facts of a machine", &bytes)
+    let environment: Environment = parse(&path, "facts of a machine", &bytes, ENVIRONMENT_FORMAT)?;
+    plain::refuse_other_format(&path, &environment.format, ENVIRONMENT_FORMAT)?;
+    Ok(environment)
 }
 
 /// The manifest.
@@ -127,8 +130,7 @@ pub(crate) fn read_manifest(set: &Utf8Path) -> Result<Manifest, ArtifactError> {
 
 /// The manifest from the bytes of its file.
 pub(crate) fn parse_manifest(path: &Utf8Path, bytes: &[u8]) -> Result<Manifest, ArtifactError> {
-    // Of the same shape as the manifest, and silent about what it does not know: the format is asked for before
-    // anything else can fail.
+    // Of the same shape as the manifest, and silent about what it does not know.
     #[derive(Default, Deserialize)]
     #[serde(default, rename_all = "camelCase")]
     struct Outer {
@@ -144,20 +146,37 @@ pub(crate) fn parse_manifest(path: &Utf8Path, bytes: &[u8]) -> Result<Manifest, 
     struct Inner {
         build_type: Option<String>,
     }
-    let outer: Outer = serde_json::from_slice(bytes).unwrap_or_default();
-    if let Some(found) = outer.predicate.build_definition.build_type {
-        plain::refuse_other_format(path, &found, BUILD_TYPE)?;
+    let parsed: Result<Manifest, _> = plain::parse_json(path, "a manifest", bytes);
+    match &parsed {
+        Ok(manifest) => {
+            plain::refuse_other_format(path, &manifest.predicate.build_definition.build_type, BUILD_TYPE)?;
+        }
+        Err(_) => {
+            let outer: Outer = serde_json::from_slice(bytes).unwrap_or_default();
+            if let Some(found) = outer.predicate.build_definition.build_type {
+                plain::refuse_other_format(path, &found, BUILD_TYPE)?;
+            }
+        }
     }
-    plain::parse_json(path, "a manifest", bytes)
+    parsed
 }
 
-/// Refuses a file whose `format` is not `known`, before its other fields can make a less clear error.
-fn refuse_newer(path: &Utf8Path, bytes: &[u8], known: &'static str) -> Result<(), ArtifactError> {
+/// A file with a `format`. One that does not read, perhaps since a newer llamark wrote it, is called that.
+fn parse<T: DeserializeOwned>(
+    path: &Utf8Path,
+    what: &'static str,
+    bytes: &[u8],
+    known: &'static str,
+) -> Result<T, ArtifactError> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Peek {
         format: Option<String>,
     }
-    let peek: Peek = serde_json::from_slice(bytes).unwrap_or_default();
-    peek.format.map_or(Ok(()), |found| plain::refuse_other_format(path, &found, known))
+    let parsed = plain::parse_json(path, what, bytes);
+    if parsed.is_err() {
+        let peek: Peek = serde_json::from_slice(bytes).unwrap_or_default();
+        peek.format.map_or(Ok(()), |found| plain::refuse_other_format(path, &found, known))?;
+    }
+    parsed
 }

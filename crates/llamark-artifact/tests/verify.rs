@@ -8,13 +8,18 @@ use std::time::Instant;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use common::{SAMPLE, TINY, content, folder, lay_out, sealed, write};
+use llamark_artifact::journal::Reader;
 use llamark_artifact::{ArtifactError, verify};
 use llamark_record::Sha256;
 use llamark_record::manifest::Manifest;
 
 /// Problems of level 1, or why there is no verdict.
 fn problems(set: &Utf8Path) -> Vec<String> {
-    match verify(set, 1) {
+    problems_of(set, 1)
+}
+
+fn problems_of(set: &Utf8Path, level: u8) -> Vec<String> {
+    match verify(set, level) {
         Ok(verification) => verification.checks.into_iter().flat_map(|check| check.problems).collect(),
         Err(error) => vec![error.to_string()],
     }
@@ -89,13 +94,32 @@ fn every_flipped_byte_is_found() {
             // Another bit at each place, so that letters, digits and structure all change.
             changed[place] ^= 1 << (place % 8);
             write(&path, &changed);
-            assert!(!problems(&set).is_empty(), "{name} at {place}");
+            // Level 0 is a part of level 1: what it finds, both find.
+            assert!(!problems_of(&set, 0).is_empty(), "{name} at {place}");
             flips += 1;
         }
         write(&path, bytes);
     }
     assert_eq!(problems(&set), Vec::<String>::new());
     println!("{flips} flipped bytes found in {:.1} s", begun.elapsed().as_secs_f64());
+}
+
+/// The journal without the manifest's help: what level 1 and every reader see.
+#[test]
+fn every_flipped_byte_of_a_journal_is_found_by_the_chain_alone() {
+    let (_keep, root) = folder();
+    let (set, _files) = tiny(&root);
+    let path = set.join("journal.jsonl");
+    let bytes = fs_err::read(&path).unwrap();
+    let is_whole = || Reader::open(&path, true).unwrap().all(|entry| entry.is_ok());
+    assert!(is_whole());
+    for place in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[place] ^= 1 << (place % 8);
+        write(&path, &changed);
+        assert!(!is_whole(), "byte {place}");
+    }
+    println!("{} flipped bytes of a journal found", bytes.len());
 }
 
 #[test]
@@ -109,7 +133,7 @@ fn every_shorter_file_is_found() {
         let every = ["journal.jsonl", "manifest.json", "manifest-sha256.txt"].contains(&name.as_str());
         for length in (0..bytes.len()).step_by(if every { 1 } else { 16 }) {
             write(&path, &bytes[..length]);
-            assert!(!problems(&set).is_empty(), "{name} of {length} bytes");
+            assert!(!problems_of(&set, 0).is_empty(), "{name} of {length} bytes");
             cuts += 1;
         }
         write(&path, &[bytes.as_slice(), b"\n"].concat());

@@ -13,7 +13,7 @@ use llamark_record::plan::BackendKind;
 
 use crate::cache_txt::{CacheTxt, truth};
 use crate::configure_log::ConfigureLog;
-use crate::tree::Tree;
+use crate::tree::{PREFIXES, Tree};
 
 /// A flag that does nothing, why, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +98,8 @@ const REPLACED: [(&str, &str); 23] = [
 const UNIFIED_MEMORY: &str =
     "set `GGML_CUDA_ENABLE_UNIFIED_MEMORY: \"1\"` in the `environment` of the backend instead";
 
-/// Variables that nobody declares and that work all the same.
-const READ_UNDECLARED: [&str; 4] =
-    ["LLAMA_BUILD_NUMBER", "LLAMA_BUILD_COMMIT", "GPU_TARGETS", "AMDGPU_TARGETS"];
+/// Variables of llama.cpp that nobody declares and that work all the same.
+const READ_UNDECLARED: [&str; 2] = ["LLAMA_BUILD_NUMBER", "LLAMA_BUILD_COMMIT"];
 
 /// Beginnings of names, the switches that they need (one of), and the backend in words.
 const OWNED: [(&str, &[&str], &str); 15] = [
@@ -161,7 +160,7 @@ fn instead(name: &str, tree: &Tree) -> String {
 pub(crate) fn before_configure(author: &BTreeMap<String, String>, tree: &Tree) -> Vec<DeadFlag> {
     let mut dead = Vec::new();
     for name in author.keys().map(|name| bare_name(name)) {
-        let is_llamas = name.starts_with("GGML_") || name.starts_with("LLAMA_");
+        let is_llamas = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
         let reason = if tree.declares(name) {
             continue;
         } else if tree.deprecated(name).is_some() {
@@ -206,7 +205,7 @@ fn reason_after(
     kind: BackendKind,
 ) -> Option<Reason> {
     let cached = cache.get(name);
-    let is_llamas = name.starts_with("GGML_") || name.starts_with("LLAMA_");
+    let is_llamas = PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if log.deprecated.iter().any(|sentence| first_name(sentence) == Some(name)) {
         return Some(Reason::Deprecated);
     }

@@ -23,6 +23,9 @@ pub enum BuildError {
         /// What is not there.
         missing: Vec<Missing>,
     },
+    /// cmake or ninja is missing or too old, and so is Python.
+    #[error("cmake and ninja in PATH are missing or too old, and there is no python3 to install them with")]
+    NoPython,
     /// cmake and ninja could not be installed into the cache.
     #[error("cannot {step} for cmake and ninja: {why} (log: {log})")]
     Tools {
@@ -147,6 +150,7 @@ impl BuildError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing { missing, .. } => Some(Install::merged(missing).sentence()),
+            Self::NoPython => Some(tools_hint("")),
             Self::Tools { why, .. } => Some(tools_hint(why)),
             Self::DeadFlags { .. } => {
                 Some("correct `build.cmake` of the backend in the experiment".to_owned())

@@ -19,6 +19,7 @@ mod sdk;
 mod store;
 mod tools;
 mod tree;
+mod workshop;
 
 pub use builder::{Builder, Built, Origin, Prepared};
 pub use compile_error::Finding;

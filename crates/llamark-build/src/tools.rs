@@ -74,18 +74,6 @@ pub(crate) fn find(
         let text = probe::first_line(&ask(&path, &["--version"]).ok()?);
         (version_of(&text)? >= least).then_some((path, text))
     };
-    let (cmake, ninja) = match (in_path("cmake", needed), in_path("ninja", NINJA)) {
-        (Some(cmake), Some(ninja)) => (cmake, ninja),
-        (cmake, ninja) => {
-            let folder = install(cache, machine, interrupt, observer)?;
-            let installed = |path: Utf8PathBuf| -> Result<(Utf8PathBuf, String), BuildError> {
-                let text = probe::first_line(&ask(&path, &["--version"])?);
-                Ok((path, text))
-            };
-            let cmake = cmake.map_or_else(|| installed(cmake_in(&folder)), Ok)?;
-            (cmake, ninja.map_or_else(|| installed(folder.join("bin/ninja")), Ok)?)
-        }
-    };
     let compiler = |given: Option<&str>, variable: &str| -> Result<(Utf8PathBuf, String), BuildError> {
         let path = match given {
             Some(given) => machine.program(given),
@@ -97,11 +85,35 @@ pub(crate) fn find(
         let target = ask(&path, &["-dumpmachine"]).map(|text| probe::first_line(&text)).unwrap_or_default();
         Ok((path, format!("{version} [{target}]")))
     };
-    let cc = compiler(compilers.0, "CC")?;
-    let cxx = compiler(compilers.1, "CXX")?;
+    // All at the same time: this is done at every call of llamark, also when there is nothing to build.
+    let (found, cc, cxx) = std::thread::scope(|scope| {
+        let cc = scope.spawn(|| compiler(compilers.0, "CC"));
+        let cxx = scope.spawn(|| compiler(compilers.1, "CXX"));
+        let cmake = scope.spawn(|| in_path("cmake", needed));
+        let ninja = in_path("ninja", NINJA);
+        ((joined(cmake), ninja), joined(cc), joined(cxx))
+    });
+    let (cc, cxx) = (cc?, cxx?);
+    let (cmake, ninja) = match found {
+        (Some(cmake), Some(ninja)) => (cmake, ninja),
+        (cmake, ninja) => {
+            let folder = install(cache, machine, interrupt, observer)?;
+            let installed = |path: Utf8PathBuf| -> Result<(Utf8PathBuf, String), BuildError> {
+                let text = probe::first_line(&ask(&path, &["--version"])?);
+                Ok((path, text))
+            };
+            let cmake = cmake.map_or_else(|| installed(cmake_in(&folder)), Ok)?;
+            (cmake, ninja.map_or_else(|| installed(folder.join("bin/ninja")), Ok)?)
+        }
+    };
     let identities = [("cmake", &cmake.1), ("ninja", &ninja.1), ("cc", &cc.1), ("cxx", &cxx.1)]
         .map(|(name, text)| (name.to_owned(), text.clone()));
     Ok(Tools { cmake: cmake.0, ninja: ninja.0, cc: cc.0, cxx: cxx.0, identities: identities.into() })
+}
+
+/// What a thread gave; its panic goes on here.
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// The compiler that `CC` or `CXX` names, or else the first of the usual ones.
@@ -149,6 +161,7 @@ fn install(
     if complete.is_file() {
         return Ok(folder);
     }
+    let python = machine.program("python3").ok_or(BuildError::NoPython)?;
     files::create_dir_all(&tools)?;
     let lock_path = tools.join(format!("{name}.lock"));
     observer(Event::Tools { what: "cmake and ninja: installing pinned wheels into the cache".to_owned() });
@@ -171,7 +184,6 @@ fn install(
         ("PIP_DISABLE_PIP_VERSION_CHECK".to_owned(), "1".to_owned()),
         ("PIP_NO_INPUT".to_owned(), "1".to_owned()),
     ]);
-    let python = machine.program("python3").unwrap_or_else(|| Utf8PathBuf::from("python3"));
     let in_venv = folder.join("bin/python3");
     let steps: [(&'static str, Utf8PathBuf, Vec<&str>); 2] = [
         ("make a Python environment", python, vec!["-m", "venv", folder.as_str()]),

@@ -14,7 +14,7 @@ use camino::Utf8Path;
 pub(crate) struct Tree {
     /// Names declared by `option()` or as cache variables.
     declared: BTreeSet<String>,
-    /// Every word that could be the name of a variable.
+    /// Every word that begins as llama.cpp's own variables do.
     mentioned: BTreeSet<String>,
     /// Names that the tree itself calls deprecated, with the new name where there is one.
     deprecated: BTreeMap<String, Option<String>>,
@@ -22,6 +22,8 @@ pub(crate) struct Tree {
     packages: BTreeSet<String>,
 }
 
+/// Beginnings of llama.cpp's own variables.
+pub(crate) const PREFIXES: [&str; 2] = ["GGML_", "LLAMA_"];
 /// Folders that hold no CMake code that decides a build of the server.
 const SKIPPED: [&str; 9] =
     [".git", "docs", "models", "media", "gguf-py", "node_modules", "conversion", "grammars", "requirements"];
@@ -66,9 +68,12 @@ impl Tree {
             .map(|line| line.split_once('#').map_or(line, |(before, _)| before))
             .collect::<Vec<_>>()
             .join("\n");
-        for word in code.split(|c: char| !is_word(c)) {
-            if word.contains('_') && word.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                self.mentioned.insert(word.to_owned());
+        for prefix in PREFIXES {
+            for (start, _) in code.match_indices(prefix) {
+                let word = code[start..].split(|c: char| !is_word(c)).next().unwrap_or_default();
+                if !code[..start].ends_with(is_word) && !self.mentioned.contains(word) {
+                    self.mentioned.insert(word.to_owned());
+                }
             }
         }
         for (command, arguments) in commands(&code) {
@@ -97,7 +102,7 @@ impl Tree {
         self.declared.contains(name)
     }
 
-    /// Whether the name occurs in the tree's CMake code at all.
+    /// Whether a name of llama.cpp's own occurs in the tree's CMake code at all.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         self.mentioned.contains(name) || self.declared.contains(name)
     }

@@ -66,6 +66,19 @@ echo "[3/3] Linking"
 const COMPILER: &str = "#!/bin/sh\n\
     case $1 in --version) echo 'fake (X) 12.2.0' ;; -dumpmachine) echo x86_64-linux-gnu ;; esac\n";
 
+/// A Python that makes environments and installs what the other scripts are.
+const PYTHON: &str = r#"#!/bin/sh
+here=$(readlink -f "$0"); here=${here%/*}
+case $2 in
+    venv) mkdir -p "$3/bin"; ln -s "$here/python3" "$3/bin/python3"; echo x >> "$3/../made"; sleep 0.3 ;;
+    pip)
+        for last in "$@"; do :; done
+        grep -q 'cmake==.*--hash=sha256:' "$last" || exit 5
+        case $PIP_INDEX_URL in *refused*) echo "ERROR: no matching distribution" >&2; exit 1 ;; esac
+        ln -s "$here/cmake" "${0%/*}/cmake"; ln -s "$here/ninja" "${0%/*}/ninja" ;;
+esac
+"#;
+
 /// The folder of the scripts, written once for all tests: a script that was written a moment ago may not run while
 /// another thread forks.
 fn programs() -> &'static Utf8Path {
@@ -73,7 +86,9 @@ fn programs() -> &'static Utf8Path {
     let (_, path) = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::try_from(folder.path().to_owned()).unwrap();
-        for (name, text) in [("cmake", CMAKE), ("ninja", NINJA), ("cc", COMPILER), ("c++", COMPILER)] {
+        for (name, text) in
+            [("cmake", CMAKE), ("ninja", NINJA), ("cc", COMPILER), ("c++", COMPILER), ("python3", PYTHON)]
+        {
             files::write_atomic(&path.join(name), text.as_bytes()).unwrap();
             fs_err::set_permissions(path.join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -341,4 +356,51 @@ fn a_prebuilt_folder_is_used_as_it_is() {
     assert_eq!(prebuilt.record.files, built.record.files);
     assert_eq!((prebuilt.record.server.as_str(), prebuilt.record.took_ms), ("bin/llama-server", 0));
     assert_eq!(prebuilt.record.version, built.record.version);
+}
+
+/// A folder for `PATH` with compilers, and a cmake and a ninja that do not run.
+fn poor_path(world: &World) -> Utf8PathBuf {
+    let bin = world.root.join("bin");
+    files::create_dir_all(&bin).unwrap();
+    for (name, target) in [("cc", "cc"), ("c++", "c++"), ("cmake", "/bin/false"), ("ninja", "/bin/false")] {
+        fs_err::os::unix::fs::symlink(programs().join(target), bin.join(name)).unwrap();
+    }
+    bin
+}
+
+#[test]
+fn without_cmake_and_without_python_it_says_so() {
+    let mut world = World::new("good");
+    let bin = poor_path(&world);
+    world.builder.machine.environment.insert("PATH".to_owned(), bin.to_string());
+    let error = world.prepare(&planned(&[])).unwrap_err();
+    assert!(matches!(error, BuildError::NoPython), "{error}");
+    assert!(error.hint().unwrap().contains("ninja-build"));
+    files::remove_file(&bin.join("cmake")).unwrap();
+    assert!(matches!(world.prepare(&planned(&[])), Err(BuildError::Missing { .. })));
+}
+
+#[test]
+fn cmake_and_ninja_are_installed_once_into_the_cache() {
+    let mut world = World::new("good");
+    let bin = poor_path(&world);
+    fs_err::os::unix::fs::symlink(programs().join("python3"), bin.join("python3")).unwrap();
+    let environment = &mut world.builder.machine.environment;
+    environment.insert("PATH".to_owned(), format!("{bin}:/usr/bin:/bin"));
+    environment.insert("PIP_INDEX_URL".to_owned(), "refused".to_owned());
+    let error = world.prepare(&planned(&[])).unwrap_err();
+    assert!(error.to_string().contains("ERROR: no matching distribution"), "{error}");
+    assert!(error.hint().unwrap().contains("apt install cmake"));
+
+    world.builder.machine.environment.remove("PIP_INDEX_URL");
+    let keys = std::thread::scope(|scope| {
+        let threads = [0, 1].map(|_| scope.spawn(|| world.prepare(&planned(&[])).unwrap().key().clone()));
+        threads.map(|thread| thread.join().unwrap())
+    });
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(world.count("cache/tools/made"), 2, "the half-made one was thrown away, then one for both");
+    let prepared = world.prepare(&planned(&[])).unwrap();
+    assert_eq!(prepared.inputs().unwrap().tools["cmake"], "cmake version 3.30.1");
+    assert!(!world.build(&prepared).0.unwrap().reused);
+    assert_eq!(world.count("cache/tools/made"), 2);
 }

@@ -45,11 +45,13 @@ pub struct Comparison {
 pub enum Conclusion {
     /// Every gating metric is equivalent or improved.
     NoRegression,
-    /// Some gating metric is worse by more than the margin, or a case that had a result has none any more.
+    /// Some gating metric is worse by more than the margin, or a case that had a result fails now. Goes before all
+    /// that follows: what regressed is said even where other cases cannot be compared.
     Regression,
-    /// No case, or some case of both sets, is the same measurement.
+    /// Some case is not the same measurement in both sets, or there is no case with a result in both.
     NotComparable,
-    /// Nothing regressed as far as can be told, and for some gating metric it cannot be told.
+    /// Nothing regressed as far as can be told, and for some gating metric it cannot be told, or the candidate lacks
+    /// a case that has a result in the base.
     Inconclusive,
 }
 
@@ -79,6 +81,8 @@ pub struct CaseComparison {
     pub verdict: Verdict,
     /// Whether it had a result in the base and failed in the candidate.
     pub broke: bool,
+    /// Whether its verdict decides the exit code: not that of a case without a result in the base.
+    pub gates: bool,
     /// Why it is missing or not comparable; empty otherwise.
     pub reason: String,
     /// The metrics that both have, in the order of a report.
@@ -119,10 +123,11 @@ pub fn compare_materials(base: Material<'_>, candidate: Material<'_>) -> Result<
         .into_iter()
         .filter_map(|(id, pair)| match pair {
             (Some(a), Some(b)) => Some(compare_case(id, (base, a), (candidate, b))),
-            (Some(a), None) => {
-                has_result(a).then(|| missing(id, false, "the candidate does not have the case"))
+            (Some(a), None) => has_result(a)
+                .then(|| without_metrics(id, Verdict::Missing, true, "the candidate does not have the case")),
+            (None, Some(_)) => {
+                Some(without_metrics(id, Verdict::Missing, false, "the base does not have the case"))
             }
-            (None, Some(_)) => Some(missing(id, false, "the base does not have the case")),
             (None, None) => None,
         })
         .collect();
@@ -171,9 +176,10 @@ fn has_result(case: &CaseLedger) -> bool {
     case.outcome == Some(Outcome::Ok)
 }
 
-fn missing(id: &str, broke: bool, reason: &str) -> CaseComparison {
+/// A case, before it has a metric on both sides.
+fn without_metrics(id: &str, verdict: Verdict, gates: bool, reason: &str) -> CaseComparison {
     let (id, reason) = (id.to_owned(), reason.to_owned());
-    CaseComparison { id, verdict: Verdict::Missing, broke, reason, metrics: Vec::new() }
+    CaseComparison { id, verdict, broke: false, gates, reason, metrics: Vec::new() }
 }
 
 fn compare_case(
@@ -191,32 +197,27 @@ fn compare_case(
     match (has_result(base.1), has_result(candidate.1)) {
         (true, true) => {}
         (true, false) => {
+            let reason = format!("the candidate has no result ({})", status(candidate.1));
             let broke = matches!(candidate.1.outcome, Some(Outcome::Failed(_) | Outcome::Invalid { .. }));
-            return missing(id, broke, &format!("the candidate has no result ({})", status(candidate.1)));
+            return CaseComparison { broke, ..without_metrics(id, Verdict::Missing, true, &reason) };
         }
-        (false, _) => return missing(id, false, &format!("the base has no result ({})", status(base.1))),
+        (false, _) => {
+            let reason = format!("the base has no result ({})", status(base.1));
+            return without_metrics(id, Verdict::Missing, false, &reason);
+        }
     }
     if let Some(reason) = not_the_same(base, candidate) {
-        let id = id.to_owned();
-        return CaseComparison {
-            id,
-            verdict: Verdict::NotComparable,
-            broke: false,
-            reason,
-            metrics: Vec::new(),
-        };
+        return without_metrics(id, Verdict::NotComparable, true, &reason);
     }
     let compared = Metric::ALL
         .into_iter()
         .filter_map(|metric| compare_metric(metric, &sample(metric, base.1), &sample(metric, candidate.1)));
     let metrics: Vec<MetricComparison> = compared.collect();
-    let verdict = metrics.iter().filter(|metric| metric.gates).map(|metric| metric.verdict).min();
-    match verdict {
-        Some(verdict) => {
-            CaseComparison { id: id.to_owned(), verdict, broke: false, reason: String::new(), metrics }
-        }
-        None => missing(id, false, "neither pp nor tg has a value on both sides"),
-    }
+    let Some(verdict) = metrics.iter().filter(|metric| metric.gates).map(|metric| metric.verdict).min()
+    else {
+        return without_metrics(id, Verdict::Missing, true, "neither pp nor tg has a value on both sides");
+    };
+    CaseComparison { metrics, ..without_metrics(id, verdict, true, "") }
 }
 
 /// Why the two are not the same measurement; absent when they are.

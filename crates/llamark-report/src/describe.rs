@@ -15,8 +15,9 @@ use crate::summary::{BackendSummary, BuildSummary, EngineSummary, HostFact, Mode
 
 /// The facts that most readers ask for: name in `environment.json`, name for people. Those of GPUs come after the
 /// processor and the memory.
-const FACTS: [(&str, &str); 14] = [
+const FACTS: [(&str, &str); 15] = [
     ("cpu.model", "Processor"),
+    ("cpu.physical", "Cores"),
     ("cpu.logical", "Logical processors"),
     ("memory.total_bytes", "Memory"),
     ("os.name", "System"),
@@ -32,11 +33,14 @@ const FACTS: [(&str, &str); 14] = [
     ("memory.thp", "Transparent huge pages"),
 ];
 
+/// How many of [`FACTS`] come before the GPUs.
+const BEFORE_GPUS: usize = 4;
+
 /// The short list of facts, in a fixed order; what is unknown is left out.
 pub(crate) fn host_facts(environment: &Environment) -> Vec<HostFact> {
     let mut facts = Vec::new();
     for (place, (name, label)) in FACTS.into_iter().enumerate() {
-        if place == 3 {
+        if place == BEFORE_GPUS {
             facts.extend(gpu_facts(environment));
         }
         if let Some(value) = environment.value(name).filter(|value| !value.is_empty()) {
@@ -201,5 +205,98 @@ fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, Stri
         (false, false) => {
             (format!("{total} ({active} MoE)"), format!("{total} total / {active} active (MoE)"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use llamark_record::plan::{CacheType, ModelSource, ServerSettings};
+
+    use super::*;
+
+    fn planned(quant: &str, total: &str, active: &str) -> PlannedModel {
+        PlannedModel {
+            id: "m".to_owned(),
+            name: String::new(),
+            quant: quant.to_owned(),
+            vision: false,
+            note: String::new(),
+            claimed_parameters: total.to_owned(),
+            claimed_active_parameters: active.to_owned(),
+            source: ModelSource::File { file: "m.gguf".to_owned(), sha256: None },
+        }
+    }
+
+    fn record(experts: Option<u64>) -> ModelRecord {
+        let facts = ModelFacts {
+            architecture: "qwen3moe".to_owned(),
+            name: None,
+            file_type: Some("Q4_K_M".to_owned()),
+            parameters: 30_532_122_624,
+            active_parameters: 3_345_000_000,
+            tensor_bytes: 1,
+            bytes_per_token: 1,
+            kv_bytes_per_position: None,
+            bits_per_weight: 4.849_999,
+            context_length: None,
+            layers: None,
+            experts,
+            experts_used: None,
+            vocabulary: None,
+            bytes_by_type: BTreeMap::new(),
+            shards: 1,
+        };
+        ModelRecord { id: "m".to_owned(), files: Vec::new(), facts: Some(facts), contradictions: Vec::new() }
+    }
+
+    #[test]
+    fn parameters_come_from_the_header_and_else_from_the_author() {
+        let short =
+            |planned: &PlannedModel, record: Option<&ModelRecord>| model(planned, record).parameters_short;
+        let claimed = planned("", "30B", "~3B");
+        assert_eq!(short(&claimed, None), "30B (~3B MoE)");
+        assert_eq!(short(&claimed, Some(&record(Some(128)))), "30.5B (3.35B MoE)");
+        assert_eq!(short(&claimed, Some(&record(None))), "30.5B");
+        assert_eq!(short(&planned("", "", ""), None), "");
+        assert_eq!(model(&planned("", "8B", ""), None).parameters_long, "8B (dense)");
+        let both = model(&claimed, Some(&record(Some(128))));
+        assert_eq!(both.parameters_long, "30.5B total / 3.35B active (MoE)");
+        assert_eq!((both.name.as_str(), both.quant.as_str()), ("m", "Q4_K_M"));
+        assert_eq!(model(&planned("UD-Q4_K_XL", "", ""), Some(&record(None))).quant, "UD-Q4_K_XL");
+    }
+
+    #[test]
+    fn settings_are_one_line() {
+        let server = ServerSettings {
+            gpu_layers: GpuLayers::Count(20),
+            flash_attn: true,
+            cache_type_k: CacheType::Q8_0,
+            cache_type_v: CacheType::Q4_0,
+            mmap: false,
+            mlock: true,
+            threads: 8,
+            threads_batch: 16,
+            batch: 2048,
+            ubatch: 512,
+        };
+        let planned = PlannedBackend {
+            name: "rocm".to_owned(),
+            label: String::new(),
+            note: String::new(),
+            kind: BackendKind::Rocm,
+            build: "rocm".to_owned(),
+            device: "ROCm0".to_owned(),
+            server,
+            environment: BTreeMap::from([("HSA_X".to_owned(), "1".to_owned())]),
+        };
+        let summary = backend(&planned);
+        assert_eq!(summary.label, "rocm");
+        assert_eq!(
+            summary.settings,
+            "20 layers on ROCm0, no mmap, mlock, flash-attn, q8_0 keys and q4_0 values in the KV cache, \
+             8 threads (16 for prompts), batch 2048/512, HSA_X=1"
+        );
     }
 }

@@ -59,11 +59,6 @@ impl Templates {
         }
         Ok(Self { folder: Some(canonical) })
     }
-
-    /// The built-in templates as `(name, text)`, for a user who wants a copy to change.
-    pub fn sources() -> &'static [(&'static str, &'static str)] {
-        &BUILT_IN
-    }
 }
 
 /// The report as Markdown.

@@ -117,6 +117,7 @@ impl Encoder {
     }
 
     /// Bytes of the tensor data, the padding of the last tensor included.
+    #[cfg(test)]
     pub(crate) fn data_bytes(&self) -> u64 {
         self.data
     }

@@ -1,8 +1,8 @@
-//! What can be wrong with a file, where, and what to do.
+//! What can be wrong with a file or a shape, where, and what to do.
 
 use camino::Utf8PathBuf;
 
-/// Why a header could not be read.
+/// Why a header could not be read, or a synthetic model not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum GgufError {
     /// The file cannot be opened or read.
@@ -25,6 +25,25 @@ pub enum GgufError {
         #[source]
         fault: Fault,
     },
+    /// No model can have this shape.
+    #[error("a synthetic model cannot have {field} = {value}: {rule}")]
+    Shape {
+        /// Field of the shape.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+        /// What it must be.
+        rule: String,
+    },
+    /// A synthetic model cannot be written.
+    #[error("cannot write the synthetic model {path}")]
+    Write {
+        /// The file.
+        path: Utf8PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
 impl GgufError {
@@ -32,6 +51,8 @@ impl GgufError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Read { .. } => "check that the file exists and may be read",
+            Self::Shape { .. } => "change the shape of the synthetic model",
+            Self::Write { .. } => "check that the folder may be written and has room",
             Self::Malformed { fault, .. } => match fault {
                 Fault::NotGguf { .. } => {
                     "give the .gguf file itself; a git-lfs pointer or a web page is no model"

@@ -3,13 +3,13 @@
 //! Never: reads tensor data, trusts a length in a file, guesses the size of a tensor type, or panics on input.
 
 mod claims;
-#[cfg(test)]
 mod encode;
 mod error;
 mod facts;
 mod file_type;
 mod header;
 mod parse;
+mod synthetic;
 mod tensor;
 mod value;
 
@@ -18,5 +18,8 @@ pub use error::{Fault, GgufError};
 pub use facts::facts_of_shards;
 pub use header::Header;
 pub use parse::{parse, read};
+pub use synthetic::{
+    Architecture, SyntheticQuant, SyntheticShape, synthetic_bytes, write_synthetic, write_synthetic_to,
+};
 pub use tensor::{Layout, TensorInfo, TensorType};
 pub use value::{Array, KeyValue, Text, Value, ValueType};

@@ -15,7 +15,7 @@ fn parse_bytes(bytes: &[u8]) -> Result<Header, GgufError> {
 fn fault(bytes: &[u8]) -> (u64, Fault) {
     match parse_bytes(bytes).unwrap_err() {
         GgufError::Malformed { offset, fault, .. } => (offset, fault),
-        GgufError::Read { source, .. } => panic!("{source}"),
+        other => panic!("{other}"),
     }
 }
 

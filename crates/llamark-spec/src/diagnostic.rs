@@ -312,6 +312,18 @@ mod tests {
     }
 
     #[test]
+    fn programs_read_the_same() {
+        let problem = Problem::new("spec/x", 5..6, "twice").label("again").related(0..2, "first");
+        let diagnostics = Diagnostics::new(source("é: 1\nb: 2\n"), vec![problem]);
+        let json = serde_json::to_value(&diagnostics).unwrap();
+        let item = serde_json::json!({
+            "code": "spec/x", "message": "twice", "file": "dir/x.yaml", "line": 1, "column": 5, "source_line": "é: 1",
+            "label": "again", "help": null, "related": [{"line": 1, "column": 1, "label": "first"}],
+        });
+        assert_eq!(json, serde_json::json!({"items": [item], "more": 0}));
+    }
+
+    #[test]
     fn a_long_line_is_cut_around_the_fault() {
         let long = format!("{}X{}", "é".repeat(50_000), "ü".repeat(50_000));
         let at = 100_000;

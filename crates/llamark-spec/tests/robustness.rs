@@ -2,15 +2,37 @@
 
 use std::time::{Duration, Instant};
 
-use llamark_spec::{Source, Style};
+use camino::Utf8Path;
+use llamark_spec::{Source, Style, Surroundings};
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 const GOOD: &str = include_str!("corpus/valid/everything.yaml");
 
+struct Nothing;
+
+impl Surroundings for Nothing {
+    fn usable_cores(&self) -> u32 {
+        0
+    }
+
+    fn read_prompt(&self, _: &Utf8Path) -> std::io::Result<String> {
+        Ok("text".to_owned())
+    }
+}
+
 /// Reads a text and looks at what comes of it.
 fn answer(text: String) {
     let begin = Instant::now();
-    let result = Source::new("x.yaml", text).and_then(|source| llamark_spec::parse(&source).map(|_| ()));
+    let result = Source::new("x.yaml", text).and_then(|source| {
+        let spec = llamark_spec::parse(&source)?;
+        llamark_spec::expand(&spec, &source, &Nothing).map(|plan| {
+            assert!(!plan.cases.is_empty());
+            assert_eq!(
+                plan.schedule.len(),
+                plan.cases.iter().map(|case| case.starts as usize).sum::<usize>()
+            );
+        })
+    });
     if let Err(error) = result {
         assert!(!error.items().is_empty());
         for item in error.items() {

@@ -70,7 +70,7 @@ impl Generator {
         let counter = number * 32;
         match of {
             TensorType::F16 => {
-                block.copy_from_slice(&half(amplitude * unit(self.word(counter))).to_le_bytes())
+                block.copy_from_slice(&half(amplitude * unit(self.word(counter))).to_le_bytes());
             }
             TensorType::Q4_0 => {
                 self.fill(counter, &mut block[2..]);

@@ -534,3 +534,6 @@ fn walk_zip(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

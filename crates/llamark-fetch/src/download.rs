@@ -298,3 +298,6 @@ pub(crate) fn file_name(url: &str) -> String {
         name => name.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,3 +133,6 @@ fn prebuilt(path: &Utf8Path) -> Result<FetchedEngine, FetchError> {
     }
     Err(FetchError::NoServer { path })
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,22 @@ impl Stamp {
         }
     }
 
+    /// All of it, to be digested.
+    pub(crate) fn to_bytes(self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        let fields = [
+            self.device,
+            self.inode,
+            self.bytes,
+            self.mtime_ns.cast_unsigned(),
+            self.ctime_ns.cast_unsigned(),
+        ];
+        for (place, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            place.copy_from_slice(&field.to_le_bytes());
+        }
+        bytes
+    }
+
     /// Whether the last change is so long before `now` that the next one will have another time.
     pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -303,3 +303,6 @@ impl Fetcher {
         paths.iter().map(|path| path.is_file().then(|| length(path))).sum()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,3 +133,11 @@ fn write(mut stream: TcpStream, request: &Request, response: &Response) {
     // curl may have gone away.
     drop(stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body)));
 }
+
+/// Writes a program for the shell; its path.
+pub(crate) fn script(path: &Utf8Path, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    put(path, format!("#!/bin/sh\n{text}\n").as_bytes());
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_string()
+}

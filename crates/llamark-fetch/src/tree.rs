@@ -128,10 +128,10 @@ fn line(text: &mut Vec<u8>, mode: Mode, digest: &Sha256, path: &[u8]) {
 pub(crate) fn fingerprint(entries: &[TreeEntry]) -> Sha256 {
     let mut text = Vec::new();
     for entry in entries {
-        text.extend_from_slice(format!("{} {:?} ", entry.mode.letter(), entry.stamp).as_bytes());
-        text.extend_from_slice(format!("{}:", entry.relative.len()).as_bytes());
+        text.extend_from_slice(entry.mode.letter().as_bytes());
+        text.extend(entry.stamp.to_bytes());
+        text.extend(entry.relative.len().to_le_bytes());
         text.extend_from_slice(&entry.relative);
-        text.push(b'\n');
     }
     Sha256::of_bytes(&text)
 }

@@ -190,19 +190,19 @@ impl<'a> Measuring<'a> {
         let store = context.store();
         let version = env!("CARGO_PKG_VERSION");
         let plan = &resolved.plan;
-        let writer = match found {
+        let mut writer = match found {
             Some(Found::Interrupted(path)) => {
                 let writer = store.resume(&path, plan, environment, version).or_fail(Exit::NotVerified)?;
                 display.step("Resuming", &shown(&path));
                 writer
             }
             _ => {
-                let mut writer = store.create(plan, &loaded.text, environment, version).or_fail(Exit::NotVerified)?;
+                let writer = store.create(plan, &loaded.text, environment, version).or_fail(Exit::NotVerified)?;
                 display.step("Recording", &shown(writer.path()));
-                record_inputs(&mut writer, &resolved, &built)?;
                 writer
             }
         };
+        record_inputs(&mut writer, &resolved, &built)?;
         let estimate = Estimate::from_history(&store, &plan.plan);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
         let roots = host::Roots::default();
@@ -395,15 +395,20 @@ fn compile_all(
     Ok(built)
 }
 
-/// What went in, before anything is measured.
+/// What went in, before anything is measured: all that the journal does not hold yet, since the set may have been
+/// interrupted before this was through.
 fn record_inputs(writer: &mut SetWriter, resolved: &Resolved, built: &BTreeMap<String, Ready>) -> Result<(), Failed> {
     for model in &resolved.plan.plan.models {
-        if let Some(fetched) = resolved.models.get(&model.id) {
+        let is_known = writer.ledger().models.contains_key(&model.id);
+        if let Some(fetched) = resolved.models.get(&model.id).filter(|_| !is_known) {
             let record = resolve::model_record(model, fetched);
             writer.append(Event::Model(record)).or_fail(Exit::NotVerified)?;
         }
     }
     for (id, ready) in built {
+        if writer.ledger().builds.contains_key(id) {
+            continue;
+        }
         let event = BuildEvent { id: id.clone(), record: ready.built.record.clone() };
         writer.append(Event::Build(event)).or_fail(Exit::NotVerified)?;
     }

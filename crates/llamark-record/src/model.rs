@@ -45,7 +45,8 @@ pub struct ModelFacts {
     pub file_type: Option<String>,
     /// All parameters: the sum of the products of the tensor dimensions.
     pub parameters: u64,
-    /// Parameters used for one token; equal to `parameters` less the embedding table for a dense model.
+    /// Parameters used for one token: of the experts those that are used, of the embedding table one row (all of it
+    /// where the output layer shares it).
     pub active_parameters: u64,
     /// Bytes of all tensors.
     pub tensor_bytes: u64,

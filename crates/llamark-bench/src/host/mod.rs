@@ -16,7 +16,12 @@ pub struct Roots {
 
 impl Default for Roots {
     fn default() -> Self {
-        Self { root: Utf8PathBuf::from("/"), variables: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect() }
+        Self {
+            root: Utf8PathBuf::from("/"),
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+        }
     }
 }
 

@@ -125,13 +125,13 @@ pub(crate) fn died(phase: &str, exit: Option<&Exit>, killed_for_memory: bool, lo
             None if exit_code == Some(137) && killed_for_memory => out_of_memory(phase, "was killed", log),
             None => failure(
                 FailureKind::Exit,
-                format!("the server ended {phase} with {code}"),
+                format!("the server ended during {phase} with {code}"),
                 last_words(log),
                 "look at the log of the start",
             ),
             Some((sign, lines)) => failure(
                 sign.kind,
-                format!("{}: the server ended {phase} with {code}", sign.what),
+                format!("{}: the server ended during {phase} with {code}", sign.what),
                 lines,
                 sign.hint,
             ),
@@ -139,21 +139,24 @@ pub(crate) fn died(phase: &str, exit: Option<&Exit>, killed_for_memory: bool, lo
     };
     let name = signal_name(signal);
     match sign {
-        Some((sign, lines)) if sign.kind == FailureKind::OutOfMemory => {
-            failure(sign.kind, format!("{}: {name} ended the server {phase}", sign.what), lines, sign.hint)
-        }
+        Some((sign, lines)) if sign.kind == FailureKind::OutOfMemory => failure(
+            sign.kind,
+            format!("{}: {name} ended the server during {phase}", sign.what),
+            lines,
+            sign.hint,
+        ),
         _ if signal == libc::SIGKILL && killed_for_memory => {
             out_of_memory(phase, "was killed by the kernel", log)
         }
         Some((sign, lines)) => failure(
             FailureKind::Crash,
-            format!("{}: {name} ended the server {phase}", sign.what),
+            format!("{}: {name} ended the server during {phase}", sign.what),
             lines,
             sign.hint,
         ),
         None => failure(
             FailureKind::Crash,
-            format!("{name} ended the server {phase}"),
+            format!("{name} ended the server during {phase}"),
             last_words(log),
             signal_hint(signal),
         ),
@@ -204,7 +207,7 @@ pub(crate) fn scratch(error: &std::io::Error) -> Failure {
 }
 
 fn out_of_memory(phase: &str, what: &str, log: &[String]) -> Failure {
-    let detail = format!("memory was not enough: the server {what} {phase}");
+    let detail = format!("memory was not enough: the server {what} during {phase}");
     let hint = SIGNS.first().map_or("", |sign| sign.hint);
     failure(FailureKind::OutOfMemory, detail, last_words(log), hint)
 }
@@ -328,20 +331,20 @@ mod tests {
 
     fn exits(log: &str) -> String {
         let lines: Vec<String> = log.lines().map(str::to_owned).collect();
-        show(&died("while it loaded the model", Some(&exit(Some(1), None)), false, &lines))
+        show(&died("the load of the model", Some(&exit(Some(1), None)), false, &lines))
     }
 
     #[test]
     fn what_real_logs_say() {
-        insta::assert_snapshot!(exits("0.00.048.054 E llama_model_load: error loading model: unknown model architecture: 'xxama'\n0.00.048.722 E srv  llama_server: exiting due to model loading error"), @"Unsupported | this llama.cpp does not know the architecture of the model: the server ended while it loaded the model with exit code 1 | 0.00.048.054 E llama_model_load: error loading model: unknown model architecture: 'xxama' | use a newer llama.cpp, or leave the model out");
-        insta::assert_snapshot!(exits("0.00.006.992 E gguf_init_from_reader: invalid magic characters: 'hell', expected 'GGUF'\n0.00.007.122 E llama_model_load_from_file_impl: failed to load model"), @"Exit | the model file cannot be read: the server ended while it loaded the model with exit code 1 | 0.00.006.992 E gguf_init_from_reader: invalid magic characters: 'hell', expected 'GGUF' | fetch the model again and check its sha256");
-        insta::assert_snapshot!(exits("0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete"), @"Exit | the model file cannot be read: the server ended while it loaded the model with exit code 1 | 0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete | fetch the model again and check its sha256");
-        insta::assert_snapshot!(exits("0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB)\n0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000"), @"OutOfMemory | memory was not enough: the server ended while it loaded the model with exit code 1 | 0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB) / 0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000 | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
-        insta::assert_snapshot!(exits("error: invalid argument: --bogus"), @"Unsupported | this llama.cpp refuses an argument: the server ended while it loaded the model with exit code 1 | error: invalid argument: --bogus | change the setting that needs the argument, or use another llama.cpp");
-        insta::assert_snapshot!(exits("0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled"), @"Unsupported | this llama.cpp cannot combine these settings: the server ended while it loaded the model with exit code 1 | 0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled | a quantized V cache needs `flash_attn");
-        insta::assert_snapshot!(exits("0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133"), @"Exit | the port is taken: the server ended while it loaded the model with exit code 1 | 0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133 | run it again");
-        insta::assert_snapshot!(exits("one\ntwo\n"), @"Exit | the server ended while it loaded the model with exit code 1 | one / two | look at the log of the start");
-        insta::assert_snapshot!(exits("0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template"), @"Exit | the server ended while it loaded the model with exit code 1 | 0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template | look at the log of the start");
+        insta::assert_snapshot!(exits("0.00.048.054 E llama_model_load: error loading model: unknown model architecture: 'xxama'\n0.00.048.722 E srv  llama_server: exiting due to model loading error"), @"Unsupported | this llama.cpp does not know the architecture of the model: the server ended during the load of the model with exit code 1 | 0.00.048.054 E llama_model_load: error loading model: unknown model architecture: 'xxama' | use a newer llama.cpp, or leave the model out");
+        insta::assert_snapshot!(exits("0.00.006.992 E gguf_init_from_reader: invalid magic characters: 'hell', expected 'GGUF'\n0.00.007.122 E llama_model_load_from_file_impl: failed to load model"), @"Exit | the model file cannot be read: the server ended during the load of the model with exit code 1 | 0.00.006.992 E gguf_init_from_reader: invalid magic characters: 'hell', expected 'GGUF' | fetch the model again and check its sha256");
+        insta::assert_snapshot!(exits("0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete"), @"Exit | the model file cannot be read: the server ended during the load of the model with exit code 1 | 0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete | fetch the model again and check its sha256");
+        insta::assert_snapshot!(exits("0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB)\n0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000"), @"OutOfMemory | memory was not enough: the server ended during the load of the model with exit code 1 | 0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB) / 0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000 | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
+        insta::assert_snapshot!(exits("error: invalid argument: --bogus"), @"Unsupported | this llama.cpp refuses an argument: the server ended during the load of the model with exit code 1 | error: invalid argument: --bogus | change the setting that needs the argument, or use another llama.cpp");
+        insta::assert_snapshot!(exits("0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled"), @"Unsupported | this llama.cpp cannot combine these settings: the server ended during the load of the model with exit code 1 | 0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled | a quantized V cache needs `flash_attn");
+        insta::assert_snapshot!(exits("0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133"), @"Exit | the port is taken: the server ended during the load of the model with exit code 1 | 0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133 | run it again");
+        insta::assert_snapshot!(exits("one\ntwo\n"), @"Exit | the server ended during the load of the model with exit code 1 | one / two | look at the log of the start");
+        insta::assert_snapshot!(exits("0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template"), @"Exit | the server ended during the load of the model with exit code 1 | 0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template | look at the log of the start");
     }
 
     #[test]
@@ -363,14 +366,13 @@ mod tests {
     #[test]
     fn signals_by_name() {
         let log = ["/x/ggml.c:12: GGML_ASSERT(n > 0) failed".to_owned(), "tail".to_owned()];
-        let abort = died("in run 1", Some(&exit(None, Some(libc::SIGABRT))), false, &log);
-        insta::assert_snapshot!(show(&abort), @"Crash | SIGABRT ended the server in run 1 | /x/ggml.c:12: GGML_ASSERT(n > 0) failed | a bug in llama.cpp or a driver");
-        let kill =
-            |for_memory| show(&died("in run 1", Some(&exit(None, Some(libc::SIGKILL))), for_memory, &[]));
-        insta::assert_snapshot!(kill(true), @"OutOfMemory | memory was not enough: the server was killed by the kernel in run 1 |  | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
-        insta::assert_snapshot!(kill(false), @"Crash | SIGKILL ended the server in run 1 |  | somebody killed it, or a limit on memory did");
+        let abort = died("run 1", Some(&exit(None, Some(libc::SIGABRT))), false, &log);
+        insta::assert_snapshot!(show(&abort), @"Crash | SIGABRT ended the server during run 1 | /x/ggml.c:12: GGML_ASSERT(n > 0) failed | a bug in llama.cpp or a driver");
+        let kill = |for_memory| show(&died("run 1", Some(&exit(None, Some(libc::SIGKILL))), for_memory, &[]));
+        insta::assert_snapshot!(kill(true), @"OutOfMemory | memory was not enough: the server was killed by the kernel during run 1 |  | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
+        insta::assert_snapshot!(kill(false), @"Crash | SIGKILL ended the server during run 1 |  | somebody killed it, or a limit on memory did");
         let other = died("x", Some(&exit(None, Some(40))), false, &[]);
-        assert_eq!(other.detail, "signal 40 ended the server x");
+        assert_eq!(other.detail, "signal 40 ended the server during x");
     }
 
     #[test]

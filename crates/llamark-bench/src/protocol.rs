@@ -141,13 +141,13 @@ impl Session<'_> {
     ) -> Result<Vec<i32>, Halt> {
         let limit = self.request_limit();
         let nothing = String::new;
-        let props = self.guard("reading /props", limit, nothing, client.get("/props")).await?;
+        let props = self.guard("the reading of /props", limit, nothing, client.get("/props")).await?;
         // As the server itself tokenizes a text prompt: with a BOS token where the model wants one.
         let body = json!({"content": self.start.prompt.text, "add_special": true, "parse_special": true});
         let answer = client.post("/tokenize", body.to_string().into_bytes());
-        let answer = self.guard("tokenizing the prompt", limit, nothing, answer).await?;
+        let answer = self.guard("the tokenizing of the prompt", limit, nothing, answer).await?;
         let ids = token_ids(&answer)
-            .map_err(|detail| Halt::Protocol(format!("tokenizing the prompt: {detail}")))?;
+            .map_err(|detail| Halt::Protocol(format!("the tokenizing of the prompt: {detail}")))?;
         let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
 
         let proofs = proof::prove(self.request, &props, &loaded.log);

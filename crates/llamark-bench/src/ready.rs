@@ -17,7 +17,7 @@ const TELL: Duration = Duration::from_millis(100);
 /// Most bytes of the log that are read at one look.
 const CHUNK: u64 = 1 << 20;
 /// What this phase is called in a failure.
-const PHASE: &str = "while it loaded the model";
+const PHASE: &str = "the load of the model";
 
 /// A server that answers.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(crate) async fn wait(session: &Session<'_>) -> Result<Loaded, Halt> {
     };
     match tokio::time::timeout(limit, work).await {
         Ok(result) => result,
-        Err(_) => Err(Halt::TimedOut { phase: "loading the model".to_owned(), limit, seen: String::new() }),
+        Err(_) => Err(Halt::TimedOut { phase: PHASE.to_owned(), limit, seen: String::new() }),
     }
 }
 
@@ -66,6 +66,7 @@ async fn follow(session: &Session<'_>) -> Result<Loaded, Halt> {
                 LogEvent::FirstLine => first_line = first_line.or(Some(at)),
                 LogEvent::WeightsLoaded => weights = weights.or(Some(at)),
                 LogEvent::Listening(url) => break 'ready (url, at),
+                _ => {}
             }
         }
         if told.elapsed() >= TELL {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::journal::{Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
@@ -18,6 +18,9 @@ use crate::server::{self, SpawnError};
 
 /// Grace of a server when somebody waits for us to stop: all of it must be over within 5 s.
 const GRACE_INTERRUPTED: Duration = Duration::from_secs(3);
+
+/// How often, a millisecond apart, it is looked whether a killed server is gone.
+const KILL_LOOKS: u32 = 1_000;
 
 /// All that one life of the server needs to be known.
 #[derive(Clone, Debug)]
@@ -209,6 +212,7 @@ fn close(
 /// Stops the server. Nothing when somebody had enough of waiting for it: then it was killed.
 async fn stop(server: Server, grace: Duration, interrupt: &Interrupt) -> Option<Exit> {
     let is_interrupted = interrupt.is_set();
+    let process = Utf8PathBuf::from(format!("/proc/{}", server.pid()));
     let stopping = server.stop(if is_interrupted { grace.min(GRACE_INTERRUPTED) } else { grace });
     let enough = async {
         interrupt.wait().await;
@@ -216,7 +220,15 @@ async fn stop(server: Server, grace: Duration, interrupt: &Interrupt) -> Option<
     };
     tokio::select! {
         biased;
-        exit = stopping => Some(exit),
-        () = enough, if !is_interrupted => None,
+        exit = stopping => return Some(exit),
+        () = enough, if !is_interrupted => {}
     }
+    // To let go of it was to kill it; nothing of it may be left when the start is over.
+    for _ in 0..KILL_LOOKS {
+        if !process.exists() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    None
 }

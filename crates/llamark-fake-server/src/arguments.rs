@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-/// Column at which the help begins to explain.
-const EXPLANATION: usize = 40;
-
 /// Arguments by the first name that the help gives them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arguments {
@@ -22,16 +19,19 @@ fn flags(help: &str) -> Vec<Flag<'_>> {
     entries
         .map(|line| {
             let mut names = Vec::new();
-            let mut takes_value = false;
-            for word in line.split_whitespace() {
-                if word.starts_with('-') {
-                    names.push(word.trim_end_matches(','));
-                    continue;
+            let mut rest = line;
+            while rest.starts_with('-') {
+                let end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+                let (name, after) = rest.split_at(end);
+                names.push(name.trim_end_matches(','));
+                rest = after;
+                if name.ends_with(',') {
+                    rest = rest.trim_start();
                 }
-                let column = line.find(word).unwrap_or(EXPLANATION);
-                takes_value = column < EXPLANATION;
-                break;
             }
+            // One space before a value, more before the explanation.
+            let value = rest.strip_prefix(' ').unwrap_or_default();
+            let takes_value = !value.is_empty() && !value.starts_with(' ');
             Flag { names, takes_value }
         })
         .collect()
@@ -134,7 +134,8 @@ impl Arguments {
     }
 
     pub(crate) fn load_mode(&self) -> &str {
-        self.get("-lm").unwrap_or("mmap")
+        let old = if self.get("--no-mmap").is_some() { "none" } else { "mmap" };
+        self.get("-lm").unwrap_or(old)
     }
 }
 
@@ -149,9 +150,11 @@ mod tests {
 
     #[test]
     fn arguments_are_those_of_the_help() {
-        let new =
-            parse(Version::B11434, &["--model", "m", "-c", "1000", "-fa", "on", "--no-ui", "--port", "0"])
-                .unwrap();
+        let new = parse(
+            Version::B11434,
+            &["--model", "m", "-c", "1000", "-fa", "on", "--no-ui", "--port", "0", "-ctxcp", "0"],
+        )
+        .unwrap();
         assert_eq!((new.model(), new.context(), new.flash_attn(), new.port()), ("m", 1024, "enabled", 0));
         let old = parse(Version::Y2025, &["-m", "m", "-fa", "--no-mmap"]).unwrap();
         assert_eq!(old.flash_attn(), "enabled");

@@ -85,7 +85,7 @@ fn serve(behaviour: Behaviour, arguments: Arguments) -> Result<u8, Box<dyn std::
     }
     behaviour.reach(Stage::Start);
     if behaviour.config_file {
-        log.line('I', "cmn  common_param: using config file '/etc/llama.cpp/config.ini'");
+        log.line('I', "using config file: /etc/llama.cpp/config.ini");
     }
     log.greeting(&arguments);
     if let Some(refusal) = &behaviour.refuse {

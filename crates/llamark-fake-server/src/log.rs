@@ -93,7 +93,7 @@ impl Log {
         let mode = if new {
             format!(" (load_mode = {})", arguments.load_mode())
         } else {
-            " (mmap = true)".to_owned()
+            format!(" (mmap = {})", arguments.load_mode() == "mmap")
         };
         self.detail(&format!("load_tensors: loading model tensors, this can take a while...{mode}"));
         // Printed whenever a device was asked for: no proof of anything.

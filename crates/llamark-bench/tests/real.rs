@@ -1,0 +1,88 @@
+//! The real thing: a llama-server and a model that the environment names, through the whole of a start.
+//!
+//! `LLAMARK_TEST_SERVER`: path of llama-server. `LLAMARK_TEST_MODEL`: path of a GGUF.
+//! `LLAMARK_TEST_LIBRARIES`, where needed: `LD_LIBRARY_PATH` of the server.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_record::journal::Outcome;
+use llamark_record::metric::{generation_rate, prompt_rate};
+use support::Bench;
+
+fn bench() -> Option<Bench> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(server), Some(model)) = (variable("LLAMARK_TEST_SERVER"), variable("LLAMARK_TEST_MODEL"))
+    else {
+        println!("skipped: LLAMARK_TEST_SERVER and LLAMARK_TEST_MODEL are not set");
+        return None;
+    };
+    let libraries = variable("LLAMARK_TEST_LIBRARIES").map(|path| ("LD_LIBRARY_PATH".to_owned(), path));
+    let environment: BTreeMap<String, String> = libraries.into_iter().collect();
+    let server = Utf8PathBuf::from(server);
+    let folder = tempfile::tempdir().unwrap();
+    let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+    let build_folder = server.parent().unwrap().to_owned();
+    let name = server.file_name().unwrap().to_owned();
+    let mut bench =
+        Bench::with(root, build_folder, &name, Utf8Path::new(&model).to_owned(), Some(folder), environment);
+    bench.plan.timeouts.load_ms = 120_000;
+    bench.plan.timeouts.request_ms = 60_000;
+    bench.deadline = Duration::from_secs(400);
+    bench.case().max_tokens = 32;
+    bench.case().runs = 3;
+    Some(bench)
+}
+
+#[tokio::test]
+async fn a_real_start() {
+    let Some(bench) = bench() else { return };
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.ready(), ran.log);
+    let ready = ran.ready().unwrap();
+    println!("build {} · load {:?} · prompt {} tokens", ready.build_info, ready.load, ready.prompt_tokens);
+    for proof in &ready.proofs {
+        let observed = proof.observed.as_deref().unwrap_or("not shown");
+        println!(
+            "  {:<16} {:<24} {observed:<24} {} {:?}",
+            proof.setting, proof.asked, proof.source, proof.agrees
+        );
+    }
+    for buffer in &ready.buffers {
+        println!("  {:?} {} {} bytes", buffer.holds, buffer.device, buffer.bytes);
+    }
+    let mut work_us = ready.load.ready_us;
+    for run in ran.runs() {
+        let measured = run.measurement.as_ref().unwrap();
+        assert!(run.broken.is_empty());
+        println!(
+            "  {} {}: pp {:.1} tg {:.1} tok/s, ttft {:.2} ms by us, prompt {:.2} ms by the server, {} arrivals",
+            if run.warmup { "warm-up" } else { "run" },
+            run.index,
+            prompt_rate(measured.prompt_tokens, measured.prompt_us).unwrap(),
+            generation_rate(measured.generated_tokens, measured.generation_us).unwrap(),
+            measured.first_token_ns as f64 / 1e6,
+            measured.prompt_us as f64 / 1e3,
+            measured.arrivals.len(),
+        );
+        work_us += measured.total_ns / 1_000;
+    }
+    let closed = ran.closed();
+    assert_eq!(closed.exit_code, Some(0));
+    println!("  rss {:?} · lifetime {} us · wall {:?}", closed.max_rss_bytes, closed.lifetime_us, ran.took);
+    println!("  beyond load and runs: {:.1} ms", ran.took.as_secs_f64() * 1e3 - work_us as f64 / 1e3);
+}
+
+/// Greedy sampling of the same ids gives the same tokens, start after start.
+#[tokio::test]
+async fn output_is_the_same_each_time() {
+    let Some(bench) = bench() else { return };
+    let began = Instant::now();
+    let ran = bench.run().await;
+    let ids: Vec<_> = ran.runs().iter().map(|run| run.measurement.clone().unwrap().output_ids).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    println!("{:?} in {:?}", ids[0], began.elapsed());
+}

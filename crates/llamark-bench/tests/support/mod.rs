@@ -1,0 +1,347 @@
+//! A plan of one case, a fake llama-server that misbehaves as told, and what a start of it left behind.
+
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(clippy::allow_attributes, reason = "an expectation would fail in the binary that uses all of it")]
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_bench::host::Roots;
+use llamark_bench::probe::{self, ServerHelp};
+use llamark_bench::{Progress, RecordError, Recorder, Start, run_start};
+use llamark_process::Interrupt;
+use llamark_record::Sha256;
+use llamark_record::build::BuildRecord;
+use llamark_record::journal::{
+    Event, Failure, Outcome, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
+};
+use llamark_record::plan::{
+    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, Plan, PlannedBackend,
+    PlannedBuild, PlannedPrompt, PlannedStart, ServerSettings, Timeouts,
+};
+use serde_json::Value;
+
+/// Words of the prompt; the fake makes a token of each, and one for the beginning.
+pub const PROMPT: &str = "the quick brown fox jumps over the lazy dog";
+/// Tokens of the prompt.
+pub const PROMPT_TOKENS: u32 = 10;
+
+/// Everything that a start needs.
+pub struct Bench {
+    pub plan: Plan,
+    pub help: ServerHelp,
+    pub build: BuildRecord,
+    pub model: Utf8PathBuf,
+    pub interrupt: Interrupt,
+    /// No start takes longer, whatever the server does.
+    pub deadline: Duration,
+    root: Utf8PathBuf,
+    build_folder: Utf8PathBuf,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// What a start left behind.
+#[derive(Debug)]
+pub struct Ran {
+    pub outcome: Outcome,
+    pub events: Vec<Event>,
+    pub progress: Vec<Progress>,
+    pub took: Duration,
+    pub log: String,
+}
+
+/// Keeps events in memory.
+#[derive(Default)]
+pub struct Memory {
+    pub events: Vec<Event>,
+    /// Fails at this event.
+    pub fails_at: Option<usize>,
+}
+
+impl Recorder for Memory {
+    fn record(&mut self, event: Event) -> Result<(), RecordError> {
+        if self.fails_at == Some(self.events.len()) {
+            return Err(RecordError::new("the disk is full"));
+        }
+        self.events.push(event);
+        Ok(())
+    }
+}
+
+/// Where cargo puts the fake: `examples/`, beside the folder of the test.
+pub fn fake_server() -> Utf8PathBuf {
+    let here = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
+    let fake = here.parent().unwrap().parent().unwrap().join("examples/fake_llama_server");
+    assert!(fake.exists(), "{fake} is not there: `cargo test -p llamark-bench` builds it");
+    fake
+}
+
+pub fn write(path: &Utf8Path, text: &str) {
+    llamark_artifact::files::write_atomic(path, text.as_bytes()).unwrap();
+}
+
+impl Bench {
+    /// A bench with the fake, which behaves as `behaviour` says.
+    pub fn new(behaviour: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Utf8PathBuf::from_path_buf(folder.path().canonicalize().unwrap()).unwrap();
+        let build_folder = root.join("build");
+        let models = root.join("models");
+        for folder in [&build_folder.join("bin"), &models] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        symlink(fake_server(), build_folder.join("bin/llama-server")).unwrap();
+        write(&models.join("fake.gguf"), &behaviour.to_string());
+        // What it looks like must be known to `--help`, which gets no model.
+        let beside: BTreeMap<&str, &Value> = ["version", "devices"]
+            .into_iter()
+            .filter_map(|name| Some((name, behaviour.get(name)?)))
+            .collect();
+        write(&build_folder.join("bin/fake.json"), &serde_json::to_string(&beside).unwrap());
+        let model = models.join("fake.gguf");
+        Self::with(root, build_folder, "bin/llama-server", model, Some(folder), BTreeMap::new())
+    }
+
+    /// A bench with any server.
+    pub fn with(
+        root: Utf8PathBuf,
+        build_folder: Utf8PathBuf,
+        server: &str,
+        model: Utf8PathBuf,
+        folder: Option<tempfile::TempDir>,
+        environment: BTreeMap<String, String>,
+    ) -> Self {
+        let interrupt = Interrupt::new();
+        let help = probe::probe(&build_folder.join(server), &environment, &interrupt).unwrap();
+        let build = BuildRecord {
+            format: "llamark/build/v1".to_owned(),
+            key: Sha256::of_bytes(b"build"),
+            inputs: None,
+            files: Vec::new(),
+            server: server.to_owned(),
+            bench: None,
+            version: help.version.clone(),
+            devices: Vec::new(),
+            configure_facts: Vec::new(),
+            took_ms: 0,
+        };
+        let mut plan = plan();
+        plan.backends[0].environment = environment;
+        Self {
+            deadline: Duration::from_secs(15),
+            plan,
+            help,
+            build,
+            model,
+            interrupt,
+            root,
+            build_folder,
+            _folder: folder,
+        }
+    }
+
+    pub fn case(&mut self) -> &mut Case {
+        &mut self.plan.cases[0]
+    }
+
+    pub fn backend(&mut self) -> &mut PlannedBackend {
+        &mut self.plan.backends[0]
+    }
+
+    /// Limits of 300 ms, for a server that hangs.
+    pub fn impatient(mut self) -> Self {
+        self.plan.timeouts = Timeouts { load_ms: 300, request_ms: 300, stop_ms: 300 };
+        self
+    }
+
+    /// Asks for a device.
+    pub fn on_vulkan(mut self) -> Self {
+        self.backend().kind = BackendKind::Vulkan;
+        self.backend().device = "Vulkan0".to_owned();
+        self
+    }
+
+    pub async fn run(&self) -> Ran {
+        self.run_with(&mut Memory::default(), |_| ()).await.unwrap()
+    }
+
+    pub async fn run_with(
+        &self,
+        recorder: &mut Memory,
+        observer: impl Fn(&Progress),
+    ) -> Result<Ran, llamark_bench::BenchError> {
+        let case = &self.plan.cases[0];
+        let roots = Roots::default();
+        let start = Start {
+            id: StartId { case: case.id.clone(), start: 1, attempt: 1 },
+            plan: &self.plan,
+            case,
+            backend: &self.plan.backends[0],
+            prompt: &self.plan.prompts[0],
+            build: &self.build,
+            build_folder: &self.build_folder,
+            help: &self.help,
+            model: &self.model,
+            log: &self.root.join("start.log"),
+            scratch: &self.root.join("scratch"),
+            roots: &roots,
+        };
+        let progress = std::cell::RefCell::new(Vec::new());
+        let observe = |told: Progress| {
+            observer(&told);
+            progress.borrow_mut().push(told);
+        };
+        let began = Instant::now();
+        let run = run_start(&start, &self.interrupt, recorder, &observe);
+        let outcome = tokio::time::timeout(self.deadline, run).await.expect("the start hangs");
+        let took = began.elapsed();
+        let left = self.left_behind();
+        assert!(left.is_empty(), "processes are left: {left:?}");
+        let log = fs_err::read_to_string(self.root.join("start.log")).unwrap_or_default();
+        let events = recorder.events.clone();
+        Ok(Ran { outcome: outcome?, events, progress: progress.into_inner(), took, log })
+    }
+
+    /// Processes that were given anything of this bench: as an argument, or in their environment.
+    fn left_behind(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if name.parse::<u32>().is_err() || name == std::process::id().to_string() {
+                continue;
+            }
+            for file in ["cmdline", "environ"] {
+                let bytes = fs_err::read(entry.path().join(file)).unwrap_or_default();
+                let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+                if text.contains(self.root.as_str()) {
+                    left.push(format!("{name} {file}: {text}"));
+                }
+            }
+        }
+        left
+    }
+}
+
+impl Ran {
+    pub fn opened(&self) -> &StartOpened {
+        match &self.events[0] {
+            Event::StartOpened(opened) => opened,
+            other => panic!("the first event is {other:?}"),
+        }
+    }
+
+    pub fn ready(&self) -> Option<&StartReady> {
+        self.events.iter().find_map(|event| match event {
+            Event::StartReady(ready) => Some(ready),
+            _ => None,
+        })
+    }
+
+    pub fn runs(&self) -> Vec<&RunRecord> {
+        fn run(event: &Event) -> Option<&RunRecord> {
+            match event {
+                Event::Run(run) => Some(run),
+                _ => None,
+            }
+        }
+        self.events.iter().filter_map(run).collect()
+    }
+
+    pub fn closed(&self) -> &StartClosed {
+        match self.events.last() {
+            Some(Event::StartClosed(closed)) => closed,
+            other => panic!("the last event is {other:?}"),
+        }
+    }
+
+    #[track_caller]
+    pub fn failure(&self) -> &Failure {
+        assert_eq!(self.closed().outcome, self.outcome, "what is recorded is what is returned");
+        match &self.outcome {
+            Outcome::Failed(failure) => failure,
+            other => panic!("{other:?}\n{}", self.log),
+        }
+    }
+
+    /// The reason why it is invalid.
+    #[track_caller]
+    pub fn invalid(&self) -> &str {
+        assert_eq!(self.closed().outcome, self.outcome, "what is recorded is what is returned");
+        match &self.outcome {
+            Outcome::Invalid { reason } => reason,
+            other => panic!("{other:?}\n{}", self.log),
+        }
+    }
+
+    /// The rules that the last run breaks.
+    #[track_caller]
+    pub fn broken(&self) -> Vec<(Rule, &str)> {
+        let last = self.runs().into_iter().next_back().expect("a run");
+        last.broken.iter().map(|broken| (broken.rule, broken.detail.as_str())).collect()
+    }
+}
+
+fn plan() -> Plan {
+    let server = ServerSettings {
+        gpu_layers: GpuLayers::All,
+        flash_attn: true,
+        cache_type_k: CacheType::F16,
+        cache_type_v: CacheType::F16,
+        mmap: false,
+        mlock: false,
+        threads: 2,
+        threads_batch: 2,
+        batch: 2048,
+        ubatch: 512,
+    };
+    Plan {
+        name: "test".to_owned(),
+        title: "Test".to_owned(),
+        description: String::new(),
+        hardware: Hardware {
+            label: String::new(),
+            memory_bandwidth: None,
+            expect_gpu: None,
+            expect_memory: 0,
+        },
+        engine: Engine {
+            source: EngineSource::Prebuilt { path: "build".to_owned() },
+            build_number: 11434,
+            commit: "pkg".to_owned(),
+        },
+        builds: vec![PlannedBuild { id: "cpu".to_owned(), kind: BackendKind::Cpu, cmake: BTreeMap::new() }],
+        backends: vec![PlannedBackend {
+            name: "cpu".to_owned(),
+            label: "CPU".to_owned(),
+            note: String::new(),
+            kind: BackendKind::Cpu,
+            build: "cpu".to_owned(),
+            device: "none".to_owned(),
+            server,
+            environment: BTreeMap::new(),
+        }],
+        models: Vec::new(),
+        prompts: vec![PlannedPrompt {
+            name: "short".to_owned(),
+            text: PROMPT.to_owned(),
+            sha256: Sha256::of_bytes(PROMPT.as_bytes()),
+        }],
+        cases: vec![Case {
+            id: "fake/cpu/short".to_owned(),
+            model: "fake".to_owned(),
+            backend: "cpu".to_owned(),
+            prompt: "short".to_owned(),
+            max_tokens: 8,
+            context: 2048,
+            warmup: 1,
+            runs: 2,
+            starts: 1,
+        }],
+        schedule: vec![PlannedStart { case: "fake/cpu/short".to_owned(), start: 1 }],
+        seed: 1,
+        cooldown_ms: 0,
+        timeouts: Timeouts { load_ms: 5_000, request_ms: 5_000, stop_ms: 2_000 },
+    }
+}

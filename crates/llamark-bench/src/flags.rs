@@ -16,6 +16,7 @@
 //! | `--verbosity` | devices and buffers are printed at `trace` only, where that level exists |
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use camino::Utf8Path;
 use llamark_record::plan::{BackendKind, CacheType, GpuLayers, ServerSettings};
@@ -79,7 +80,7 @@ impl Unsupported {
         self.hint.clone()
     }
 
-    fn new(setting: &str, asked: impl ToString, reason: impl Into<String>, hint: &str) -> Self {
+    fn new(setting: &str, asked: &dyn Display, reason: impl Into<String>, hint: &str) -> Self {
         Self {
             setting: setting.to_owned(),
             asked: asked.to_string(),
@@ -144,12 +145,12 @@ struct Line<'a> {
 }
 
 impl Line<'_> {
-    fn push(&mut self, flag: &str, value: impl ToString) {
+    fn push(&mut self, flag: &str, value: &dyn Display) {
         self.args.extend([flag.to_owned(), value.to_string()]);
     }
 
     /// A setting that has one flag in every version that has it at all.
-    fn must(&mut self, flag: &str, setting: &str, value: impl ToString) -> Result<(), Unsupported> {
+    fn must(&mut self, flag: &str, setting: &str, value: &dyn Display) -> Result<(), Unsupported> {
         if self.help.argument(flag).is_none() {
             let reason = format!("it has no `{flag}`");
             return Err(Unsupported::new(setting, value, reason, OTHER_BUILD));
@@ -170,16 +171,16 @@ impl Line<'_> {
 fn arguments(help: &ServerHelp, request: &LaunchRequest<'_>) -> Result<Vec<String>, Unsupported> {
     let settings = request.settings;
     let mut line = Line { help, args: Vec::new() };
-    line.must("--model", "model", request.model)?;
-    line.must("--host", "host", "127.0.0.1")?;
-    line.must("--port", "port", "0")?;
+    line.must("--model", "model", &request.model)?;
+    line.must("--host", "host", &"127.0.0.1")?;
+    line.must("--port", "port", &"0")?;
     line.pin(&["--alias"], Some(request.alias));
-    line.must("--ctx-size", "context", request.context)?;
+    line.must("--ctx-size", "context", &request.context)?;
     line.pin(&["--parallel"], Some("1"));
-    line.must("--threads", "threads", settings.threads)?;
-    line.must("--threads-batch", "threads_batch", settings.threads_batch)?;
-    line.must("--batch-size", "batch", settings.batch)?;
-    line.must("--ubatch-size", "ubatch", settings.ubatch)?;
+    line.must("--threads", "threads", &settings.threads)?;
+    line.must("--threads-batch", "threads_batch", &settings.threads_batch)?;
+    line.must("--batch-size", "batch", &settings.batch)?;
+    line.must("--ubatch-size", "ubatch", &settings.ubatch)?;
     device(&mut line, request)?;
     gpu_layers(&mut line, request)?;
     flash_attn(&mut line, settings.flash_attn)?;
@@ -203,13 +204,13 @@ fn device(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupp
     let is_cpu_build = request.kind == BackendKind::Cpu;
     if is_cpu_build && !request.is_cpu_only() {
         let reason = "a build for the processor has no device";
-        return Err(Unsupported::new("device", request.device, reason, "set `device: none`"));
+        return Err(Unsupported::new("device", &request.device, reason, "set `device: none`"));
     }
     if is_cpu_build && line.help.argument("--device").is_none() {
         // Nothing that it could run on but the processor.
         return Ok(());
     }
-    line.must("--device", "device", request.device)
+    line.must("--device", "device", &request.device)
 }
 
 fn gpu_layers(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupported> {
@@ -219,7 +220,7 @@ fn gpu_layers(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Un
             let reason = "no layer can be on a device when `device` is `none`";
             return Err(Unsupported::new(
                 "gpu_layers",
-                count,
+                &count,
                 reason,
                 "leave `gpu_layers` out, or name a device",
             ));
@@ -237,19 +238,19 @@ fn gpu_layers(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Un
         GpuLayers::All => EVERY_LAYER.to_owned(),
         GpuLayers::Count(count) => count.to_string(),
     };
-    line.must("--n-gpu-layers", "gpu_layers", value)
+    line.must("--n-gpu-layers", "gpu_layers", &value)
 }
 
 fn flash_attn(line: &mut Line<'_>, on: bool) -> Result<(), Unsupported> {
     let Some(argument) = line.help.argument("--flash-attn") else {
         if on {
-            return Err(Unsupported::new("flash_attn", on, "it has no `--flash-attn`", OTHER_BUILD));
+            return Err(Unsupported::new("flash_attn", &on, "it has no `--flash-attn`", OTHER_BUILD));
         }
         return Ok(());
     };
     let word = if on { "on" } else { "off" };
     if !argument.value.is_empty() {
-        line.push("--flash-attn", word);
+        line.push("--flash-attn", &word);
     } else if on {
         // Where it takes no value, it is off unless given.
         line.args.push("--flash-attn".to_owned());
@@ -265,9 +266,9 @@ fn cache_type(line: &mut Line<'_>, flag: &str, setting: &str, asked: CacheType) 
                 && !argument.accepted.iter().any(|word| word == asked.name()) =>
         {
             let reason = format!("its `{flag}` takes {}", argument.accepted.join(", "));
-            Err(Unsupported::new(setting, asked.name(), reason, OTHER_BUILD))
+            Err(Unsupported::new(setting, &asked.name(), reason, OTHER_BUILD))
         }
-        _ => line.must(flag, setting, asked.name()),
+        _ => line.must(flag, setting, &asked.name()),
     }
 }
 
@@ -289,9 +290,9 @@ fn load_mode(line: &mut Line<'_>, settings: &ServerSettings) -> Result<(), Unsup
         if !argument.accepted.is_empty() && !argument.accepted.iter().any(|word| word == mode) {
             let reason = format!("its `--load-mode` takes {}", argument.accepted.join(", "));
             let (setting, asked) = if mlock { ("mlock", mlock) } else { ("mmap", mmap) };
-            return Err(Unsupported::new(setting, asked, reason, OTHER_BUILD));
+            return Err(Unsupported::new(setting, &asked, reason, OTHER_BUILD));
         }
-        line.push("--load-mode", mode);
+        line.push("--load-mode", &mode);
         return Ok(());
     }
     line.pin(&["--no-direct-io"], None);
@@ -299,11 +300,11 @@ fn load_mode(line: &mut Line<'_>, settings: &ServerSettings) -> Result<(), Unsup
     line.pin(if mmap { &["--mmap"] } else { &["--no-mmap"] }, None);
     if !mmap && help.argument("--no-mmap").is_none() {
         let reason = "it has neither `--load-mode` nor `--no-mmap`";
-        return Err(Unsupported::new("mmap", mmap, reason, OTHER_BUILD));
+        return Err(Unsupported::new("mmap", &mmap, reason, OTHER_BUILD));
     }
     if mlock && help.argument("--mlock").is_none() {
         let reason = "it has neither `--load-mode` nor `--mlock`";
-        return Err(Unsupported::new("mlock", mlock, reason, OTHER_BUILD));
+        return Err(Unsupported::new("mlock", &mlock, reason, OTHER_BUILD));
     }
     if mlock {
         line.args.push("--mlock".to_owned());

@@ -19,37 +19,37 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
     let settings = request.settings;
     let text = |key: &str| props.get(key).and_then(Value::as_str).map(str::to_owned);
     let mut proofs = vec![
-        same("model", request.model, text("model_path"), "/props"),
-        same("alias", request.alias, text("model_alias"), "/props"),
+        same("model", &request.model, text("model_path"), "/props"),
+        same("alias", &request.alias, text("model_alias"), "/props"),
         context(request, props, log),
-        same("slots", 1, slots(props, log), "/props"),
+        same("slots", &1, slots(props, log), "/props"),
         device(request, log),
     ];
     if !request.is_cpu_only() {
         proofs.push(gpu_layers(settings.gpu_layers, log));
     }
     let on_off = |on: bool| if on { "on" } else { "off" };
-    proofs.push(same("flash_attn", on_off(settings.flash_attn), log.flash_attention.map(on_off), "log"));
+    proofs.push(same("flash_attn", &on_off(settings.flash_attn), log.flash_attention.map(on_off), "log"));
     for (setting, asked, observed) in [
         ("cache_type_k", settings.cache_type_k, types(log.kv_caches.iter().map(|cache| &cache.type_k))),
         ("cache_type_v", settings.cache_type_v, types(log.kv_caches.iter().map(|cache| &cache.type_v))),
     ] {
-        proofs.push(same(setting, asked.name(), observed, "log"));
+        proofs.push(same(setting, &asked.name(), observed, "log"));
     }
-    proofs.push(same("mmap", settings.mmap, log.load_mode.map(|mode| mode.mmap), "log"));
+    proofs.push(same("mmap", &settings.mmap, log.load_mode.map(|mode| mode.mmap), "log"));
     let locked = if log.mlock_failed { Some(false) } else { log.load_mode.and_then(|mode| mode.mlock) };
-    proofs.push(same("mlock", settings.mlock, locked, "log"));
-    proofs.push(same("threads", settings.threads, log.setting(Setting::Threads), "log"));
-    proofs.push(same("threads_batch", settings.threads_batch, log.setting(Setting::ThreadsBatch), "log"));
+    proofs.push(same("mlock", &settings.mlock, locked, "log"));
+    proofs.push(same("threads", &settings.threads, log.setting(Setting::Threads), "log"));
+    proofs.push(same("threads_batch", &settings.threads_batch, log.setting(Setting::ThreadsBatch), "log"));
     proofs.extend(batches(request, log));
     let files = if log.config_files.is_empty() { "none".to_owned() } else { log.config_files.join(", ") };
-    proofs.push(same("config_file", "none", Some(files), "log"));
-    proofs.push(same("speculation", "none", speculation(props), "/props"));
+    proofs.push(same("config_file", &"none", Some(files), "log"));
+    proofs.push(same("speculation", &"none", speculation(props), "/props"));
     proofs
 }
 
 /// A setting that is seen as it was asked for.
-fn same(setting: &str, asked: impl ToString, observed: Option<impl ToString>, source: &str) -> Proof {
+fn same(setting: &str, asked: &dyn ToString, observed: Option<impl ToString>, source: &str) -> Proof {
     let asked = asked.to_string();
     let observed = observed.map(|value| value.to_string());
     let agrees = observed.as_ref().map(|observed| *observed == asked);
@@ -64,7 +64,7 @@ fn context(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Proo
         None => (log.setting(Setting::ContextPerSlot).or(log.setting(Setting::Context)), "log"),
     };
     let asked = u64::from(request.context);
-    let mut proof = same("context", asked, observed, source);
+    let mut proof = same("context", &asked, observed, source);
     if observed.is_some_and(|context| context == asked.next_multiple_of(CONTEXT_STEP)) {
         proof.agrees = Some(true);
     }
@@ -81,7 +81,7 @@ fn batches(request: &LaunchRequest<'_>, log: &LogSummary) -> [Proof; 2] {
     let asked_context = u64::from(request.context);
     let limits = [asked_context, asked_context.next_multiple_of(CONTEXT_STEP)];
     let proof = |setting, asked: u64, observed: Option<u64>, most: u64| {
-        let mut proof = same(setting, asked, observed, "log");
+        let mut proof = same(setting, &asked, observed, "log");
         if observed.is_some_and(|seen| limits.iter().any(|limit| seen == asked.min(most).min(*limit))) {
             proof.agrees = Some(true);
         }

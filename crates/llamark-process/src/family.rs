@@ -44,9 +44,11 @@ fn parse_stat(stat: &[u8]) -> Option<Entry> {
     let pid = std::str::from_utf8(stat.get(..name_end)?.split(|byte| *byte == b' ').next()?).ok()?;
     let rest = std::str::from_utf8(stat.get(name_end + 1..)?).ok()?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let pid_at = |index: usize| Some(Pid::from_raw(fields.get(index)?.parse().ok()?));
+    // A process that is just being taken away has -1 for a group, and `from_raw` panics on that.
+    let to_pid = |text: &str| text.parse().ok().filter(|raw| *raw > 0).and_then(Pid::from_raw);
+    let pid_at = |index: usize| fields.get(index).map(|text| to_pid(text));
     Some(Entry {
-        pid: Pid::from_raw(pid.parse().ok()?)?,
+        pid: to_pid(pid)?,
         parent: pid_at(1)?,
         group: pid_at(2)?,
         started: fields.get(19)?.parse().ok()?,
@@ -196,7 +198,9 @@ mod tests {
         assert_eq!((entry.group, entry.zombie), (Pid::from_raw(42), false));
         let zombie = parse_stat(format!("42 (\u{fffd}x) Z 7 42 42 {numbers}").as_bytes()).unwrap();
         assert!(zombie.zombie);
-        for bad in ["", "42", "42 (x)", "42 (x) S 1", "x (y) S 1 2 3"] {
+        let leaving = parse_stat(format!("42 (x) X 0 -1 -1 {numbers}").as_bytes()).unwrap();
+        assert_eq!((leaving.parent, leaving.group), (None, None));
+        for bad in ["", "42", "42 (x)", "42 (x) S 1", "x (y) S 1 2 3", "-42 (x) S 7 42 42 0"] {
             assert_eq!(parse_stat(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -81,7 +81,8 @@ fn kernel(roots: &Roots, facts: &mut Facts) {
     }
 }
 
-/// A kernel command line with `...` for the value of every parameter whose name looks like that of a secret.
+/// A kernel command line with `...` for the value of every parameter whose name looks like that of a secret, and for
+/// what follows `--`: that is for the first process, says nothing of the kernel, and may be anything.
 pub(super) fn without_secrets(line: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut quoted = false;
@@ -97,9 +98,13 @@ pub(super) fn without_secrets(line: &str) -> String {
             words.push(character.to_string());
         }
     }
+    words.retain(|word| !word.is_empty());
+    if let Some(end) = words.iter().position(|word| word == "--") {
+        words.truncate(end + 1);
+        words.push("...".to_owned());
+    }
     let words: Vec<String> = words
         .into_iter()
-        .filter(|word| !word.is_empty())
         .map(|word| match word.split_once('=') {
             // A keymap is no key.
             Some((name, _)) if is_secret(&name.replace("keymap", "").replace("keyboard", "")) => {

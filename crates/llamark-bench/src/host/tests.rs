@@ -387,6 +387,7 @@ fn kernel_parameters_without_secrets() {
         "ro quiet a.Password=... b=\"c d\" tpm_token=..."
     );
     assert_eq!(hide("key=\"a b\" keymap=us"), "key=... keymap=us");
+    assert_eq!(hide("ro -- --auth-token 1 --port 2"), "ro -- ...");
     assert_eq!(hide(""), "");
     assert_eq!(hide("\"unbalanced key=1"), "\"unbalanced key=...");
 }

@@ -6,19 +6,19 @@ use super::{Device, KvCache, LoadMode, LogEvent, Setting, buffer_kind, mebibytes
 
 /// A line, in its parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub(super) struct Line<'a> {
     /// `I`, `W`, `E`, ... ; absent in the older format.
-    pub level: Option<char>,
+    pub(super) level: Option<char>,
     /// Everything after the level.
-    pub message: &'a str,
+    pub(super) message: &'a str,
     /// What stands before the first `: `, without the tag of the part of the program: `llama_context`.
-    pub component: &'a str,
+    pub(super) component: &'a str,
     /// What stands after it.
-    pub text: &'a str,
+    pub(super) text: &'a str,
 }
 
 /// Takes a line apart: `0.00.170.240 I llama_context: n_ctx = 1024`, or without the time and the level.
-pub fn parse_line(line: &str) -> Line<'_> {
+pub(super) fn parse_line(line: &str) -> Line<'_> {
     let (level, message) = match prefix(line) {
         Some((level, message)) => (Some(level), message),
         None => (None, line),

@@ -9,7 +9,7 @@ mod line;
 
 use llamark_record::journal::{Buffer, BufferKind};
 
-pub use line::{Line, parse_line};
+use line::parse_line;
 
 /// Longest line that is read, bytes; what is beyond is passed over.
 const MAX_LINE: usize = 8 << 10;

@@ -16,6 +16,7 @@ use crate::flags::LaunchRequest;
 use crate::proof;
 use crate::ready::{self, Loaded};
 use crate::rules;
+use crate::server;
 use crate::start::{Progress, Recorder, Start};
 
 /// How long a server that hung up may take to be gone: whether it died decides what the failure is.
@@ -150,7 +151,11 @@ impl Session<'_> {
             .map_err(|detail| Halt::Protocol(format!("the tokenizing of the prompt: {detail}")))?;
         let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
 
-        let proofs = proof::prove(self.request, &props, &loaded.log);
+        let mut proofs = proof::prove(self.request, &props, &loaded.log);
+        for proof in &mut proofs {
+            proof.asked = server::hide(self.start, &proof.asked);
+            proof.observed = proof.observed.as_deref().map(|observed| server::hide(self.start, observed));
+        }
         let wrong = disagreements(&proofs);
         let ready = StartReady {
             id: self.start.id.clone(),

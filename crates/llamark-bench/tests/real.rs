@@ -3,6 +3,12 @@
 //! `LLAMARK_TEST_SERVER`: path of llama-server. `LLAMARK_TEST_MODEL`: path of a GGUF.
 //! `LLAMARK_TEST_LIBRARIES`, where needed: `LD_LIBRARY_PATH` of the server.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

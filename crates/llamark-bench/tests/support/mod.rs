@@ -1,6 +1,13 @@
 //! A plan of one case, a fake llama-server that misbehaves as told, and what a start of it left behind.
 
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
 #![allow(clippy::allow_attributes, reason = "an expectation would fail in the binary that uses all of it")]
 
 use std::collections::BTreeMap;

@@ -59,7 +59,10 @@ impl Context {
             (Some(set), _) => Ok(set.path.clone()),
             (None, Some(word)) => fail(
                 Exit::BadInput,
-                format!("there is no artifact set `{word}`: no such folder, and no id or experiment of that name in {}", self.artifacts),
+                format!(
+                    "there is no artifact set `{word}`: no such folder, and no id or experiment of that name in {}",
+                    self.artifacts
+                ),
                 "`llamark list` shows what there is",
             ),
             (None, None) => fail(
@@ -73,7 +76,8 @@ impl Context {
     /// That set, read.
     pub(crate) fn read_set(&self, word: Option<&str>) -> Result<ArtifactSet, Failed> {
         let path = self.find_set(word)?;
-        ArtifactSet::read(&path).or_fail_hint(Exit::NotVerified, format!("`llamark verify {path}` says what else is wrong"))
+        ArtifactSet::read(&path)
+            .or_fail_hint(Exit::NotVerified, format!("`llamark verify {path}` says what else is wrong"))
     }
 }
 
@@ -84,7 +88,8 @@ fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, Failed> {
 
 /// `$XDG_CACHE_HOME/llamark`, or `~/.cache/llamark`.
 fn default_cache() -> Result<Utf8PathBuf, Failed> {
-    let folder = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
+    let folder =
+        |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
     let base = folder("XDG_CACHE_HOME")
         .filter(|path| path.is_absolute())
         .or_else(|| folder("HOME").map(|home| home.join(".cache")));

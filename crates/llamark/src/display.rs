@@ -24,7 +24,9 @@ impl Display {
     pub(crate) fn new(terminal: Terminal) -> Self {
         let bar = terminal.is_live().then(|| {
             let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{prefix:>12.cyan.bold} {wide_msg} {elapsed:.dim}") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{prefix:>12.cyan.bold} {wide_msg} {elapsed:.dim}")
+            {
                 bar.set_style(style);
             }
             bar

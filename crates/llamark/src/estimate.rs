@@ -49,7 +49,11 @@ impl Estimate {
     }
 
     /// All of these starts, with the pauses between them.
-    pub(crate) fn starts<'a>(&self, cases: impl Iterator<Item = &'a str>, cooldown_ms: u64) -> Option<Duration> {
+    pub(crate) fn starts<'a>(
+        &self,
+        cases: impl Iterator<Item = &'a str>,
+        cooldown_ms: u64,
+    ) -> Option<Duration> {
         let mut total = Duration::ZERO;
         for case in cases {
             total += self.start(case)? + Duration::from_millis(cooldown_ms);

@@ -38,7 +38,8 @@ impl Surroundings for Here<'_> {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn check(path: &Utf8Path) -> Result<Result<Loaded, Diagnostics>, Failed> {
-    let bytes = fs_err::read(path).or_fail_hint(Exit::BadInput, "SPEC is the path of an experiment, a YAML file")?;
+    let bytes =
+        fs_err::read(path).or_fail_hint(Exit::BadInput, "SPEC is the path of an experiment, a YAML file")?;
     let folder = match path.parent() {
         Some(parent) if !parent.as_str().is_empty() => parent.to_owned(),
         _ => Utf8PathBuf::from("."),
@@ -89,7 +90,8 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
             );
         }
     }
-    let any = |words: &[String], id: &str| words.is_empty() || words.iter().any(|word| id.contains(word.as_str()));
+    let any =
+        |words: &[String], id: &str| words.is_empty() || words.iter().any(|word| id.contains(word.as_str()));
     let all = plan.cases.len();
     plan.cases.retain(|case| {
         any(&selection.cases, &case.id)

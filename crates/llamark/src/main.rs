@@ -71,7 +71,8 @@ fn dispatch(cli: Cli) -> Outcome {
 fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().or_fail(Exit::Internal)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_io().build().or_fail(Exit::Internal)?;
     let mut signals = {
         let _inside = runtime.enter();
         let listen = |kind| signal(kind).or_fail(Exit::Internal);
@@ -88,7 +89,10 @@ fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
                 if count == 1 {
                     interrupt.set();
                 } else {
-                    #[expect(clippy::exit, reason = "the user asked twice; the journal is consistent at any instant")]
+                    #[expect(
+                        clippy::exit,
+                        reason = "the user asked twice; the journal is consistent at any instant"
+                    )]
                     std::process::exit(i32::from(Exit::Interrupted as u8));
                 }
             }

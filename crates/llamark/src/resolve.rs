@@ -121,11 +121,7 @@ pub(crate) fn resolve(
 }
 
 /// Compiles what the cache does not hold.
-pub(crate) fn compile(
-    context: &Context,
-    prepared: &Prepared,
-    display: &Display,
-) -> Result<Built, Failed> {
+pub(crate) fn compile(context: &Context, prepared: &Prepared, display: &Display) -> Result<Built, Failed> {
     let builder = Builder::new(&context.cache);
     builder
         .build(prepared, &context.interrupt, &|event| display.build(event))
@@ -154,7 +150,10 @@ pub(crate) fn model_record(model: &PlannedModel, fetched: &FetchedModel) -> Mode
 }
 
 /// Cases that cannot run, with the reason.
-pub(crate) fn unavailable<'a>(plan: &'a Plan, missing: &'a BTreeMap<String, String>) -> BTreeMap<&'a str, &'a str> {
+pub(crate) fn unavailable<'a>(
+    plan: &'a Plan,
+    missing: &'a BTreeMap<String, String>,
+) -> BTreeMap<&'a str, &'a str> {
     let reason = |case: &llamark_record::plan::Case| {
         let build = plan.backend(&case.backend).map_or("", |backend| backend.build.as_str());
         missing.get(&case.model).or_else(|| missing.get(build))

@@ -27,7 +27,9 @@ pub(crate) fn run(context: &Context, args: &Doctor) -> Outcome {
         return Ok(Exit::Done);
     }
     let mut text = String::from("Machine\n");
-    for name in ["cpu.model", "cpu.physical", "cpu.governor", "memory.total_bytes", "kernel.release", "os.name"] {
+    for name in
+        ["cpu.model", "cpu.physical", "cpu.governor", "memory.total_bytes", "kernel.release", "os.name"]
+    {
         let value = match findings.environment.facts.get(name) {
             Some(fact) => match (&fact.value, &fact.error) {
                 (Some(value), _) if name.ends_with("_bytes") => {

@@ -72,7 +72,12 @@ fn builds(plan: &Plan) -> Vec<Vec<String>> {
             .map(|backend| backend.name.as_str())
             .collect();
         let flags: Vec<_> = build.cmake.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        vec![build.id.clone(), build.kind.name().to_owned(), format!("for {}", users.join(", ")), flags.join(" ")]
+        vec![
+            build.id.clone(),
+            build.kind.name().to_owned(),
+            format!("for {}", users.join(", ")),
+            flags.join(" "),
+        ]
     };
     plan.builds.iter().map(row).collect()
 }
@@ -83,7 +88,9 @@ fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
         let place = match &model.source {
             ModelSource::File { file, .. } => file.clone(),
             ModelSource::Url { url, .. } => url.clone(),
-            ModelSource::Huggingface { repo, revision, file, .. } => format!("huggingface {repo}@{revision} {file}"),
+            ModelSource::Huggingface { repo, revision, file, .. } => {
+                format!("huggingface {repo}@{revision} {file}")
+            }
             ModelSource::Package { package, member, .. } => format!("{package} {member}"),
         };
         let size = match fetcher.local_size(&model.source, &loaded.folder, context.models.as_deref()) {
@@ -113,7 +120,9 @@ fn cases(plan: &Plan) -> Vec<Vec<String>> {
 fn table(title: &str, rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
         .collect();
     let mut text = format!("\n{title}\n");
     for row in rows {

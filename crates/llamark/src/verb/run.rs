@@ -41,7 +41,8 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         display.clear();
         return already_done(context, path);
     }
-    let measuring = Measuring::open(context, &loaded, resolved, &environment, found, &display, args.keep_going)?;
+    let measuring =
+        Measuring::open(context, &loaded, resolved, &environment, found, &display, args.keep_going)?;
     let finished = measuring.all()?;
     display.clear();
     conclude(context, &finished, "Sealed")
@@ -103,8 +104,10 @@ fn expect_hardware(
 
 /// A finished set of this very plan on this very machine: no work is done again.
 fn already_done(context: &Context, path: &Utf8Path) -> Outcome {
-    let set = ArtifactSet::read(path)
-        .or_fail_hint(Exit::NotVerified, format!("`llamark verify {path}` says what is wrong; `--again` measures afresh"))?;
+    let set = ArtifactSet::read(path).or_fail_hint(
+        Exit::NotVerified,
+        format!("`llamark verify {path}` says what is wrong; `--again` measures afresh"),
+    )?;
     conclude(context, &set, "Unchanged")
 }
 
@@ -123,7 +126,9 @@ fn conclude(context: &Context, set: &ArtifactSet, how: &str) -> Outcome {
     terminal.step(how, &shown(&set.path));
     terminal.step("Report", &shown(&set.path.join("report.md")));
     if how == "Unchanged" {
-        terminal.done("this plan was measured on this machine before; nothing was run (`--again` measures afresh)");
+        terminal.done(
+            "this plan was measured on this machine before; nothing was run (`--again` measures afresh)",
+        );
     }
     Ok(if bad.is_empty() { Exit::Done } else { Exit::CaseWithoutResult })
 }
@@ -197,14 +202,16 @@ impl<'a> Measuring<'a> {
                 writer
             }
             _ => {
-                let writer = store.create(plan, &loaded.text, environment, version).or_fail(Exit::NotVerified)?;
+                let writer =
+                    store.create(plan, &loaded.text, environment, version).or_fail(Exit::NotVerified)?;
                 display.step("Recording", &shown(writer.path()));
                 writer
             }
         };
         record_inputs(&mut writer, &resolved, &built)?;
         let estimate = Estimate::from_history(&store, &plan.plan);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
         let roots = host::Roots::default();
         Ok(Self { context, display, resolved, built, roots, writer, estimate, runtime })
     }
@@ -237,8 +244,14 @@ impl<'a> Measuring<'a> {
 
     /// A set that was interrupted between the last start of a case and its end still owes that end.
     fn close_rest(&mut self) -> Result<(), Failed> {
-        let open: Vec<String> =
-            self.writer.ledger().cases.iter().filter(|case| case.outcome.is_none()).map(|case| case.case.id.clone()).collect();
+        let open: Vec<String> = self
+            .writer
+            .ledger()
+            .cases
+            .iter()
+            .filter(|case| case.outcome.is_none())
+            .map(|case| case.case.id.clone())
+            .collect();
         open.iter().try_for_each(|case| self.close_case(case))
     }
 
@@ -273,7 +286,11 @@ impl<'a> Measuring<'a> {
             Some((case, backend, prompt, ready, model))
         })();
         let Some((case, backend, prompt, ready, model)) = parts else {
-            return fail(Exit::Internal, format!("the plan names something that it does not hold, in {}", id.case), "");
+            return fail(
+                Exit::Internal,
+                format!("the plan names something that it does not hold, in {}", id.case),
+                "",
+            );
         };
         let log = self.writer.log_path(id).or_fail(Exit::NotVerified)?;
         let scratch = self.context.cache.join("scratch").join(std::process::id().to_string());
@@ -304,7 +321,8 @@ impl<'a> Measuring<'a> {
             }))
         };
         let removed = llamark_artifact::files::remove_folder(&scratch);
-        let outcome = outcome.or_fail_hint(Exit::NotVerified, "the set is as it was before; the same command resumes")?;
+        let outcome = outcome
+            .or_fail_hint(Exit::NotVerified, "the set is as it was before; the same command resumes")?;
         removed.or_fail(Exit::NotVerified)?;
         self.estimate.learn(&id.case, began.elapsed());
         match &outcome {
@@ -312,7 +330,10 @@ impl<'a> Measuring<'a> {
                 display.clear();
                 return fail(
                     Exit::Interrupted,
-                    format!("interrupted in {place}; what was measured is recorded in {}", shown(self.writer.path())),
+                    format!(
+                        "interrupted in {place}; what was measured is recorded in {}",
+                        shown(self.writer.path())
+                    ),
                     "the same command goes on where it stopped",
                 );
             }
@@ -328,10 +349,10 @@ impl<'a> Measuring<'a> {
         let Some(start) = self.case_ledger(&id.case).and_then(|case| case.starts.get(&id.start)) else {
             return String::new();
         };
-        let counted: Vec<_> =
-            start.counting().filter_map(|run| run.measurement.as_ref()).collect();
+        let counted: Vec<_> = start.counting().filter_map(|run| run.measurement.as_ref()).collect();
         let pp: Vec<f64> = counted.iter().filter_map(|m| prompt_rate(m.prompt_tokens, m.prompt_us)).collect();
-        let tg: Vec<f64> = counted.iter().filter_map(|m| generation_rate(m.generated_tokens, m.generation_us)).collect();
+        let tg: Vec<f64> =
+            counted.iter().filter_map(|m| generation_rate(m.generated_tokens, m.generation_us)).collect();
         let mean = |values: &[f64]| llamark_stats::mean(values);
         match (mean(&pp), mean(&tg)) {
             (Some(pp), Some(tg)) => format!(": pp {pp:.1}, tg {tg:.1} tok/s"),
@@ -397,7 +418,11 @@ fn compile_all(
 
 /// What went in, before anything is measured: all that the journal does not hold yet, since the set may have been
 /// interrupted before this was through.
-fn record_inputs(writer: &mut SetWriter, resolved: &Resolved, built: &BTreeMap<String, Ready>) -> Result<(), Failed> {
+fn record_inputs(
+    writer: &mut SetWriter,
+    resolved: &Resolved,
+    built: &BTreeMap<String, Ready>,
+) -> Result<(), Failed> {
     for model in &resolved.plan.plan.models {
         let is_known = writer.ledger().models.contains_key(&model.id);
         if let Some(fetched) = resolved.models.get(&model.id).filter(|_| !is_known) {

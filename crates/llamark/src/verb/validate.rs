@@ -23,7 +23,13 @@ pub(crate) fn run(context: &Context, args: &Validate) -> Outcome {
                 let plan = &loaded.plan;
                 context.terminal.step(
                     "Valid",
-                    &format!("{}: {} models, {} backends, {} cases", shown(path), plan.models.len(), plan.backends.len(), plan.cases.len()),
+                    &format!(
+                        "{}: {} models, {} backends, {} cases",
+                        shown(path),
+                        plan.models.len(),
+                        plan.backends.len(),
+                        plan.cases.len()
+                    ),
                 );
                 Vec::new()
             }

@@ -21,7 +21,11 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
         context.terminal.done(&format!("{} verifies at level {}", shown(&path), verification.level));
         Ok(Exit::Done)
     } else {
-        let count: usize = verification.checks.iter().map(|check| check.problems.len() + usize::try_from(check.more).unwrap_or(0)).sum();
+        let count: usize = verification
+            .checks
+            .iter()
+            .map(|check| check.problems.len() + usize::try_from(check.more).unwrap_or(0))
+            .sum();
         context.terminal.problem(&format!("{} does not verify: {count} problems", shown(&path)));
         Ok(Exit::NotVerified)
     }
@@ -30,9 +34,10 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
 /// Level 2: every derived file, made again from plan, journal and environment, byte for byte.
 fn derived(set: &ArtifactSet) -> Result<Check, Failed> {
     let again = llamark_report::derived_files(set).or_fail(Exit::NotVerified)?;
-    let maker = set.sealed.as_ref().and_then(|manifest| {
-        manifest.predicate.run_details.builder.version.get("llamark").cloned()
-    });
+    let maker = set
+        .sealed
+        .as_ref()
+        .and_then(|manifest| manifest.predicate.run_details.builder.version.get("llamark").cloned());
     let mut problems = Vec::new();
     for (name, bytes) in &again {
         match fs_err::read(set.path.join(name)) {
@@ -40,7 +45,10 @@ fn derived(set: &ArtifactSet) -> Result<Check, Failed> {
             Ok(_) => {
                 let by_whom = match &maker {
                     Some(version) if version != env!("CARGO_PKG_VERSION") => {
-                        format!(" (the set was made by llamark {version}, this is {})", env!("CARGO_PKG_VERSION"))
+                        format!(
+                            " (the set was made by llamark {version}, this is {})",
+                            env!("CARGO_PKG_VERSION")
+                        )
                     }
                     _ => String::new(),
                 };

@@ -72,7 +72,8 @@ impl Box {
     /// The folders of all sets, oldest first.
     pub(crate) fn sets(&self) -> Vec<PathBuf> {
         let Ok(folders) = std::fs::read_dir(self.path("artifacts/box")) else { return Vec::new() };
-        let mut sets: Vec<_> = folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        let mut sets: Vec<_> =
+            folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
         sets.sort();
         sets
     }

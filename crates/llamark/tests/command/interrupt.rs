@@ -24,7 +24,10 @@ fn slow(a_box: &Box) -> Child {
 fn until_measuring(a_box: &Box) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while Instant::now() < deadline {
-        let journals = a_box.sets().into_iter().filter_map(|set| std::fs::read_to_string(set.join("journal.jsonl")).ok());
+        let journals = a_box
+            .sets()
+            .into_iter()
+            .filter_map(|set| std::fs::read_to_string(set.join("journal.jsonl")).ok());
         if journals.into_iter().any(|journal| journal.contains(r#""event":{"run""#)) {
             return;
         }

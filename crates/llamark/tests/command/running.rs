@@ -59,7 +59,10 @@ fn a_model_that_changed_is_another_plan() {
 fn the_failure_of_one_case_costs_no_other() {
     let a_box = Box::new();
     a_box.model("good", "{}");
-    a_box.model("bad", r#"{"refuse": {"lines": ["error loading model: unknown model architecture: 'fox'"], "code": 1}}"#);
+    a_box.model(
+        "bad",
+        r#"{"refuse": {"lines": ["error loading model: unknown model architecture: 'fox'"], "code": 1}}"#,
+    );
     a_box.experiment(&["bad", "good"], "runs: 2, starts: 2");
     let (_, err) = a_box.run(&["run", "box.yaml"], 5);
     assert!(err.contains("unknown model architecture"), "{err}");
@@ -119,9 +122,15 @@ fn an_experiment_for_another_machine_is_refused_early() {
     a_box.model("fox", "{}");
     let path = a_box.experiment(&["fox"], "runs: 1");
     let text = std::fs::read_to_string(&path).unwrap();
-    let text = text.replace("name: box\n", "name: box\nhardware: { expect: { gpu: gfx9999, memory_at_least: 900 TiB } }\n");
+    let text = text.replace(
+        "name: box\n",
+        "name: box\nhardware: { expect: { gpu: gfx9999, memory_at_least: 900 TiB } }\n",
+    );
     std::fs::write(&path, text).unwrap();
     let (_, err) = a_box.run(&["run", "box.yaml"], 2);
-    assert!(err.contains("gfx9999") && err.contains("900") && err.contains("--allow-other-hardware"), "{err}");
+    assert!(
+        err.contains("gfx9999") && err.contains("900") && err.contains("--allow-other-hardware"),
+        "{err}"
+    );
     a_box.run(&["run", "box.yaml", "--allow-other-hardware"], 0);
 }

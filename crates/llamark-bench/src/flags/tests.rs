@@ -2,6 +2,7 @@ use super::*;
 use crate::probe::parse_help;
 
 const HELP: &str = include_str!("../../fixtures/b11434/help.txt");
+const HELP_B9093: &str = include_str!("../../fixtures/b9093/help.txt");
 const HELP_2025: &str = include_str!("../../fixtures/2025-08/help.txt");
 
 fn settings() -> ServerSettings {
@@ -74,6 +75,13 @@ fn b11434() {
     insta::assert_snapshot!(line(&help, BackendKind::Vulkan, "Vulkan0", &with(|s| {
         (s.gpu_layers, s.mmap, s.mlock) = (GpuLayers::Count(12), true, true);
     })), @"--model /models/m.gguf --host 127.0.0.1 --port 0 --alias llamark-1 --ctx-size 8192 --parallel 1 --threads 8 --threads-batch 16 --batch-size 2048 --ubatch-size 512 --device Vulkan0 --n-gpu-layers 12 --flash-attn on --cache-type-k f16 --cache-type-v f16 --load-mode mmap+mlock --fit off --cache-ram 0 --ctx-checkpoints 0 --no-context-shift --no-warmup --no-ui --offline --verbosity 4");
+}
+
+#[test]
+fn b9093() {
+    let help = parse_help(HELP_B9093, "");
+    insta::assert_snapshot!(line(&help, BackendKind::Cuda, "CUDA0", &settings()), @"--model /models/m.gguf --host 127.0.0.1 --port 0 --alias llamark-1 --ctx-size 8192 --parallel 1 --threads 8 --threads-batch 16 --batch-size 2048 --ubatch-size 512 --device CUDA0 --n-gpu-layers all --flash-attn on --cache-type-k f16 --cache-type-v f16 --no-direct-io --mmap --fit off --cache-ram 0 --ctx-checkpoints 0 --no-context-shift --no-warmup --no-webui --offline");
+    insta::assert_snapshot!(line(&help, BackendKind::Cpu, "none", &with(|s| (s.mmap, s.mlock) = (false, true))), @"--model /models/m.gguf --host 127.0.0.1 --port 0 --alias llamark-1 --ctx-size 8192 --parallel 1 --threads 8 --threads-batch 16 --batch-size 2048 --ubatch-size 512 --device none --n-gpu-layers 0 --flash-attn on --cache-type-k f16 --cache-type-v f16 --no-direct-io --no-mmap --mlock --fit off --cache-ram 0 --ctx-checkpoints 0 --no-context-shift --no-warmup --no-webui --offline");
 }
 
 #[test]

@@ -4,6 +4,8 @@ use super::*;
 
 const HELP: &str = include_str!("../../fixtures/b11434/help.txt");
 const VERSION: &str = include_str!("../../fixtures/b11434/version.txt");
+const HELP_B9093: &str = include_str!("../../fixtures/b9093/help.txt");
+const VERSION_B9093: &str = include_str!("../../fixtures/b9093/version.txt");
 const HELP_2025: &str = include_str!("../../fixtures/2025-08/help.txt");
 const VERSION_2025: &str = include_str!("../../fixtures/2025-08/version.txt");
 
@@ -36,6 +38,16 @@ fn arguments_of_b11434() {
     );
     assert!(help.argument("--draft-max").is_none(), "listed, and refused");
     assert!(help.argument("--no-mmap").is_none());
+}
+
+#[test]
+fn arguments_of_b9093() {
+    let help = parse_help(HELP_B9093, VERSION_B9093);
+    insta::assert_snapshot!(show(&help, "--mmap"), @"--mmap --no-mmap |  |");
+    insta::assert_snapshot!(show(&help, "--flash-attn"), @"-fa --flash-attn | [on|off|auto] | on off auto");
+    insta::assert_snapshot!(show(&help, "--verbosity"), @"-lv --verbosity --log-verbosity | N | 0 1 2 3 4");
+    assert_eq!(help.trace_verbosity, None, "4 is debug there, and 3 prints buffers");
+    assert_eq!((help.build_number, help.commit.as_deref()), (Some(9093), Some("pkg")));
 }
 
 #[test]

@@ -73,7 +73,8 @@ impl FromStr for Sha256 {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_digest = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        let is_digest =
+            text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
         if is_digest { Ok(Self(text.to_owned())) } else { Err(ParseDigestError(text.to_owned())) }
     }
 }

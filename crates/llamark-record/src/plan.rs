@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Sha256;
 use crate::digest::CanonicalError;
 use crate::model::FileIdentity;
-use crate::Sha256;
 
 /// `format` of a [`ResolvedPlan`] as written by this version.
 pub const PLAN_FORMAT: &str = "llamark/plan/v1";

@@ -93,13 +93,14 @@ pub(crate) struct Validate {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Selection {
     /// Only cases whose id contains TEXT; may be given several times
-    #[arg(long = "case", value_name = "TEXT")]
+    #[arg(id = "selected_cases", long = "case", value_name = "TEXT")]
     pub(crate) cases: Vec<String>,
     /// Only this backend; may be given several times
-    #[arg(long = "backend", value_name = "NAME")]
+    #[arg(id = "selected_backends", long = "backend", value_name = "NAME")]
     pub(crate) backends: Vec<String>,
     /// Only models whose id contains TEXT; may be given several times
-    #[arg(long = "model", value_name = "TEXT")]
+    // Its own id: `--models` is another option.
+    #[arg(id = "selected_models", long = "model", value_name = "TEXT")]
     pub(crate) models: Vec<String>,
 }
 
@@ -268,4 +269,24 @@ pub(crate) struct Completions {
     /// The shell
     #[arg(value_name = "SHELL")]
     pub(crate) shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser as _};
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn model_and_models_are_two_options() {
+        let cli = Cli::try_parse_from(["llamark", "run", "a.yaml", "--models", "m", "--model", "x", "--model", "y"]);
+        let Ok(Cli { global, verb: Verb::Run(run) }) = cli else { panic!("a run") };
+        assert_eq!(global.models.as_deref(), Some("m".into()));
+        assert_eq!(run.selection.models, ["x", "y"]);
+    }
 }

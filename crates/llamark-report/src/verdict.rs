@@ -120,12 +120,18 @@ pub(crate) fn compare_metric(metric: Metric, base: &Sample, candidate: &Sample) 
     let (base_values, candidate_values) = (values(base), values(candidate));
     let base_side = side(base, &base_values)?;
     let candidate_side = side(candidate, &candidate_values)?;
+    let ratio = candidate_side.value / base_side.value;
     let over = if by_start { Replication::Starts } else { Replication::RunsOfOneStart };
     // Values of a start are one each: with a single start there is nothing to compare them with.
     let interval = if by_start || of_runs {
-        ratio::geometric(&base_values, &candidate_values, LEVEL).map(|(ratio, _)| RatioInterval {
-            low: round(ratio.interval.low),
-            high: round(ratio.interval.high),
+        let interval = ratio::geometric(&base_values, &candidate_values, LEVEL)
+            .map(|(ratio, _)| (ratio.interval.low, ratio.interval.high));
+        // What never varies on either side (bytes, mostly) is no sample of anything: it is compared exactly.
+        let exact =
+            || (is_constant(&base_values) && is_constant(&candidate_values)).then_some((ratio, ratio));
+        interval.or_else(exact).map(|(low, high)| RatioInterval {
+            low: round(low),
+            high: round(high),
             level: LEVEL,
             over,
         })
@@ -133,22 +139,28 @@ pub(crate) fn compare_metric(metric: Metric, base: &Sample, candidate: &Sample) 
         None
     };
     let note = match (&interval, over) {
+        (Some(interval), _) if interval.low >= interval.high => "the values do not vary: compared exactly",
         (Some(_), Replication::Starts) => "",
         (Some(_), Replication::RunsOfOneStart) => "runs of one start: between-start noise unknown",
         (None, _) if base_values.len() < 2 || candidate_values.len() < 2 => "too few values to say",
-        (None, _) => "the values do not vary: nothing is known of the noise",
+        (None, _) => "a value is not positive: no ratio",
     };
     let verdict = interval.as_ref().map_or(Verdict::Inconclusive, |interval| decide(metric, interval));
     Some(MetricComparison {
         metric,
         gates: matches!(metric, Metric::Pp | Metric::Tg),
-        ratio: round(candidate_side.value / base_side.value),
+        ratio: round(ratio),
         base: base_side,
         candidate: candidate_side,
         interval,
         verdict,
         note: note.to_owned(),
     })
+}
+
+/// Whether there are several values, and all are the same.
+fn is_constant(values: &[f64]) -> bool {
+    values.len() >= 2 && values.windows(2).all(|pair| matches!(pair, [a, b] if a.to_bits() == b.to_bits()))
 }
 
 fn side(sample: &Sample, values: &[f64]) -> Option<Side> {

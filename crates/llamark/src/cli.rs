@@ -130,7 +130,7 @@ pub(crate) struct Build {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The experiment (YAML)
+    /// The experiment (YAML), or the manifest.json of a set that is to be measured again
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Utf8PathBuf,
     #[command(flatten)]
@@ -284,7 +284,9 @@ mod tests {
 
     #[test]
     fn model_and_models_are_two_options() {
-        let cli = Cli::try_parse_from(["llamark", "run", "a.yaml", "--models", "m", "--model", "x", "--model", "y"]);
+        let cli = Cli::try_parse_from([
+            "llamark", "run", "a.yaml", "--models", "m", "--model", "x", "--model", "y",
+        ]);
         let Ok(Cli { global, verb: Verb::Run(run) }) = cli else { panic!("a run") };
         assert_eq!(global.models.as_deref(), Some("m".into()));
         assert_eq!(run.selection.models, ["x", "y"]);

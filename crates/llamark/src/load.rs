@@ -1,14 +1,15 @@
 //! From the path of an experiment to a plan, with its problems printed.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use llamark_record::plan::Plan;
+use llamark_artifact::ArtifactSet;
+use llamark_record::plan::{Plan, ResolvedPlan};
 use llamark_spec::{Diagnostics, Source, Style, Surroundings};
 
 use crate::cli::Selection;
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 
-/// An experiment with its plan.
+/// An experiment with its plan, or a set whose plan is to be run again.
 pub(crate) struct Loaded {
     /// The text as given.
     pub(crate) text: String,
@@ -16,6 +17,8 @@ pub(crate) struct Loaded {
     pub(crate) folder: Utf8PathBuf,
     /// The plan.
     pub(crate) plan: Plan,
+    /// The set that is repeated: every input must be the one that it had.
+    pub(crate) repeats: Option<ResolvedPlan>,
 }
 
 /// What the plan needs to know of the world.
@@ -50,7 +53,7 @@ pub(crate) fn check(path: &Utf8Path) -> Result<Result<Loaded, Diagnostics>, Fail
         let plan = llamark_spec::expand(&spec, &source, &Here { folder: &folder })?;
         Ok((source, plan))
     })();
-    Ok(plan.map(|(source, plan)| Loaded { text: source.text().to_owned(), folder, plan }))
+    Ok(plan.map(|(source, plan)| Loaded { text: source.text().to_owned(), folder, plan, repeats: None }))
 }
 
 /// Reads one experiment, prints its problems, and leaves only the selected cases.
@@ -58,6 +61,11 @@ pub(crate) fn check(path: &Utf8Path) -> Result<Result<Loaded, Diagnostics>, Fail
 /// # Errors
 /// When there is a problem, or the selection selects nothing.
 pub(crate) fn load(context: &Context, path: &Utf8Path, selection: &Selection) -> Result<Loaded, Failed> {
+    if path.file_name() == Some("manifest.json") {
+        let mut loaded = repeat(path)?;
+        select(&mut loaded.plan, selection)?;
+        return Ok(loaded);
+    }
     match check(path)? {
         Ok(mut loaded) => {
             select(&mut loaded.plan, selection)?;
@@ -70,6 +78,29 @@ pub(crate) fn load(context: &Context, path: &Utf8Path, selection: &Selection) ->
             fail(Exit::BadInput, format!("{} has {count} {problems}; nothing was run", shown(path)), "")
         }
     }
+}
+
+/// The plan of a sealed set, from its manifest. Files that the author gave by a relative path are looked for under
+/// `--models` and in the working directory, since the folder of the experiment is not known any more.
+fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
+    let folder = manifest.parent().unwrap_or(Utf8Path::new(""));
+    let folder = if folder.as_str().is_empty() { Utf8Path::new(".") } else { folder };
+    let sound = llamark_artifact::verify(folder, 1).or_fail(Exit::NotVerified)?;
+    if let Some(problem) = sound.first_problem() {
+        return fail(
+            Exit::NotVerified,
+            format!("{} does not verify: {problem}", shown(folder)),
+            "a set that was changed is not run again; `llamark verify` says all that is wrong",
+        );
+    }
+    let set = ArtifactSet::read(folder).or_fail(Exit::NotVerified)?;
+    let text = set.spec_text().or_fail(Exit::NotVerified)?;
+    Ok(Loaded {
+        text,
+        folder: Utf8PathBuf::from("."),
+        plan: set.resolved.plan.clone(),
+        repeats: Some(set.resolved),
+    })
 }
 
 /// Every problem, for people.

@@ -32,7 +32,8 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
 
     let display = Display::new(context.terminal);
     let resolved = resolve::resolve(context, &loaded, &display, args.keep_going)?;
-    let found = if args.again {
+    same_inputs(&loaded, &resolved)?;
+    let found = if args.again || loaded.repeats.is_some() {
         None
     } else {
         context.store().find(&resolved.plan, &environment.fingerprint()).or_fail(Exit::NotVerified)?
@@ -46,6 +47,29 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let finished = measuring.all()?;
     display.clear();
     conclude(context, &finished, "Sealed")
+}
+
+/// To repeat a set is to have its inputs, byte for byte. The build may differ: its key names the compiler too, and
+/// `llamark diff` says what changed.
+fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Failed> {
+    let Some(before) = &loaded.repeats else { return Ok(()) };
+    let mut changed = Vec::new();
+    if before.engine_tree != resolved.plan.engine_tree {
+        changed.push("the source tree of the engine".to_owned());
+    }
+    for (id, files) in &resolved.plan.model_files {
+        if before.model_files.get(id) != Some(files) {
+            changed.push(format!("the files of model `{id}`"));
+        }
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    fail(
+        Exit::NotVerified,
+        format!("this would not repeat the set: {} are not what they were", changed.join(", ")),
+        "inputs are known by their digest: see `model_files` and `engine_tree` in plan.json",
+    )
 }
 
 /// The machine must be the one that the experiment expects.

@@ -379,7 +379,7 @@ pub struct PlannedStart {
     pub start: u32,
 }
 
-/// Limits in time, ms. A phase that exceeds its limit ends the start with status `timeout`.
+/// Limits in time, ms. Loading or a request that exceeds its limit ends the start with status `timeout`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
@@ -387,7 +387,8 @@ pub struct Timeouts {
     pub load_ms: u64,
     /// One request, warm-up included.
     pub request_ms: u64,
-    /// From the first signal to the end of the process, before it is killed.
+    /// From the first signal to the end of the process. It is killed then; what was measured stays valid, and the
+    /// record shows the signal.
     pub stop_ms: u64,
 }
 

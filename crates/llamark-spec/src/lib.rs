@@ -29,5 +29,7 @@ pub use expand::{Surroundings, expand};
 pub use experiment::Experiment;
 pub use llamark_record::plan::Plan;
 pub use parse::{Spec, parse};
-pub use schema::{environment_schema, experiment_schema, journal_schema, manifest_schema, plan_schema};
+pub use schema::{
+    environment_schema, experiment_schema, journal_schema, manifest_schema, plan_schema, resolved_plan_schema,
+};
 pub use source::Source;

@@ -3,7 +3,7 @@
 use llamark_record::environment::Environment;
 use llamark_record::journal::Entry;
 use llamark_record::manifest::Manifest;
-use llamark_record::plan::ResolvedPlan;
+use llamark_record::plan::{Plan, ResolvedPlan};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
@@ -19,8 +19,13 @@ pub fn experiment_schema() -> Value {
     schema
 }
 
-/// The schema of `plan.json`: a [`ResolvedPlan`].
+/// The schema of what `llamark plan --json` prints: a [`Plan`].
 pub fn plan_schema() -> Value {
+    schema_of::<Plan>()
+}
+
+/// The schema of `plan.json`: a [`ResolvedPlan`].
+pub fn resolved_plan_schema() -> Value {
     schema_of::<ResolvedPlan>()
 }
 
@@ -40,10 +45,11 @@ pub fn environment_schema() -> Value {
 }
 
 /// Every schema and the name of its file in `schema/`.
-pub fn all() -> [(&'static str, Value); 5] {
+pub fn all() -> [(&'static str, Value); 6] {
     [
         ("experiment.schema.json", experiment_schema()),
         ("plan.schema.json", plan_schema()),
+        ("resolved-plan.schema.json", resolved_plan_schema()),
         ("journal-entry.schema.json", journal_schema()),
         ("manifest.schema.json", manifest_schema()),
         ("environment.schema.json", environment_schema()),

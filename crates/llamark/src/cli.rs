@@ -247,8 +247,10 @@ pub(crate) struct List {
 pub(crate) enum SchemaOf {
     /// The experiment (YAML)
     Experiment,
-    /// `plan.json`, and `llamark plan --json`
+    /// `llamark plan --json`
     Plan,
+    /// `plan.json` of a set: the plan with the digests of its inputs
+    ResolvedPlan,
     /// A line of `journal.jsonl`
     Journal,
     /// `manifest.json`

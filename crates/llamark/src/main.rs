@@ -67,7 +67,7 @@ fn dispatch(cli: Cli) -> Outcome {
 }
 
 /// The first INT, TERM or HUP asks everything to stop and finish its record; the second ends us at once (the
-/// guard then kills what we spawned).
+/// guard then kills what we spawned). Under `nohup`, HUP stays ignored.
 fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
     use tokio::signal::unix::{SignalKind, signal};
 
@@ -76,7 +76,8 @@ fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
     let mut signals = {
         let _inside = runtime.enter();
         let listen = |kind| signal(kind).or_fail(Exit::Internal);
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, listen(SignalKind::hangup())?)
+        let hangup = if hangup_is_ignored() { None } else { Some(listen(SignalKind::hangup())?) };
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?, hangup)
     };
     std::thread::spawn(move || {
         runtime.block_on(async move {
@@ -84,7 +85,7 @@ fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
                 tokio::select! {
                     _ = signals.0.recv() => {}
                     _ = signals.1.recv() => {}
-                    _ = signals.2.recv() => {}
+                    () = next(signals.2.as_mut()) => {}
                 }
                 if count == 1 {
                     interrupt.set();
@@ -99,4 +100,21 @@ fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
         });
     });
     Ok(())
+}
+
+/// The next signal, or never.
+async fn next(signal: Option<&mut tokio::signal::unix::Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether HUP was ignored when we started: the kernel's mask of ignored signals has bit 0 for signal 1.
+fn hangup_is_ignored() -> bool {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

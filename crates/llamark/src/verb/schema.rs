@@ -8,6 +8,7 @@ pub(crate) fn run(context: &Context, args: &Schema) -> Outcome {
     let schema = match args.what {
         SchemaOf::Experiment => llamark_spec::experiment_schema(),
         SchemaOf::Plan => llamark_spec::plan_schema(),
+        SchemaOf::ResolvedPlan => llamark_spec::resolved_plan_schema(),
         SchemaOf::Journal => llamark_spec::journal_schema(),
         SchemaOf::Manifest => llamark_spec::manifest_schema(),
         SchemaOf::Environment => llamark_spec::environment_schema(),

@@ -117,7 +117,7 @@ impl Display {
 
     /// Where a start is. `place` is "case i of n", `left` the time that the rest takes, if it can be told.
     pub(crate) fn start(&self, place: &str, left: Option<Duration>, progress: &Progress) {
-        let left = left.map_or_else(String::new, |left| format!(", about {} left", duration(left)));
+        let left = left.map_or_else(String::new, |left| format!(", ~{} left", duration(left)));
         match progress {
             Progress::Spawned => self.now("Starting", &format!("{place}{left}")),
             Progress::Loading { elapsed } => {
@@ -131,7 +131,8 @@ impl Display {
                 let rate = |name: &str, value: &Option<f64>| {
                     value.map_or_else(String::new, |value| format!(", {name} {value:.1} tok/s"))
                 };
-                let rates = format!("{}{}", rate("pp", pp), rate("tg", tg));
+                // The phase that is going on: the line is short.
+                let rates = if tg.is_some() { rate("tg", tg) } else { rate("pp", pp) };
                 self.now(
                     "Measuring",
                     &format!("{place}: {kind} {index} of {of}, token {tokens} of {of_tokens}{rates}{left}"),

@@ -59,10 +59,7 @@ const PASSED: [&str; 38] = [
 impl Machine {
     /// This machine. Variables that are not UTF-8 are left out.
     pub fn here() -> Self {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Self { root: Utf8PathBuf::from("/"), environment }
+        Self { root: Utf8PathBuf::from("/"), environment: llamark_process::own_environment() }
     }
 
     /// A variable that is set and not empty.

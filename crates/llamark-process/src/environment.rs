@@ -1,10 +1,10 @@
 //! The environment that helper commands get, and where programs are.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::PermissionsExt as _;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 /// Variables that a helper command needs to find programs, its user's folders and the network.
 const PASSED: [&str; 26] = [
@@ -52,6 +52,37 @@ fn select(lookup: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
     environment
 }
 
+/// Our whole environment as text, as the user gave it: without the folders that `cargo run` puts at the head of
+/// `LD_LIBRARY_PATH`, so that one started by cargo and one started by hand see the same machine. Variables that are
+/// not UTF-8 are left out.
+pub fn own_environment() -> BTreeMap<String, String> {
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let mut environment: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
+    let exe = std::env::current_exe().ok().and_then(|exe| Utf8PathBuf::from_path_buf(exe).ok());
+    let ours = exe.as_deref().and_then(Utf8Path::parent);
+    if let Some(folders) = environment.remove(LIBRARIES).map(|folders| without_cargo(&folders, ours))
+        && !folders.is_empty()
+    {
+        environment.insert(LIBRARIES.to_owned(), folders);
+    }
+    environment
+}
+
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
+
+/// `folders` without those below `ours` (where cargo put the program) and those of a Rust toolchain.
+fn without_cargo(folders: &str, ours: Option<&Utf8Path>) -> String {
+    let is_of_cargo = |folder: &str| {
+        let folder = Utf8Path::new(folder);
+        ours.is_some_and(|ours| folder.starts_with(ours))
+            || folder.components().any(|part| part.as_str() == "rustlib")
+            || folder.join("rustlib").is_dir()
+    };
+    let kept: Vec<&str> = folders.split(':').filter(|folder| !is_of_cargo(folder)).collect();
+    kept.join(":")
+}
+
 /// The program of that name in our `PATH`, as a path; a name that holds a `/` is taken as it is. Absent when
 /// there is no such file or it may not be executed.
 pub fn find_program(name: &str) -> Option<Utf8PathBuf> {
@@ -74,6 +105,19 @@ fn is_program(path: &Utf8PathBuf) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cargo_adds_to_the_library_path_is_not_of_the_user() {
+        let ours = Some(Utf8Path::new("/t/debug"));
+        let toolchain = "/h/.rustup/toolchains/stable/lib/rustlib/x86_64-unknown-linux-gnu/lib";
+        let path = format!("/t/debug/build/zstd/out:/t/debug:/t/debug/deps:{toolchain}");
+        assert_eq!(without_cargo(&path, ours), "");
+        assert_eq!(
+            without_cargo(&format!("{path}:/opt/rocm/lib:/opt/gcc/lib64"), ours),
+            "/opt/rocm/lib:/opt/gcc/lib64"
+        );
+        assert_eq!(without_cargo("/opt/rocm/lib", None), "/opt/rocm/lib");
+    }
 
     #[test]
     fn nothing_but_the_list_is_passed() {

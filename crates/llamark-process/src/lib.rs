@@ -16,7 +16,7 @@ mod spawner;
 mod sys;
 
 pub use command::Command;
-pub use environment::{base_environment, find_program};
+pub use environment::{base_environment, find_program, own_environment};
 pub use error::ProcessError;
 pub use guard::{Guard, guard};
 pub use interrupt::Interrupt;

@@ -56,13 +56,16 @@ pub(crate) fn builds(
     Ok((tree, prepared))
 }
 
+/// The models that are there, and why the others are not, by id.
+type FoundAndMissing = (BTreeMap<String, FetchedModel>, BTreeMap<String, String>);
+
 /// Finds, fetches and hashes every model. All that are missing are reported at once.
 pub(crate) fn models(
     context: &Context,
     loaded: &Loaded,
     display: &Display,
     keep_going: bool,
-) -> Result<(BTreeMap<String, FetchedModel>, BTreeMap<String, String>), Failed> {
+) -> Result<FoundAndMissing, Failed> {
     let fetcher = Fetcher::new(&context.cache);
     let mut found = BTreeMap::new();
     let mut missing = BTreeMap::new();

@@ -34,10 +34,7 @@ pub struct Roots {
 
 impl Default for Roots {
     fn default() -> Self {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        };
-        Self { root: Utf8PathBuf::from("/"), variables: std::env::vars_os().filter_map(text).collect() }
+        Self { root: Utf8PathBuf::from("/"), variables: llamark_process::own_environment() }
     }
 }
 

@@ -1,5 +1,12 @@
 //! The command as its user meets it: exit codes, what is on which stream, what is left on the disk. The server is
 //! the fake one; the real one runs in CI.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test may panic, and stands outside of what it tests: it spawns the command and writes its files by hand"
+)]
 
 mod harness;
 mod interrupt;

@@ -343,7 +343,7 @@ fn environment(
                 "llamark sets it, so that nothing of the user's configuration reaches the server"
             };
             // The name alone: the value may be a key.
-            return Err(Unsupported::new("environment", name, reason, "take it out of `environment`"));
+            return Err(Unsupported::new("environment", name, reason, "take it out of `env` of the backend"));
         }
         environment.insert(name.clone(), value.clone());
     }

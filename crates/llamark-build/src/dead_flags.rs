@@ -96,7 +96,7 @@ const REPLACED: [(&str, &str); 23] = [
 ];
 
 const UNIFIED_MEMORY: &str =
-    "set `GGML_CUDA_ENABLE_UNIFIED_MEMORY: \"1\"` in the `environment` of the backend instead";
+    "set `GGML_CUDA_ENABLE_UNIFIED_MEMORY: \"1\"` in the `env` of the backend instead";
 
 /// Variables of llama.cpp that nobody declares and that work all the same.
 const READ_UNDECLARED: [&str; 2] = ["LLAMA_BUILD_NUMBER", "LLAMA_BUILD_COMMIT"];
@@ -299,7 +299,7 @@ mod tests {
         cmake flag `GGML_CUAD` does nothing: this version of llama.cpp has no such variable; did you mean `GGML_CUDA`?
         cmake flag `GGML_HIPBLAS` does nothing: this version of llama.cpp has no such variable; write `GGML_HIP: true`
         cmake flag `GGML_HIP_ROCWMMA_FATTN` does nothing: this version of llama.cpp has no such variable; remove it: flash attention on AMD no longer uses rocWMMA
-        cmake flag `GGML_HIP_UMA` does nothing: this version of llama.cpp has no such variable; set `GGML_CUDA_ENABLE_UNIFIED_MEMORY: "1"` in the `environment` of the backend instead
+        cmake flag `GGML_HIP_UMA` does nothing: this version of llama.cpp has no such variable; set `GGML_CUDA_ENABLE_UNIFIED_MEMORY: "1"` in the `env` of the backend instead
         cmake flag `LLAMA_AVX512` does nothing: this version of llama.cpp has no such variable; write `GGML_AVX512`
         cmake flag `LLAMA_CUBLAS` is deprecated in this version of llama.cpp; write `GGML_CUDA: true`
         cmake flag `LLAMA_CUDA` is deprecated in this version of llama.cpp; write `GGML_CUDA`

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::{ArtifactSet, CaseLedger, Found, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{RecordError, Recorder, Start, host};
@@ -12,6 +12,7 @@ use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
 use llamark_record::plan::ResolvedPlan;
+use llamark_report::summary::Summary;
 
 use crate::cli::Run;
 use crate::context::{Context, shown};
@@ -40,13 +41,17 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     };
     if let Some(Found::Sealed(path)) = &found {
         display.clear();
-        return already_done(context, path);
+        let outcome = conclude(context, path, "Unchanged")?;
+        let note =
+            "this plan was measured on this machine before; nothing was run (`--again` measures afresh)";
+        context.terminal.done(note);
+        return Ok(outcome);
     }
     let measuring =
         Measuring::open(context, &loaded, resolved, &environment, found, &display, args.keep_going)?;
-    let finished = measuring.all()?;
+    let sealed = measuring.all()?;
     display.clear();
-    conclude(context, &finished, "Sealed")
+    conclude(context, &sealed, "Sealed")
 }
 
 /// To repeat a set is to have its inputs, byte for byte. The build may differ: its key names the compiler too, and
@@ -126,35 +131,26 @@ fn expect_hardware(
     )
 }
 
-/// A finished set of this very plan on this very machine: no work is done again.
-fn already_done(context: &Context, path: &Utf8Path) -> Outcome {
-    let set = ArtifactSet::read(path).or_fail_hint(
-        Exit::NotVerified,
-        format!("`llamark verify {path}` says what is wrong; `--again` measures afresh"),
-    )?;
-    conclude(context, &set, "Unchanged")
-}
-
-/// The table, the paths, the exit code.
-fn conclude(context: &Context, set: &ArtifactSet, how: &str) -> Outcome {
-    let summary = llamark_report::summarize(set).or_fail(Exit::Internal)?;
+/// The table, the paths, the exit code: of a set that was sealed just now, or of one that was there already.
+fn conclude(context: &Context, path: &Utf8Path, how: &str) -> Outcome {
+    let summary = stored_summary(path)?;
     let terminal = context.terminal;
     terminal.text(&llamark_report::terminal_table(&summary, terminal.width()));
-    let ledger = set.ledger();
-    let bad: Vec<&CaseLedger> = ledger.cases.iter().filter(|case| case.outcome != Some(Status::Ok)).collect();
-    for case in &bad {
-        if let Some(outcome) = &case.outcome {
-            terminal.warn(&format!("{}: {}", case.case.id, explain(outcome)));
-        }
+    terminal.step(how, &shown(path));
+    terminal.step("Report", &shown(&path.join("report.md")));
+    let all_well = summary.cases.iter().all(|case| case.outcome == "ok");
+    Ok(if all_well { Exit::Done } else { Exit::CaseWithoutResult })
+}
+
+/// The summary as sealed; made again from the journal when another version of llamark wrote it otherwise.
+fn stored_summary(path: &Utf8Path) -> Result<Summary, Failed> {
+    let stored = fs_err::read(path.join("summary.json")).ok();
+    if let Some(summary) = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Ok(summary);
     }
-    terminal.step(how, &shown(&set.path));
-    terminal.step("Report", &shown(&set.path.join("report.md")));
-    if how == "Unchanged" {
-        terminal.done(
-            "this plan was measured on this machine before; nothing was run (`--again` measures afresh)",
-        );
-    }
-    Ok(if bad.is_empty() { Exit::Done } else { Exit::CaseWithoutResult })
+    let hint = format!("`llamark verify {path}` says what is wrong; `--again` measures afresh");
+    let set = ArtifactSet::read(path).or_fail_hint(Exit::NotVerified, hint)?;
+    llamark_report::summarize(&set).or_fail(Exit::NotVerified)
 }
 
 /// A status in a sentence.
@@ -241,7 +237,7 @@ impl<'a> Measuring<'a> {
     }
 
     /// Every start that the set does not hold yet; then the seal.
-    fn all(mut self) -> Result<ArtifactSet, Failed> {
+    fn all(mut self) -> Result<Utf8PathBuf, Failed> {
         self.skip_unavailable()?;
         let total = self.plan().plan.schedule.len();
         loop {
@@ -402,15 +398,14 @@ impl<'a> Measuring<'a> {
     }
 
     /// Makes every derived file from the journal, then seals.
-    fn seal(mut self) -> Result<ArtifactSet, Failed> {
+    fn seal(mut self) -> Result<Utf8PathBuf, Failed> {
         self.display.now("Sealing", self.writer.id());
         self.writer.end().or_fail(Exit::NotVerified)?;
         let set = self.writer.set().or_fail(Exit::Internal)?;
         for (name, bytes) in llamark_report::derived_files(&set).or_fail(Exit::Internal)? {
             self.writer.put(&name, &bytes).or_fail(Exit::NotVerified)?;
         }
-        let path = self.writer.seal(Vec::new()).or_fail(Exit::NotVerified)?;
-        ArtifactSet::read(&path).or_fail(Exit::NotVerified)
+        self.writer.seal(Vec::new()).or_fail(Exit::NotVerified)
     }
 }
 

@@ -13,6 +13,7 @@ use llamark_record::journal::{
 };
 use llamark_record::model::ModelRecord;
 use llamark_record::plan::{Case, Plan, PlannedStart};
+use llamark_record::stated::StatedStart;
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +36,8 @@ pub struct Ledger {
     pub finished_at: String,
     /// `hash` of the last entry; absent before the first.
     pub head: Option<Sha256>,
+    /// Whether the plan comes from a document: then there is nothing to run, only what it states.
+    imported: bool,
     /// Starts in the order in which they are run.
     schedule: Vec<PlannedStart>,
     /// Place of a case in `cases`.
@@ -52,6 +55,8 @@ pub struct CaseLedger {
     pub starts: BTreeMap<u32, StartLedger>,
     /// Attempts that were interrupted and replaced, in the order in which they were made.
     pub superseded: Vec<StartLedger>,
+    /// What a document states, by the number of the start. Only in imported sets, which have no `starts`.
+    pub stated: BTreeMap<u32, StatedStart>,
 }
 
 /// One life of the server.
@@ -101,7 +106,12 @@ impl CaseLedger {
     /// was invalid decides; all starts ok, with at least one run that counts, is ok. Absent while starts are left.
     ///
     /// A case is settled by its first bad start: the starts that are left would only cost time.
+    ///
+    /// What a document states of a case is ok when it states all of its runs.
     pub fn outcome_of_starts(&self) -> Option<Outcome> {
+        if !self.stated.is_empty() {
+            return self.outcome_of_stated();
+        }
         let mut settled = 0;
         for start in self.starts.values().filter(|start| start.is_settled()) {
             match &start.closed {
@@ -120,6 +130,18 @@ impl CaseLedger {
         }
     }
 
+    fn outcome_of_stated(&self) -> Option<Outcome> {
+        if u32::try_from(self.stated.len()).unwrap_or(u32::MAX) < self.case.starts {
+            return None;
+        }
+        let runs: usize = self.stated.values().map(|start| start.runs.len()).sum();
+        let planned = u64::from(self.case.starts) * u64::from(self.case.runs);
+        if u64::try_from(runs).unwrap_or(u64::MAX) == planned {
+            return Some(Outcome::Ok);
+        }
+        Some(Outcome::Invalid { reason: format!("incomplete: the document states {runs} of {planned} runs") })
+    }
+
     /// The attempt that comes next for a start, from 1.
     fn next_attempt(&self, start: u32) -> u32 {
         self.starts.get(&start).map_or(1, |last| last.id.attempt.saturating_add(1))
@@ -135,6 +157,7 @@ impl Ledger {
             outcome: None,
             starts: BTreeMap::new(),
             superseded: Vec::new(),
+            stated: BTreeMap::new(),
         };
         Self {
             begin: None,
@@ -146,6 +169,7 @@ impl Ledger {
             started_at: String::new(),
             finished_at: String::new(),
             head: None,
+            imported: plan.document().is_some(),
             schedule: plan.schedule.clone(),
             places,
         }
@@ -159,6 +183,9 @@ impl Ledger {
     /// What is left to do, in the order of the schedule: starts of open cases that were never brought to an end,
     /// each with the attempt that comes next. A case that a bad start has settled has nothing left.
     pub fn pending(&self) -> Vec<StartId> {
+        if self.imported {
+            return Vec::new();
+        }
         self.schedule
             .iter()
             .filter_map(|planned| {
@@ -216,6 +243,11 @@ impl Ledger {
                     start.closed = Some(closed);
                 }
             }
+            Event::Stated(stated) => {
+                if let Some(case) = self.case_mut(&stated.id.case) {
+                    case.stated.insert(stated.id.start, stated);
+                }
+            }
             Event::CaseClosed(closed) => {
                 if let Some(case) = self.case_mut(&closed.case) {
                     case.outcome = Some(closed.outcome);
@@ -260,7 +292,12 @@ impl Ledger {
             return refuse("the first entry, and only it, is the beginning".to_owned());
         }
         let problem = match event {
-            Event::Begin(_) | Event::Model(_) | Event::Build(_) => None,
+            Event::Begin(_) => None,
+            Event::Stated(stated) => self.check_stated(stated),
+            Event::Resume(_) | Event::Model(_) | Event::Build(_) | Event::StartOpened(_) if self.imported => {
+                Some("the plan comes from a document, and nothing of it can be run".to_owned())
+            }
+            Event::Model(_) | Event::Build(_) => None,
             Event::Resume(resume) => self.check_resume(resume),
             Event::StartOpened(opened) => self.check_opened(&opened.id),
             Event::StartReady(ready) => match self.live(&ready.id) {
@@ -301,6 +338,32 @@ impl Ledger {
         }
         let expected = case.next_attempt(id.start);
         (id.attempt != expected).then(|| format!("attempt {expected} is next"))
+    }
+
+    fn check_stated(&self, stated: &StatedStart) -> Option<String> {
+        if !self.imported {
+            return Some("the plan comes from an experiment, and not from a document".to_owned());
+        }
+        let Some(case) = self.case(&stated.id.case) else {
+            return Some("the plan has no such case".to_owned());
+        };
+        let StartId { start, attempt, .. } = stated.id;
+        if start == 0 || start > case.case.starts || attempt != 1 {
+            return Some(format!(
+                "the plan has {} starts of the case, with one attempt each",
+                case.case.starts
+            ));
+        }
+        if case.outcome.is_some() {
+            return Some("the case came to its end before".to_owned());
+        }
+        if case.stated.contains_key(&start) {
+            return Some("the start is stated already".to_owned());
+        }
+        if !stated.runs.iter().zip(1..).all(|(run, index)| run.index == index && index <= case.case.runs) {
+            return Some(format!("its runs are not numbered from 1 to at most {}", case.case.runs));
+        }
+        None
     }
 
     fn check_run(&self, run: &RunRecord) -> Option<String> {
@@ -357,6 +420,7 @@ fn describe(event: &Event) -> String {
         Event::Run(run) if run.warmup => format!("warm-up {} in {}", run.index, start(&run.id)),
         Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
         Event::StartClosed(closed) => format!("the close of {}", start(&closed.id)),
+        Event::Stated(stated) => format!("what is stated of {}", start(&stated.id)),
         Event::CaseClosed(closed) => format!("the close of case `{}`", closed.case.escape_debug()),
         Event::End(_) => "the end".to_owned(),
     }

@@ -21,6 +21,6 @@ pub use error::ArtifactError;
 pub use ledger::{CaseLedger, Ledger, StartLedger};
 pub use names::folder_name;
 pub use set::ArtifactSet;
-pub use store::{Found, SetInfo, Store};
+pub use store::{Found, Given, SetInfo, Store};
 pub use verify::{Check, Verification, verify};
 pub use writer::SetWriter;

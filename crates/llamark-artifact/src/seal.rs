@@ -21,10 +21,10 @@ use std::collections::BTreeMap;
 use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::manifest::{
-    BUILD_TYPE, BuildDefinition, Builder, Digests, ExternalParameters, Manifest, Metadata, PREDICATE_TYPE,
-    Predicate, Resource, RunDetails, STATEMENT_TYPE,
+    BuildDefinition, Builder, Digests, ExternalParameters, Manifest, Metadata, PREDICATE_TYPE, Predicate,
+    Resource, RunDetails, STATEMENT_TYPE, build_type,
 };
-use llamark_record::plan::{EngineSource, ModelSource, PlannedModel, ResolvedPlan};
+use llamark_record::plan::{EngineSource, ModelSource, PlannedModel, PromptContent, ResolvedPlan};
 
 use crate::files::{self, FileError};
 use crate::names::check_relative;
@@ -53,7 +53,7 @@ pub(crate) fn seal(
         predicate_type: PREDICATE_TYPE.to_owned(),
         predicate: Predicate {
             build_definition: BuildDefinition {
-                build_type: BUILD_TYPE.to_owned(),
+                build_type: build_type(&resolved.plan).to_owned(),
                 external_parameters: ExternalParameters {
                     experiment: resolved.plan.name.clone(),
                     plan_digest: resolved.digest()?,
@@ -153,8 +153,13 @@ fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Re
         }
     }
     for prompt in &resolved.plan.prompts {
-        let bytes = u64::try_from(prompt.text.len()).ok();
-        push(format!("prompt/{}", prompt.name), None, &prompt.sha256, bytes);
+        if let PromptContent::Text { text, sha256 } = &prompt.content {
+            push(format!("prompt/{}", prompt.name), None, sha256, u64::try_from(text.len()).ok());
+        }
+    }
+    if let Some(document) = resolved.plan.document() {
+        let file = &document.file;
+        push(format!("document/{}", file.name), None, &file.sha256, Some(file.bytes));
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
@@ -166,14 +171,14 @@ fn engine_uri(source: &EngineSource) -> Option<String> {
         EngineSource::Git { url, rev } => Some(format!("git+{url}@{rev}")),
         EngineSource::Archive { location, .. } => location.contains("://").then(|| location.clone()),
         EngineSource::Package { package, .. } => Some(package.to_string()),
-        EngineSource::Path { .. } | EngineSource::Prebuilt { .. } => None,
+        EngineSource::Path { .. } | EngineSource::Prebuilt { .. } | EngineSource::Unstated => None,
     }
 }
 
 /// Likewise for a model; of several shards, the first.
 fn model_uri(model: &PlannedModel) -> Option<String> {
     match &model.source {
-        ModelSource::File { .. } => None,
+        ModelSource::File { .. } | ModelSource::Unstated => None,
         ModelSource::Url { url, .. } => Some(url.clone()),
         ModelSource::Huggingface { repo, revision, file, .. } => {
             Some(format!("hf://{repo}@{revision}/{file}"))

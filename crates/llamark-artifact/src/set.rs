@@ -2,18 +2,21 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment};
-use llamark_record::manifest::{BUILD_TYPE, Manifest};
-use llamark_record::plan::{PLAN_FORMAT, ResolvedPlan};
+use llamark_record::manifest::{BUILD_TYPE, IMPORT_BUILD_TYPE, Manifest};
+use llamark_record::plan::{Document, PLAN_FORMAT, ResolvedPlan};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::journal::{JOURNAL, Reader};
+use crate::names::folder_name;
 use crate::{ArtifactError, Ledger, plain};
 
 /// The resolved plan: canonical JSON and a newline.
 pub const PLAN: &str = "plan.json";
-/// The experiment as the author wrote it.
+/// The experiment as the author wrote it; not in an imported set.
 pub const SPEC: &str = "spec.yaml";
+/// Folder of the document that an imported set is made of.
+pub const IMPORTED: &str = "imported";
 /// Facts of the machine.
 pub const ENVIRONMENT: &str = "environment.json";
 /// The manifest: a set is sealed when this file is there.
@@ -69,14 +72,30 @@ impl ArtifactSet {
         Reader::open(&self.path.join(JOURNAL), self.sealed.is_some())
     }
 
+    /// The bytes of the document that an imported set is made of, and their name in the set.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn document(&self) -> Result<Option<(String, Vec<u8>)>, ArtifactError> {
+        let Some(document) = self.resolved.plan.document() else { return Ok(None) };
+        let name = document_file(document);
+        let bytes = plain::read(&self.path.join(&name), plain::MAX_JSON)?;
+        Ok(Some((name, bytes)))
+    }
+
     /// The experiment as the author wrote it.
     ///
     /// # Errors
-    /// When the file cannot be read. What is not UTF-8 in it is replaced.
+    /// When the file cannot be read, or the set was imported. What is not UTF-8 in it is replaced.
     pub fn spec_text(&self) -> Result<String, ArtifactError> {
         let bytes = plain::read(&self.path.join(SPEC), plain::MAX_JSON)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+/// Where the document lies in an imported set.
+pub(crate) fn document_file(document: &Document) -> String {
+    format!("{IMPORTED}/{}", folder_name(&document.file.name))
 }
 
 /// Whether the set was sealed: its manifest is there.
@@ -149,16 +168,24 @@ pub(crate) fn parse_manifest(path: &Utf8Path, bytes: &[u8]) -> Result<Manifest, 
     let parsed: Result<Manifest, _> = plain::parse_json(path, "a manifest", bytes);
     match &parsed {
         Ok(manifest) => {
-            plain::refuse_other_format(path, &manifest.predicate.build_definition.build_type, BUILD_TYPE)?;
+            refuse_other_build_type(path, &manifest.predicate.build_definition.build_type)?;
         }
         Err(_) => {
             let outer: Outer = serde_json::from_slice(bytes).unwrap_or_default();
             if let Some(found) = outer.predicate.build_definition.build_type {
-                plain::refuse_other_format(path, &found, BUILD_TYPE)?;
+                refuse_other_build_type(path, &found)?;
             }
         }
     }
     parsed
+}
+
+/// Refuses a manifest that is neither of a run nor of an import as this version writes them.
+fn refuse_other_build_type(path: &Utf8Path, found: &str) -> Result<(), ArtifactError> {
+    if found == IMPORT_BUILD_TYPE {
+        return Ok(());
+    }
+    plain::refuse_other_format(path, found, BUILD_TYPE)
 }
 
 /// A file with a `format`. One that does not read, perhaps since a newer llamark wrote it, is called that.

@@ -16,12 +16,12 @@ use llamark_record::Sha256;
 use llamark_record::digest::canonical_json;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{Begin, Event, JOURNAL_FORMAT};
-use llamark_record::plan::ResolvedPlan;
+use llamark_record::plan::{Document, ResolvedPlan};
 
 use crate::files::{self, FileError, Renamed, TEMPORARY_PREFIX, TemporaryFolder};
 use crate::journal::{Appender, JOURNAL, Reader, first_prev};
 use crate::names::folder_name;
-use crate::set::{ENVIRONMENT, PLAN, SPEC, fold, id_of, is_sealed, read_plan};
+use crate::set::{ENVIRONMENT, IMPORTED, PLAN, SPEC, document_file, fold, id_of, is_sealed, read_plan};
 use crate::{ArtifactError, Ledger, SetWriter, plain};
 
 /// Where the time comes from.
@@ -65,6 +65,15 @@ impl SetInfo {
             _ => Err(ArtifactError::NotASet { path: self.path.clone() }),
         }
     }
+}
+
+/// What a set is made from, byte for byte as it was given.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// The text of an experiment.
+    Experiment(&'a str),
+    /// A document that is imported, which the plan names, and its content.
+    Document(&'a Document, &'a [u8]),
 }
 
 /// A set of the same plan on the same machine.
@@ -144,7 +153,7 @@ impl Store {
         Ok(interrupted.map(Found::Interrupted))
     }
 
-    /// Begins a set: its folder with the plan, the experiment as given, the facts of the machine, and a journal
+    /// Begins a set: its folder with the plan, the experiment or document as given, the facts of the machine, and a journal
     /// that says which plan it is of. Nobody else can write to it while the writer lives.
     ///
     /// # Errors
@@ -152,7 +161,7 @@ impl Store {
     pub fn create(
         &self,
         resolved: &ResolvedPlan,
-        spec_text: &str,
+        given: &Given<'_>,
         environment: &Environment,
         llamark_version: &str,
     ) -> Result<SetWriter, ArtifactError> {
@@ -163,7 +172,13 @@ impl Store {
         let temporary = TemporaryFolder::create_in(&parent)?;
         let path = temporary.path();
         files::persist_new(&path.join(PLAN), &[plan.as_slice(), b"\n"].concat())?;
-        files::persist_new(&path.join(SPEC), spec_text.as_bytes())?;
+        match given {
+            Given::Experiment(text) => files::persist_new(&path.join(SPEC), text.as_bytes())?,
+            Given::Document(document, bytes) => {
+                files::create_dir_all(&path.join(IMPORTED))?;
+                files::persist_new(&path.join(document_file(document)), bytes)?;
+            }
+        }
         files::persist_new(&path.join(ENVIRONMENT), &pretty(environment)?)?;
 
         let now = (self.clock)();

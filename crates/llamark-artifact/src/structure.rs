@@ -5,13 +5,13 @@ use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
 use llamark_record::digest::canonical_json;
 use llamark_record::journal::{Event, Outcome};
-use llamark_record::manifest::Manifest;
+use llamark_record::manifest::{Manifest, build_type};
 use llamark_record::model::ModelRecord;
 use llamark_record::plan::{Plan, ResolvedPlan};
 
 use crate::journal::{JOURNAL, Reader};
 use crate::ledger::{CaseLedger, StartLedger};
-use crate::set::{PLAN, read_environment, read_plan};
+use crate::set::{PLAN, SPEC, document_file, read_environment, read_plan};
 use crate::verify::{Check, said, shown};
 use crate::writer::build_file;
 use crate::{ArtifactError, Ledger, plain};
@@ -57,10 +57,33 @@ fn check_plan(resolved: &ResolvedPlan, bytes: &[u8], manifest: &Manifest, check:
     if parameters.plan_digest != Sha256::of_bytes(&canonical) {
         check.problem(format!("the manifest is of another plan than `{PLAN}`"));
     }
+    let definition = &manifest.predicate.build_definition;
+    if definition.build_type != build_type(&resolved.plan) {
+        check.problem(format!(
+            "the manifest says {}, and the plan another thing",
+            shown(&definition.build_type)
+        ));
+    }
+    check_origin(&resolved.plan, manifest, check);
     if parameters.experiment != resolved.plan.name {
         check.problem("the manifest and the plan name different experiments");
     }
     check_schedule(&resolved.plan, check);
+}
+
+/// The experiment, or the document that the set was imported from, is in the set; the document is that of the plan.
+fn check_origin(plan: &Plan, manifest: &Manifest, check: &mut Check) {
+    let find = |name: &str| manifest.subject.iter().find(|resource| resource.name == name);
+    match plan.document() {
+        None if find(SPEC).is_none() => check.problem(format!("the manifest does not name `{SPEC}`")),
+        None => {}
+        Some(document) => {
+            let name = document_file(document);
+            if find(&name).is_none_or(|resource| resource.digest.sha256 != document.file.sha256) {
+                check.problem(format!("{} is not the document of the plan", shown(&name)));
+            }
+        }
+    }
 }
 
 /// Each case once; each start of each case once in the schedule, and nothing else.
@@ -162,7 +185,7 @@ fn check_case(case: &CaseLedger) -> Result<(), String> {
         (None, _) => Err(format!("the case {name} came to no end")),
         (Some(Outcome::Ok), Some(Outcome::Ok)) => Ok(()),
         (Some(Outcome::Ok), _) => Err(format!("the case {name} ended as ok, and not all of its starts did")),
-        (Some(Outcome::Skipped { .. }), _) if !case.starts.is_empty() => {
+        (Some(Outcome::Skipped { .. }), _) if !case.starts.is_empty() || !case.stated.is_empty() => {
             Err(format!("the case {name} was skipped, and has starts"))
         }
         // Only ok is ok: a case whose starts all went well cannot be put aside under another name.
@@ -175,6 +198,11 @@ fn check_case(case: &CaseLedger) -> Result<(), String> {
 fn check_runs(ledger: &Ledger) -> Check {
     let mut check = Check::new(1, "planned runs by their record");
     for case in &ledger.cases {
+        if !case.stated.is_empty() {
+            // Whether they are all there is what the end of the case says, and that was compared.
+            check.count += u64::from(case.case.runs).saturating_mul(u64::from(case.case.starts));
+            continue;
+        }
         let planned = u64::from(case.case.warmup) + u64::from(case.case.runs);
         for start in case.starts.values() {
             check.count += planned;

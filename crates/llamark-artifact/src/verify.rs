@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::Sha256;
-use llamark_record::manifest::{BUILD_TYPE, Manifest, PREDICATE_TYPE, STATEMENT_TYPE};
+use llamark_record::manifest::{Manifest, PREDICATE_TYPE, STATEMENT_TYPE};
 use serde::Serialize;
 
 use crate::journal::JOURNAL;
 use crate::seal::{BYTES, checksums};
-use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, SPEC, parse_manifest};
+use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, parse_manifest};
 use crate::{ArtifactError, names, plain, structure};
 
 /// Problems of one check that are kept; the others are counted.
@@ -27,7 +27,7 @@ const MAX_PROBLEMS: usize = 100;
 const UNLISTED: [&str; 2] = [MANIFEST, CHECKSUMS];
 
 /// Files that every set has.
-const REQUIRED: [&str; 4] = [ENVIRONMENT, JOURNAL, PLAN, SPEC];
+const REQUIRED: [&str; 3] = [ENVIRONMENT, JOURNAL, PLAN];
 
 /// What was checked, and what was found wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -170,11 +170,9 @@ fn read(path: &Utf8Path) -> Result<(Manifest, Sha256), ArtifactError> {
 
 /// Is it a manifest as this version writes it?
 fn check_form(manifest: &Manifest, check: &mut Check) {
-    let definition = &manifest.predicate.build_definition;
     for (what, found, expected) in [
         ("_type", &manifest.statement_type, STATEMENT_TYPE),
         ("predicateType", &manifest.predicate_type, PREDICATE_TYPE),
-        ("buildType", &definition.build_type, BUILD_TYPE),
     ] {
         if found != expected {
             check.problem(format!("its {what} is {}, not `{expected}`", shown(found)));

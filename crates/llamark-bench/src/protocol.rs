@@ -144,7 +144,7 @@ impl Session<'_> {
         let nothing = String::new;
         let props = self.guard("the reading of /props", limit, nothing, client.get("/props")).await?;
         // As the server itself tokenizes a text prompt: with a BOS token where the model wants one.
-        let body = json!({"content": self.start.prompt.text, "add_special": true, "parse_special": true});
+        let body = json!({"content": self.start.prompt, "add_special": true, "parse_special": true});
         let answer = client.post("/tokenize", body.to_string().into_bytes());
         let answer = self.guard("the tokenizing of the prompt", limit, nothing, answer).await?;
         let ids = token_ids(&answer)

@@ -40,7 +40,7 @@ pub(crate) fn alias(id: &StartId) -> String {
 /// What is asked of the translator of settings.
 pub(crate) fn request<'a>(start: &'a Start<'_>, alias: &'a str) -> LaunchRequest<'a> {
     LaunchRequest {
-        settings: &start.backend.server,
+        settings: start.settings,
         kind: start.backend.kind,
         device: &start.backend.device,
         backend_environment: &start.backend.environment,

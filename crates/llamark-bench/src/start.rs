@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::journal::{Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
-use llamark_record::plan::{Case, Plan, PlannedBackend, PlannedPrompt};
+use llamark_record::plan::{Case, Plan, PlannedBackend, ServerSettings};
 
 use crate::error::{BenchError, RecordError};
 use crate::failure;
@@ -33,8 +33,10 @@ pub struct Start<'a> {
     pub case: &'a Case,
     /// The backend of the case.
     pub backend: &'a PlannedBackend,
-    /// The prompt of the case.
-    pub prompt: &'a PlannedPrompt,
+    /// The settings of the server: those of the backend, decided.
+    pub settings: &'a ServerSettings,
+    /// The text of the prompt.
+    pub prompt: &'a str,
     /// The build of the backend.
     pub build: &'a BuildRecord,
     /// Folder of that build.

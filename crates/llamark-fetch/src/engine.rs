@@ -30,6 +30,7 @@ impl Job<'_> {
                 self.engine_package(package, sha256, subdir).map(without_commit)
             }
             EngineSource::Prebuilt { path } => prebuilt(&base.join(path)),
+            EngineSource::Unstated => Err(FetchError::Unstated { what: "engine" }),
         }
     }
 

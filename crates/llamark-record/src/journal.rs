@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::build::BuildRecord;
 use crate::model::ModelRecord;
+use crate::stated::StatedStart;
 
 /// `format` of a journal as written by this version.
 pub const JOURNAL_FORMAT: &str = "llamark/journal/v1";
@@ -52,6 +53,8 @@ pub enum Event {
     Run(RunRecord),
     /// The server is gone.
     StartClosed(StartClosed),
+    /// A document states a start and its runs. Only in imported sets, and there instead of the four above.
+    Stated(StatedStart),
     /// A case came to its end. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
     /// All is done. Always the last line of a sealed set.

@@ -10,5 +10,6 @@ pub mod manifest;
 pub mod metric;
 pub mod model;
 pub mod plan;
+pub mod stated;
 
 pub use digest::Sha256;

@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Sha256;
+use crate::plan::{Origin, Plan};
 
 /// `_type` of the statement.
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
@@ -16,6 +17,16 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 pub const PREDICATE_TYPE: &str = "https://slsa.dev/provenance/v1";
 /// `buildType` of the predicate: a run of an experiment, format 1.
 pub const BUILD_TYPE: &str = "urn:llamark:run:v1";
+/// `buildType` of the predicate: the import of a document that somebody else wrote, format 1.
+pub const IMPORT_BUILD_TYPE: &str = "urn:llamark:import:v1";
+
+/// The `buildType` of the sets of a plan.
+pub fn build_type(plan: &Plan) -> &'static str {
+    match plan.origin {
+        Origin::Experiment => BUILD_TYPE,
+        Origin::Document(_) => IMPORT_BUILD_TYPE,
+    }
+}
 
 /// An in-toto Statement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,7 +81,7 @@ pub struct Predicate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BuildDefinition {
-    /// [`BUILD_TYPE`].
+    /// [`BUILD_TYPE`] or [`IMPORT_BUILD_TYPE`].
     pub build_type: String,
     /// Name of the experiment, digest of the plan.
     pub external_parameters: ExternalParameters,

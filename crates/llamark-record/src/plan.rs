@@ -21,6 +21,8 @@ pub const PLAN_FORMAT: &str = "llamark/plan/v1";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// How the plan came to be.
+    pub origin: Origin,
     /// Name of the experiment: the folder of its artifact sets.
     pub name: String,
     /// Title of the report.
@@ -49,6 +51,49 @@ pub struct Plan {
     pub cooldown_ms: u64,
     /// Limits in time.
     pub timeouts: Timeouts,
+}
+
+/// How a plan came to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Origin {
+    /// From an experiment, before anything was measured. Nothing in it is unstated.
+    Experiment,
+    /// From a document that somebody wrote afterwards. Nothing of it can be run: what the document does not say
+    /// is unstated.
+    Document(Document),
+}
+
+/// The document that an imported set is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// What kind of document.
+    pub kind: DocumentKind,
+    /// The document; it lies in the folder `imported/` of the set.
+    pub file: FileIdentity,
+    /// What whoever imported it said beside the document, by name: `memory_bandwidth`.
+    pub added: BTreeMap<String, String>,
+    /// What a set that llamark measured says, and the document does not, as names of facts: `engine commit`,
+    /// `model digests`, ...
+    pub unstated: Vec<String>,
+}
+
+/// Kinds of document that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DocumentKind {
+    /// A report in Markdown: rounded rates of single runs.
+    Report,
+}
+
+impl DocumentKind {
+    /// The name, as in `llamark import KIND`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+        }
+    }
 }
 
 /// What the author says of the machine (shown in the report) and demands of it (checked before a run).
@@ -116,6 +161,8 @@ pub enum EngineSource {
         /// The folder.
         path: String,
     },
+    /// Of an imported set whose document does not say.
+    Unstated,
 }
 
 /// A package of a language registry at one version, written as a package URL: `pkg:pypi/NAME@VERSION`.
@@ -192,12 +239,52 @@ pub struct PlannedBackend {
     pub kind: BackendKind,
     /// Id of the build.
     pub build: String,
-    /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone.
+    /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone; empty where a document does not
+    /// say.
     pub device: String,
     /// Settings of the server.
-    pub server: ServerSettings,
+    pub server: Settings,
     /// Variables of the environment that the author sets for the server.
     pub environment: BTreeMap<String, String>,
+}
+
+/// Settings of a server: all of them decided, or those that a document happens to state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Settings {
+    /// Every setting has its value.
+    Decided(ServerSettings),
+    /// Of an imported set: what the document happens to say.
+    Stated(StatedSettings),
+}
+
+/// What a document says of the settings of a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatedSettings {
+    /// The words of the document, as in `--no-mmap, flash-attn, q4_0 KV cache`; empty when it says nothing.
+    pub text: String,
+    /// The same by the name of the setting where llamark has one ([`ServerSettings::by_name`]), else as the document
+    /// writes it. What is not there is unknown.
+    pub by_name: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// The settings, where every one is decided.
+    pub fn decided(&self) -> Option<&ServerSettings> {
+        match self {
+            Self::Decided(settings) => Some(settings),
+            Self::Stated(_) => None,
+        }
+    }
+
+    /// The settings by name, as text: all of them, or those that a document states.
+    pub fn by_name(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Decided(settings) => settings.by_name(),
+            Self::Stated(stated) => stated.by_name.clone(),
+        }
+    }
 }
 
 /// Settings of llama-server, in llamark's own words; `llamark-bench` translates them for each version.
@@ -224,6 +311,29 @@ pub struct ServerSettings {
     pub batch: u32,
     /// Physical batch: most tokens computed at once.
     pub ubatch: u32,
+}
+
+impl ServerSettings {
+    /// Every setting by its name in an experiment, as text.
+    pub fn by_name(&self) -> BTreeMap<String, String> {
+        let layers = match self.gpu_layers {
+            GpuLayers::All => "all".to_owned(),
+            GpuLayers::Count(count) => count.to_string(),
+        };
+        let named = [
+            ("gpu_layers", layers),
+            ("flash_attn", self.flash_attn.to_string()),
+            ("cache_type_k", self.cache_type_k.name().to_owned()),
+            ("cache_type_v", self.cache_type_v.name().to_owned()),
+            ("mmap", self.mmap.to_string()),
+            ("mlock", self.mlock.to_string()),
+            ("threads", self.threads.to_string()),
+            ("threads_batch", self.threads_batch.to_string()),
+            ("batch", self.batch.to_string()),
+            ("ubatch", self.ubatch.to_string()),
+        ];
+        named.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
 }
 
 /// How many layers are on the device.
@@ -287,6 +397,8 @@ pub struct PlannedModel {
     pub claimed_parameters: String,
     /// Active parameters as the author writes them (`3B`); empty: taken from the header.
     pub claimed_active_parameters: String,
+    /// Size of the file as a document writes it (`~19 GiB`); empty: that of the file.
+    pub claimed_file_size: String,
     /// Where it comes from.
     pub source: ModelSource,
 }
@@ -331,18 +443,54 @@ pub enum ModelSource {
         /// Path of the model inside the package.
         member: String,
     },
+    /// Of an imported set: a document names no file.
+    Unstated,
 }
 
-/// A prompt, by its text.
+/// A prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedPrompt {
     /// Name in the experiment.
     pub name: String,
-    /// The text itself, so that a set can be run again from its manifest.
-    pub text: String,
-    /// SHA-256 of the text as UTF-8.
-    pub sha256: Sha256,
+    /// What it says.
+    pub content: PromptContent,
+}
+
+/// What a prompt says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PromptContent {
+    /// A text.
+    Text {
+        /// The text itself, so that a set can be run again from its manifest.
+        text: String,
+        /// SHA-256 of the text as UTF-8.
+        sha256: Sha256,
+    },
+    /// Of an imported set: what the document says of it, as in `~600 tokens (infrastructure scenario)`.
+    Unstated {
+        /// The words of the document.
+        description: String,
+    },
+}
+
+impl PromptContent {
+    /// The text, where there is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text { text, .. } => Some(text),
+            Self::Unstated { .. } => None,
+        }
+    }
+
+    /// Digest of the text, where there is one.
+    pub fn sha256(&self) -> Option<&Sha256> {
+        match self {
+            Self::Text { sha256, .. } => Some(sha256),
+            Self::Unstated { .. } => None,
+        }
+    }
 }
 
 /// Model x backend x prompt shape: one row of a report.
@@ -419,6 +567,14 @@ impl ResolvedPlan {
 }
 
 impl Plan {
+    /// The document that the plan comes from, if it was imported.
+    pub fn document(&self) -> Option<&Document> {
+        match &self.origin {
+            Origin::Experiment => None,
+            Origin::Document(document) => Some(document),
+        }
+    }
+
     /// The backend of that name.
     pub fn backend(&self, name: &str) -> Option<&PlannedBackend> {
         self.backends.iter().find(|backend| backend.name == name)

@@ -232,8 +232,9 @@ fn not_the_same(base: (Material<'_>, &CaseLedger), candidate: (Material<'_>, &Ca
     if differs.is_some() {
         return differs;
     }
-    let text =
-        |material: Material<'_>, name: &str| material.resolved.plan.prompt(name).map(|p| p.sha256.clone());
+    let text = |material: Material<'_>, name: &str| {
+        material.resolved.plan.prompt(name).and_then(|p| p.content.sha256().cloned())
+    };
     if text(base.0, &a.prompt) != text(candidate.0, &b.prompt) {
         return Some("the text of the prompt differs".to_owned());
     }
@@ -253,9 +254,5 @@ fn not_the_same(base: (Material<'_>, &CaseLedger), candidate: (Material<'_>, &Ca
 
 /// The values of a metric that count, by start.
 fn sample(metric: Metric, case: &CaseLedger) -> Sample {
-    let starts = counted::runs(case).map(|(start, runs)| match counted::start_value(metric, start) {
-        Some(value) => vec![value],
-        None => runs.iter().filter_map(|(_, measured)| counted::run_value(metric, measured)).collect(),
-    });
-    Sample { starts: starts.filter(|values| !values.is_empty()).collect() }
+    Sample { starts: counted::samples(case, metric) }
 }

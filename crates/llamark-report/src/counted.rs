@@ -1,46 +1,173 @@
 //! Which runs count, and the value of a metric in one of them: decided here, once, for tables and comparisons.
+//!
+//! A run was measured by llamark or is stated by an imported document; past this file nobody asks which.
 
 use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::journal::{BrokenRule, Measurement, Outcome, RunRecord};
 use llamark_record::metric::{self, Metric};
+use llamark_record::stated::{Decimal, StatedRun, StatedStart};
 
 use crate::format::float;
 
-/// Whether the numbers of this start mean what the plan says. Those of a start or a case that was found invalid
-/// do not: a fallback to the processor must not be read as a result of the device.
-pub(crate) fn start_counts(case: &CaseLedger, start: &StartLedger) -> bool {
-    let is_invalid = |outcome: &Outcome| matches!(outcome, Outcome::Invalid { .. });
-    let case_is_invalid = case.outcome.as_ref().is_some_and(is_invalid);
-    let start_is_invalid = start.closed.as_ref().is_some_and(|closed| is_invalid(&closed.outcome));
-    !case_is_invalid && !start_is_invalid
+/// A start, measured or stated.
+pub(crate) struct Start<'a> {
+    /// Which start of the case, from 1.
+    pub(crate) number: u32,
+    /// Which attempt at it, from 1.
+    pub(crate) attempt: u32,
+    /// Another attempt took its place.
+    pub(crate) superseded: bool,
+    /// Its numbers mean what the plan says.
+    pub(crate) counts: bool,
+    /// Process start to ready, ms.
+    pub(crate) load_ms: Option<f64>,
+    /// Peak resident memory, bytes.
+    pub(crate) rss_bytes: Option<f64>,
+    /// What the journal has of it, where it was measured.
+    pub(crate) measured: Option<&'a StartLedger>,
+    /// Its runs, warm-up too.
+    pub(crate) runs: Vec<Run<'a>>,
 }
 
-/// The starts of a case that count, each with its runs that count, in order.
-pub(crate) fn runs(
-    case: &CaseLedger,
-) -> impl Iterator<Item = (&StartLedger, Vec<(&RunRecord, &Measurement)>)> {
-    case.starts.values().filter(|start| start_counts(case, start)).map(|start| {
-        let runs = start.runs.iter().filter(|run| run.counts());
-        (start, runs.filter_map(|run| Some((run, run.measurement.as_ref()?))).collect())
-    })
+/// A run, measured or stated.
+pub(crate) struct Run<'a> {
+    /// Which run of its start, from 1; warm-up runs count apart.
+    pub(crate) index: u32,
+    /// A warm-up run.
+    pub(crate) warmup: bool,
+    /// There are numbers, and no rule is broken.
+    pub(crate) valid: bool,
+    /// The rules that it breaks.
+    pub(crate) broken: &'a [BrokenRule],
+    /// The raw integers, where it was measured.
+    pub(crate) measurement: Option<&'a Measurement>,
+    /// Tokens of the prompt.
+    pub(crate) prompt_tokens: Option<u32>,
+    /// Tokens generated.
+    pub(crate) generated_tokens: Option<u32>,
+    /// Prompt processing, tok/s.
+    pub(crate) pp: Option<f64>,
+    /// Token generation, tok/s.
+    pub(crate) tg: Option<f64>,
+    /// Time to first token, ms.
+    pub(crate) ttft_ms: Option<f64>,
 }
 
-/// The value of a metric of runs, in its unit; `None` for a metric of starts, or when there is no rate.
-pub(crate) fn run_value(metric: Metric, measurement: &Measurement) -> Option<f64> {
-    match metric {
-        Metric::Pp => metric::prompt_rate(measurement.prompt_tokens, measurement.prompt_us),
-        Metric::Tg => metric::generation_rate(measurement.generated_tokens, measurement.generation_us),
-        Metric::Ttft => Some(float(measurement.first_token_ns) / 1e6),
-        Metric::Load | Metric::Rss => None,
+impl Start<'_> {
+    /// The values of a metric in this start that count: one per run, or one of the start itself.
+    fn values(&self, metric: Metric) -> Vec<f64> {
+        match metric {
+            Metric::Load => self.load_ms.into_iter().collect(),
+            Metric::Rss => self.rss_bytes.into_iter().collect(),
+            Metric::Pp | Metric::Tg | Metric::Ttft => {
+                self.runs.iter().filter(|run| run.counts()).filter_map(|run| run.value(metric)).collect()
+            }
+        }
     }
 }
 
-/// The value of a metric of starts, in its unit; `None` for a metric of runs, or when it was not seen.
-pub(crate) fn start_value(metric: Metric, start: &StartLedger) -> Option<f64> {
-    match metric {
-        Metric::Load => Some(float(start.ready.as_ref()?.load.ready_us) / 1e3),
-        Metric::Rss => Some(float(start.closed.as_ref()?.max_rss_bytes?)),
-        Metric::Pp | Metric::Tg | Metric::Ttft => None,
+impl Run<'_> {
+    /// Whether it counts, if its start does.
+    pub(crate) fn counts(&self) -> bool {
+        self.valid && !self.warmup
+    }
+
+    /// The value of a metric of runs, in its unit; `None` for a metric of starts, or where there is none.
+    fn value(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::Pp => self.pp,
+            Metric::Tg => self.tg,
+            Metric::Ttft => self.ttft_ms,
+            Metric::Load | Metric::Rss => None,
+        }
+    }
+}
+
+/// Every start of a case, also those that another attempt has replaced, by start and attempt.
+pub(crate) fn every_start(case: &CaseLedger) -> Vec<Start<'_>> {
+    let superseded = case.superseded.iter().map(|start| measured(case, start, true));
+    let last = case.starts.values().map(|start| measured(case, start, false));
+    let stated = case.stated.values().map(|start| stated(case, start));
+    let mut all: Vec<Start<'_>> = superseded.chain(last).chain(stated).collect();
+    all.sort_by_key(|start| (start.number, start.attempt));
+    all
+}
+
+/// The last attempt at each start of a case, by start.
+pub(crate) fn starts(case: &CaseLedger) -> impl Iterator<Item = Start<'_>> {
+    let last = case.starts.values().map(|start| measured(case, start, false));
+    last.chain(case.stated.values().map(|start| stated(case, start)))
+}
+
+/// The values of a metric that count, by start; a start without one is not there.
+pub(crate) fn samples(case: &CaseLedger, metric: Metric) -> Vec<Vec<f64>> {
+    let counting = starts(case).filter(|start| start.counts);
+    counting.map(|start| start.values(metric)).filter(|values| !values.is_empty()).collect()
+}
+
+/// Whether the numbers of this start mean what the plan says. Those of a start or a case that was found invalid
+/// do not: a fallback to the processor must not be read as a result of the device.
+fn counts(case: &CaseLedger, start: Option<&StartLedger>) -> bool {
+    let is_invalid = |outcome: &Outcome| matches!(outcome, Outcome::Invalid { .. });
+    let case_is_invalid = case.outcome.as_ref().is_some_and(is_invalid);
+    let closed = start.and_then(|start| start.closed.as_ref());
+    !case_is_invalid && !closed.is_some_and(|closed| is_invalid(&closed.outcome))
+}
+
+fn measured<'a>(case: &CaseLedger, start: &'a StartLedger, superseded: bool) -> Start<'a> {
+    Start {
+        number: start.id.start,
+        attempt: start.id.attempt,
+        superseded,
+        counts: !superseded && counts(case, Some(start)),
+        load_ms: start.ready.as_ref().map(|ready| float(ready.load.ready_us) / 1e3),
+        rss_bytes: start.closed.as_ref().and_then(|closed| closed.max_rss_bytes).map(float),
+        measured: Some(start),
+        runs: start.runs.iter().map(measured_run).collect(),
+    }
+}
+
+fn measured_run(run: &RunRecord) -> Run<'_> {
+    let measurement = run.measurement.as_ref();
+    Run {
+        index: run.index,
+        warmup: run.warmup,
+        valid: run.broken.is_empty() && measurement.is_some(),
+        broken: &run.broken,
+        measurement,
+        prompt_tokens: measurement.map(|m| m.prompt_tokens),
+        generated_tokens: measurement.map(|m| m.generated_tokens),
+        pp: measurement.and_then(|m| metric::prompt_rate(m.prompt_tokens, m.prompt_us)),
+        tg: measurement.and_then(|m| metric::generation_rate(m.generated_tokens, m.generation_us)),
+        ttft_ms: measurement.map(|m| float(m.first_token_ns) / 1e6),
+    }
+}
+
+fn stated<'a>(case: &CaseLedger, start: &'a StatedStart) -> Start<'a> {
+    Start {
+        number: start.id.start,
+        attempt: start.id.attempt,
+        superseded: false,
+        counts: counts(case, None),
+        load_ms: start.load_ms.map(float),
+        rss_bytes: None,
+        measured: None,
+        runs: start.runs.iter().map(stated_run).collect(),
+    }
+}
+
+fn stated_run(run: &StatedRun) -> Run<'static> {
+    Run {
+        index: run.index,
+        warmup: false,
+        valid: run.pp.is_some() || run.tg.is_some(),
+        broken: &[],
+        measurement: None,
+        prompt_tokens: run.prompt_tokens,
+        generated_tokens: run.generated_tokens,
+        pp: run.pp.as_ref().map(Decimal::value),
+        tg: run.tg.as_ref().map(Decimal::value),
+        ttft_ms: None,
     }
 }
 

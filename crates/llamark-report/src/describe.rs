@@ -7,6 +7,7 @@ use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
 use llamark_record::plan::{
     BackendKind, EngineSource, GpuLayers, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
+    ServerSettings, Settings,
 };
 
 use crate::estimate::round;
@@ -86,6 +87,7 @@ pub(crate) fn engine(resolved: &ResolvedPlan) -> EngineSummary {
         EngineSource::Path { path } => format!("folder {path}"),
         EngineSource::Package { package, subdir, .. } => format!("{package}{}", inside(subdir)),
         EngineSource::Prebuilt { path } => format!("prebuilt in {path}"),
+        EngineSource::Unstated => "not stated".to_owned(),
     };
     EngineSummary {
         source,
@@ -115,9 +117,26 @@ pub(crate) fn build(planned: &PlannedBuild, record: Option<&BuildRecord>) -> Bui
     }
 }
 
-/// A backend with its settings in one line: `all layers on Vulkan0, mmap, flash-attn, KV q4_0/q4_0, 8 threads`.
+/// A backend with its settings in one line.
 pub(crate) fn backend(backend: &PlannedBackend) -> BackendSummary {
-    let server = &backend.server;
+    BackendSummary {
+        name: backend.name.clone(),
+        label: if backend.label.is_empty() { backend.name.clone() } else { backend.label.clone() },
+        note: backend.note.clone(),
+        kind: backend.kind,
+        build: backend.build.clone(),
+        device: backend.device.clone(),
+        settings: match &backend.server {
+            Settings::Decided(server) => settings_line(backend, server),
+            Settings::Stated(stated) => stated.text.clone(),
+        },
+        settings_by_name: backend.server.by_name(),
+        is_stated: backend.server.decided().is_none(),
+    }
+}
+
+/// Settings in one line: `all layers on Vulkan0, mmap, flash-attn, KV q4_0/q4_0, 8 threads`.
+fn settings_line(backend: &PlannedBackend, server: &ServerSettings) -> String {
     let mut settings = Vec::new();
     if backend.kind == BackendKind::Cpu || backend.device == "none" {
         settings.push("no device".to_owned());
@@ -144,15 +163,7 @@ pub(crate) fn backend(backend: &PlannedBackend) -> BackendSummary {
     for (name, value) in &backend.environment {
         settings.push(format!("{name}={value}"));
     }
-    BackendSummary {
-        name: backend.name.clone(),
-        label: if backend.label.is_empty() { backend.name.clone() } else { backend.label.clone() },
-        note: backend.note.clone(),
-        kind: backend.kind,
-        build: backend.build.clone(),
-        device: backend.device.clone(),
-        settings: settings.join(", "),
-    }
+    settings.join(", ")
 }
 
 /// A model: what the author says, and what its header says.
@@ -168,6 +179,7 @@ pub(crate) fn model(model: &PlannedModel, record: Option<&ModelRecord>) -> Model
         note: model.note.clone(),
         parameters_short,
         parameters_long,
+        claimed_file_size: model.claimed_file_size.clone(),
         file_bytes: record.map(|record| record.files.iter().map(|file| file.bytes).sum()),
         files: record.map(|record| record.files.clone()).unwrap_or_default(),
         facts: facts.map(header),
@@ -212,7 +224,7 @@ fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, Stri
 mod tests {
     use std::collections::BTreeMap;
 
-    use llamark_record::plan::{CacheType, ModelSource, ServerSettings};
+    use llamark_record::plan::{CacheType, ModelSource};
 
     use super::*;
 
@@ -225,6 +237,7 @@ mod tests {
             note: String::new(),
             claimed_parameters: total.to_owned(),
             claimed_active_parameters: active.to_owned(),
+            claimed_file_size: String::new(),
             source: ModelSource::File { file: "m.gguf".to_owned(), sha256: None },
         }
     }
@@ -288,7 +301,7 @@ mod tests {
             kind: BackendKind::Rocm,
             build: "rocm".to_owned(),
             device: "ROCm0".to_owned(),
-            server,
+            server: Settings::Decided(server),
             environment: BTreeMap::from([("HSA_X".to_owned(), "1".to_owned())]),
         };
         let summary = backend(&planned);

@@ -112,7 +112,9 @@ fn fields(material: Material<'_>) -> Result<BTreeMap<String, String>, ReportErro
         plan.remove("schedule");
         if let Some(Value::Array(prompts)) = plan.get_mut("prompts") {
             for prompt in prompts.iter_mut().filter_map(Value::as_object_mut) {
-                prompt.remove("text");
+                if let Some(text) = prompt.get_mut("content").and_then(|content| content.get_mut("text")) {
+                    text.as_object_mut().map(|text| text.remove("text"));
+                }
             }
         }
     }

@@ -3,9 +3,8 @@
 //! Every row of the journal is there, warm-up, invalid and superseded ones too; the column `counted` says which
 //! ones the report is made of. Raw integers stand beside the rates that follow from them.
 
-use llamark_artifact::{ArtifactSet, CaseLedger, Ledger, StartLedger};
-use llamark_record::journal::Measurement;
-use llamark_record::metric::Metric;
+use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
+use llamark_record::journal::{LoadStages, StartClosed};
 use polars::prelude::{
     Column, DataFrame, IdxCa, IdxSize, IntoColumn, NamedFrom, NewChunkedArray, PlSmallStr, Series,
 };
@@ -13,7 +12,7 @@ use polars_io::prelude::{
     CsvWriter, JsonFormat, JsonWriter, ParquetCompression, ParquetWriter, SerWriter, StatisticsOptions,
 };
 
-use crate::counted::{self, broken_text};
+use crate::counted::{Run, Start, broken_text, every_start};
 use crate::error::ReportError;
 
 /// Rows in one group of `results.parquet`; a part of the format, since it decides the bytes.
@@ -90,14 +89,6 @@ fn exported(frames: &Frames) -> Result<DataFrame, ReportError> {
     frames.runs.drop(CASE_INDEX).map_err(fail)
 }
 
-/// Every start of a case, superseded ones too, by start and attempt, with whether it is superseded.
-fn every_start(case: &CaseLedger) -> Vec<(&StartLedger, bool)> {
-    let superseded = case.superseded.iter().map(|start| (start, true));
-    let mut all: Vec<_> = case.starts.values().map(|start| (start, false)).chain(superseded).collect();
-    all.sort_by_key(|(start, _)| (start.id.start, start.id.attempt));
-    all
-}
-
 /// The columns that name the case, one value per row: gathered from one value per case, so that a name is stored
 /// once, however many rows have it.
 fn case_columns(ledger: &Ledger, index: &[IdxSize]) -> Result<Vec<Column>, polars::error::PolarsError> {
@@ -118,19 +109,10 @@ fn runs(ledger: &Ledger) -> Result<DataFrame, polars::error::PolarsError> {
     let mut rows = RunRows::default();
     for (place, case) in ledger.cases.iter().enumerate() {
         let place = IdxSize::try_from(place).unwrap_or(IdxSize::MAX);
-        for (start, is_superseded) in every_start(case) {
-            let start_counts = !is_superseded && counted::start_counts(case, start);
+        for start in every_start(case) {
             for run in &start.runs {
                 rows.case_index.push(place);
-                rows.start.push(start.id.start);
-                rows.attempt.push(start.id.attempt);
-                rows.run.push(run.index);
-                rows.warmup.push(run.warmup);
-                rows.superseded.push(is_superseded);
-                rows.valid.push(run.broken.is_empty() && run.measurement.is_some());
-                rows.counted.push(start_counts && run.counts());
-                rows.broken.push((!run.broken.is_empty()).then(|| broken_text(&run.broken)));
-                rows.measurement(run.measurement.as_ref());
+                rows.push(&start, run);
             }
         }
     }
@@ -166,17 +148,26 @@ struct RunRows {
 }
 
 impl RunRows {
-    fn measurement(&mut self, measurement: Option<&Measurement>) {
-        self.prompt_tokens.push(measurement.map(|m| m.prompt_tokens));
+    fn push(&mut self, start: &Start<'_>, run: &Run<'_>) {
+        self.start.push(start.number);
+        self.attempt.push(start.attempt);
+        self.run.push(run.index);
+        self.warmup.push(run.warmup);
+        self.superseded.push(start.superseded);
+        self.valid.push(run.valid);
+        self.counted.push(start.counts && run.counts());
+        self.broken.push((!run.broken.is_empty()).then(|| broken_text(run.broken)));
+        let measurement = run.measurement;
+        self.prompt_tokens.push(run.prompt_tokens);
         self.cached_tokens.push(measurement.and_then(|m| m.cached_tokens));
         self.prompt_us.push(measurement.map(|m| m.prompt_us));
-        self.generated_tokens.push(measurement.map(|m| m.generated_tokens));
+        self.generated_tokens.push(run.generated_tokens);
         self.generation_us.push(measurement.map(|m| m.generation_us));
         self.first_token_ns.push(measurement.map(|m| m.first_token_ns));
         self.total_ns.push(measurement.map(|m| m.total_ns));
-        self.pp.push(measurement.and_then(|m| counted::run_value(Metric::Pp, m)));
-        self.tg.push(measurement.and_then(|m| counted::run_value(Metric::Tg, m)));
-        self.ttft.push(measurement.and_then(|m| counted::run_value(Metric::Ttft, m)));
+        self.pp.push(run.pp);
+        self.tg.push(run.tg);
+        self.ttft.push(run.ttft_ms);
     }
 
     /// In the order of the file, without the index of the case.
@@ -213,31 +204,36 @@ where
 
 fn starts(ledger: &Ledger) -> Result<DataFrame, polars::error::PolarsError> {
     let mut index: Vec<IdxSize> = Vec::new();
-    let mut all: Vec<(&StartLedger, bool, bool)> = Vec::new();
+    let mut all: Vec<Start<'_>> = Vec::new();
     for (place, case) in ledger.cases.iter().enumerate() {
-        for (start, is_superseded) in every_start(case) {
-            index.push(IdxSize::try_from(place).unwrap_or(IdxSize::MAX));
-            all.push((start, is_superseded, !is_superseded && counted::start_counts(case, start)));
-        }
+        let starts = every_start(case);
+        index.extend(std::iter::repeat_n(IdxSize::try_from(place).unwrap_or(IdxSize::MAX), starts.len()));
+        all.extend(starts);
     }
-    fn of<T>(all: &[(&StartLedger, bool, bool)], value: impl Fn(&StartLedger) -> T) -> Vec<T> {
-        all.iter().map(|(start, ..)| value(start)).collect()
+    fn of<T>(all: &[Start<'_>], value: impl Fn(&Start<'_>) -> T) -> Vec<T> {
+        all.iter().map(value).collect()
+    }
+    fn load<'a>(start: &Start<'a>) -> Option<&'a LoadStages> {
+        start.measured?.ready.as_ref().map(|ready| &ready.load)
+    }
+    fn closed<'a>(start: &Start<'a>) -> Option<&'a StartClosed> {
+        start.measured?.closed.as_ref()
     }
     let mut columns = vec![column(CASE_INDEX, index.clone())];
     columns.extend(case_columns(ledger, &index)?);
     columns.extend([
-        column("start", of(&all, |start| start.id.start)),
-        column("attempt", of(&all, |start| start.id.attempt)),
-        column("superseded", all.iter().map(|(_, superseded, _)| *superseded).collect::<Vec<bool>>()),
-        column("counted", all.iter().map(|(.., counts)| *counts).collect::<Vec<bool>>()),
-        column("outcome", of(&all, |s| s.closed.as_ref().map(|closed| closed.outcome.word().to_owned()))),
-        column("first_line_us", of(&all, |s| s.ready.as_ref().and_then(|ready| ready.load.first_line_us))),
-        column("weights_us", of(&all, |s| s.ready.as_ref().and_then(|ready| ready.load.weights_us))),
-        column("ready_us", of(&all, |s| s.ready.as_ref().map(|ready| ready.load.ready_us))),
-        column("max_rss_bytes", of(&all, |s| s.closed.as_ref().and_then(|closed| closed.max_rss_bytes))),
-        column("lifetime_us", of(&all, |s| s.closed.as_ref().map(|closed| closed.lifetime_us))),
-        column("load_ms", of(&all, |s| counted::start_value(Metric::Load, s))),
-        column("rss_bytes", of(&all, |s| counted::start_value(Metric::Rss, s))),
+        column("start", of(&all, |start| start.number)),
+        column("attempt", of(&all, |start| start.attempt)),
+        column("superseded", of(&all, |start| start.superseded)),
+        column("counted", of(&all, |start| start.counts)),
+        column("outcome", of(&all, |start| closed(start).map(|closed| closed.outcome.word().to_owned()))),
+        column("first_line_us", of(&all, |start| load(start).and_then(|load| load.first_line_us))),
+        column("weights_us", of(&all, |start| load(start).and_then(|load| load.weights_us))),
+        column("ready_us", of(&all, |start| load(start).map(|load| load.ready_us))),
+        column("max_rss_bytes", of(&all, |start| closed(start).and_then(|closed| closed.max_rss_bytes))),
+        column("lifetime_us", of(&all, |start| closed(start).map(|closed| closed.lifetime_us))),
+        column("load_ms", of(&all, |start| start.load_ms)),
+        column("rss_bytes", of(&all, |start| start.rss_bytes)),
     ]);
     DataFrame::new_infer_height(columns)
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llamark_artifact::{ArtifactSet, CaseLedger, Ledger, StartLedger};
+use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
 use llamark_record::environment::Environment;
-use llamark_record::journal::{Outcome, RunRecord};
+use llamark_record::journal::Outcome;
 use llamark_record::metric::Metric;
-use llamark_record::plan::{Plan, ResolvedPlan};
+use llamark_record::plan::{Plan, PromptContent, ResolvedPlan};
 use llamark_stats::Direction;
 
-use crate::counted::{self, broken_text, run_value};
+use crate::counted::{self, broken_text};
 use crate::describe;
 use crate::error::ReportError;
 use crate::estimate::{estimates, round};
@@ -124,6 +124,7 @@ fn identity(
         plan: resolved.digest()?,
         host: begin.map_or_else(|| environment.fingerprint(), |begin| begin.host.clone()),
         resumed: ledger.resumes,
+        document: plan.document().cloned(),
     })
 }
 
@@ -151,13 +152,22 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
             let unseen = ready.proofs.iter().filter(|proof| proof.agrees.is_none());
             unproven.extend(unseen.map(|proof| proof.setting.clone()));
         }
+        let stated = case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens);
+        tokens.entry(&case.case.prompt).or_default().extend(stated);
     }
     let prompts = plan.prompts.iter().map(|prompt| {
         let tokens = tokens.get(prompt.name.as_str());
         PromptSummary {
             name: prompt.name.clone(),
-            sha256: prompt.sha256.clone(),
-            characters: u64::try_from(prompt.text.chars().count()).unwrap_or(u64::MAX),
+            sha256: prompt.content.sha256().cloned(),
+            characters: prompt
+                .content
+                .text()
+                .map(|text| u64::try_from(text.chars().count()).unwrap_or(u64::MAX)),
+            description: match &prompt.content {
+                PromptContent::Text { .. } => String::new(),
+                PromptContent::Unstated { description } => description.clone(),
+            },
             tokens_min: tokens.and_then(|tokens| tokens.first().copied()),
             tokens_max: tokens.and_then(|tokens| tokens.last().copied()),
         }
@@ -219,7 +229,7 @@ fn case_summary(plan: &Plan, ledger: &Ledger, case: &CaseLedger, metrics: Metric
         hint,
         log,
         counts: counts(case),
-        prompt_tokens: case.starts.values().find_map(|start| Some(start.ready.as_ref()?.prompt_tokens)),
+        prompt_tokens: prompt_tokens(case),
         metrics,
         roofline,
         first_run: first_run(case),
@@ -255,12 +265,12 @@ fn counts(case: &CaseLedger) -> Counts {
         starts: 0,
         superseded: u32::try_from(case.superseded.len()).unwrap_or(u32::MAX),
     };
-    for start in case.starts.values() {
+    for start in counted::starts(case) {
         let before = counts.valid;
         for run in &start.runs {
             if run.warmup {
                 counts.warmup += 1;
-            } else if run.counts() && counted::start_counts(case, start) {
+            } else if run.counts() && start.counts {
                 counts.valid += 1;
             } else {
                 counts.invalid += 1;
@@ -271,39 +281,47 @@ fn counts(case: &CaseLedger) -> Counts {
     counts
 }
 
+/// Tokens of the prompt: as the server counted them, or as the document states them of its last run.
+fn prompt_tokens(case: &CaseLedger) -> Option<u32> {
+    let counted = case.starts.values().find_map(|start| Some(start.ready.as_ref()?.prompt_tokens));
+    let stated =
+        || case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens).last();
+    counted.or_else(stated)
+}
+
 fn lines(case: &CaseLedger) -> (Vec<RunLine>, u64) {
-    let all = case.starts.values().flat_map(|start| start.runs.iter().map(move |run| (start, run)));
-    let count: usize = case.starts.values().map(|start| start.runs.len()).sum();
-    let listed: Vec<RunLine> = all.take(LISTED_RUNS).map(|(start, run)| line(start, run)).collect();
+    let mut listed = Vec::new();
+    let mut count = 0_usize;
+    for start in counted::starts(case) {
+        let room = LISTED_RUNS.saturating_sub(listed.len());
+        listed.extend(start.runs.iter().take(room).map(|run| line(&start, run)));
+        count += start.runs.len();
+    }
     let left = u64::try_from(count - listed.len()).unwrap_or(u64::MAX);
     (listed, left)
 }
 
-fn line(start: &StartLedger, run: &RunRecord) -> RunLine {
-    let measurement = run.measurement.as_ref();
-    let value = |metric| measurement.and_then(|measurement| run_value(metric, measurement));
+fn line(start: &counted::Start<'_>, run: &counted::Run<'_>) -> RunLine {
     RunLine {
-        start: start.id.start,
+        start: start.number,
         index: run.index,
         warmup: run.warmup,
-        valid: run.broken.is_empty() && measurement.is_some(),
-        broken: broken_text(&run.broken),
-        pp: value(Metric::Pp),
-        tg: value(Metric::Tg),
-        ttft: value(Metric::Ttft),
-        prompt_tokens: measurement.map(|measurement| measurement.prompt_tokens),
-        generated_tokens: measurement.map(|measurement| measurement.generated_tokens),
+        valid: run.valid,
+        broken: broken_text(run.broken),
+        pp: run.pp,
+        tg: run.tg,
+        ttft: run.ttft_ms,
+        prompt_tokens: run.prompt_tokens,
+        generated_tokens: run.generated_tokens,
     }
 }
 
 /// The first counted run of each start against the median of the later ones, mean over the starts, by metric.
 fn first_run(case: &CaseLedger) -> Option<FirstRun> {
     let effect = |metric: Metric| {
-        let starts: Option<Vec<Vec<f64>>> = counted::runs(case)
-            .map(|(_, runs)| runs.iter().map(|(_, measured)| run_value(metric, measured)).collect())
-            .collect();
+        let starts = counted::samples(case, metric).into_iter();
         // Of two runs, nobody can say which one is odd.
-        let starts: Vec<Vec<f64>> = starts?.into_iter().filter(|runs| runs.len() >= 3).collect();
+        let starts: Vec<Vec<f64>> = starts.filter(|runs| runs.len() >= 3).collect();
         let effect = llamark_stats::warmup::first_run(&starts, Direction::HigherIsBetter)?;
         Some(round((-effect.worse_by).exp_m1()))
     };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use llamark_record::Sha256;
 use llamark_record::metric::Metric;
 use llamark_record::model::FileIdentity;
-use llamark_record::plan::BackendKind;
+use llamark_record::plan::{BackendKind, Document};
 use serde::{Deserialize, Serialize};
 
 /// `format` of a [`Summary`] as written by this version.
@@ -72,6 +72,8 @@ pub struct SetIdentity {
     pub host: Sha256,
     /// How often it was interrupted and taken up again.
     pub resumed: u32,
+    /// The document that the set was imported from; absent when llamark measured it.
+    pub document: Option<Document>,
 }
 
 /// The machine: what the author says of it, and what was found.
@@ -138,10 +140,12 @@ pub struct Shape {
 pub struct PromptSummary {
     /// Name in the experiment.
     pub name: String,
-    /// SHA-256 of its text.
-    pub sha256: Sha256,
-    /// Characters of its text.
-    pub characters: u64,
+    /// SHA-256 of its text; absent when the text is unknown.
+    pub sha256: Option<Sha256>,
+    /// Characters of its text; absent when the text is unknown.
+    pub characters: Option<u64>,
+    /// What a document says of a prompt whose text it does not give; else empty.
+    pub description: String,
     /// Fewest tokens that a model's tokenizer made of it; absent when no server came up.
     pub tokens_min: Option<u32>,
     /// Most tokens.
@@ -202,8 +206,12 @@ pub struct BackendSummary {
     pub build: String,
     /// Device as llama.cpp names it.
     pub device: String,
-    /// Settings of the server in one line.
+    /// Settings of the server in one line; of an imported set, in the words of the document.
     pub settings: String,
+    /// The settings by name; of an imported set, those that the document states.
+    pub settings_by_name: BTreeMap<String, String>,
+    /// A document states the settings: what is not there is unknown.
+    pub is_stated: bool,
 }
 
 /// A model.
@@ -224,6 +232,8 @@ pub struct ModelSummary {
     pub parameters_short: String,
     /// The same for a sentence: `30.5B total / 3.3B active (MoE)`, `3.8B (dense)`.
     pub parameters_long: String,
+    /// Size of the file as a document writes it; else empty.
+    pub claimed_file_size: String,
     /// Bytes of all files; absent when it was never found.
     pub file_bytes: Option<u64>,
     /// The files, every shard.

@@ -7,6 +7,7 @@ use common::{Parts, sample_set};
 use llamark_record::environment::Fact;
 use llamark_record::journal::{Failure, FailureKind, Outcome};
 use llamark_record::metric::Metric;
+use llamark_record::plan::PromptContent;
 use llamark_report::{Comparison, Conclusion, Verdict, compare, compare_materials};
 
 /// The sample with enough starts to say something.
@@ -123,7 +124,8 @@ fn what_is_another_measurement_is_not_compared() {
         }),
         ("text of the prompt", |parts| {
             let other = llamark_record::Sha256::of_bytes(b"other");
-            parts.resolved.plan.prompts[0].sha256 = other;
+            let text = "another text".to_owned();
+            parts.resolved.plan.prompts[0].content = PromptContent::Text { text, sha256: other };
         }),
         ("files of the model", |parts| {
             let other = llamark_record::Sha256::of_bytes(b"other");

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, HashSet};
 use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Package, Plan,
-    PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, ServerSettings, Timeouts,
+    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin, Package,
+    Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings, Settings,
+    Timeouts,
 };
 
 use crate::defaults;
@@ -100,6 +101,7 @@ impl Expander<'_> {
             .collect();
         let seed = protocol.seed.unwrap_or(defaults::SEED);
         Plan {
+            origin: Origin::Experiment,
             name: experiment.name.as_str().to_owned(),
             title: experiment.title.as_ref().map_or(experiment.name.as_str(), Line::as_str).to_owned(),
             description: experiment
@@ -146,7 +148,7 @@ impl Expander<'_> {
             note: optional(backend.note.as_ref()),
             kind,
             build: String::new(),
-            server: self.server(&backend.server.clone().unwrap_or_default(), &device),
+            server: Settings::Decided(self.server(&backend.server.clone().unwrap_or_default(), &device)),
             device,
             environment: backend
                 .env
@@ -182,7 +184,8 @@ impl Expander<'_> {
             sources::PromptSource::Text { text } => text.as_str().to_owned(),
             sources::PromptSource::File { file } => self.prompt_file(name, file.as_str()),
         };
-        PlannedPrompt { name: name.to_owned(), sha256: Sha256::of_bytes(text.as_bytes()), text }
+        let sha256 = Sha256::of_bytes(text.as_bytes());
+        PlannedPrompt { name: name.to_owned(), content: PromptContent::Text { text, sha256 } }
     }
 
     fn prompt_file(&mut self, name: &str, file: &str) -> String {
@@ -372,6 +375,7 @@ fn planned_model(model: &experiment::Model) -> PlannedModel {
         note: optional(model.note.as_ref()),
         claimed_parameters: count(params.and_then(|params| params.total.as_ref())),
         claimed_active_parameters: count(params.and_then(|params| params.active.as_ref())),
+        claimed_file_size: String::new(),
         source,
     }
 }

@@ -94,6 +94,13 @@ fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
         );
     }
     let set = ArtifactSet::read(folder).or_fail(Exit::NotVerified)?;
+    if let Some(document) = set.resolved.plan.document() {
+        return fail(
+            Exit::BadInput,
+            format!("{} was imported from {}, and cannot be run again", shown(folder), document.file.name),
+            format!("the document does not say: {}", document.unstated.join(", ")),
+        );
+    }
     let text = set.spec_text().or_fail(Exit::NotVerified)?;
     Ok(Loaded {
         text,

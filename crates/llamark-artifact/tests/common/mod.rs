@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
-use llamark_artifact::{SetWriter, Store};
+use llamark_artifact::{Given, SetWriter, Store};
 use llamark_record::Sha256;
 use llamark_record::build::{BuildInputs, BuildRecord};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment, Fact};
@@ -16,9 +16,9 @@ use llamark_record::journal::{
 };
 use llamark_record::model::{FileIdentity, ModelFacts, ModelRecord};
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, PLAN_FORMAT,
-    Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PlannedStart, ResolvedPlan,
-    ServerSettings, Timeouts,
+    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin,
+    PLAN_FORMAT, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PlannedStart,
+    PromptContent, ResolvedPlan, ServerSettings, Settings, Timeouts,
 };
 
 /// A temporary folder and its path: in memory where that is possible, since these tests flush a thousand times.
@@ -100,7 +100,11 @@ fn backend(name: &str, label: &str, kind: BackendKind, device: &str, note: &str)
         kind,
         build: name.to_owned(),
         device: device.to_owned(),
-        server: server(if kind == BackendKind::Cpu { GpuLayers::Count(0) } else { GpuLayers::All }),
+        server: Settings::Decided(server(if kind == BackendKind::Cpu {
+            GpuLayers::Count(0)
+        } else {
+            GpuLayers::All
+        })),
         environment: BTreeMap::new(),
     }
 }
@@ -114,6 +118,7 @@ fn model(id: &str, name: &str, source: ModelSource) -> PlannedModel {
         note: String::new(),
         claimed_parameters: String::new(),
         claimed_active_parameters: String::new(),
+        claimed_file_size: String::new(),
         source,
     }
 }
@@ -173,7 +178,8 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
         })
         .collect();
     let text = "Explain how a suspension bridge carries its load.";
-    let prompt = PlannedPrompt { name: "bridge".to_owned(), text: text.to_owned(), sha256: digest(text) };
+    let content = PromptContent::Text { text: text.to_owned(), sha256: digest(text) };
+    let prompt = PlannedPrompt { name: "bridge".to_owned(), content };
     let mut cases = Vec::new();
     for model in &models {
         for backend in &backends {
@@ -208,6 +214,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
     ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),
         plan: Plan {
+            origin: Origin::Experiment,
             name: "sample".to_owned(),
             title: "Inference Benchmark Results".to_owned(),
             description: "A sample for tests: nothing in it was measured.".to_owned(),
@@ -476,7 +483,7 @@ pub(crate) const SPEC_TEXT: &str = "schema: llamark/experiment/v1\nname: sample\
 
 /// Begins a sample set.
 pub(crate) fn begin(store: &Store, resolved: &ResolvedPlan) -> SetWriter {
-    store.create(resolved, SPEC_TEXT, &environment(), "0.1.0").unwrap()
+    store.create(resolved, &Given::Experiment(SPEC_TEXT), &environment(), "0.1.0").unwrap()
 }
 
 /// Records models and builds.

@@ -25,8 +25,8 @@ use llamark_record::journal::{
     Event, Failure, Outcome, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, Plan, PlannedBackend,
-    PlannedBuild, PlannedPrompt, PlannedStart, ServerSettings, Timeouts,
+    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, Origin, Plan, PlannedBackend,
+    PlannedBuild, PlannedPrompt, PlannedStart, PromptContent, ServerSettings, Settings, Timeouts,
 };
 use serde_json::Value;
 
@@ -186,7 +186,8 @@ impl Bench {
             plan: &self.plan,
             case,
             backend: &self.plan.backends[0],
-            prompt: &self.plan.prompts[0],
+            settings: self.plan.backends[0].server.decided().unwrap(),
+            prompt: self.plan.prompts[0].content.text().unwrap(),
             build: &self.build,
             build_folder: &self.build_folder,
             help: &self.help,
@@ -304,6 +305,7 @@ fn plan() -> Plan {
         ubatch: 512,
     };
     Plan {
+        origin: Origin::Experiment,
         name: "test".to_owned(),
         title: "Test".to_owned(),
         description: String::new(),
@@ -326,14 +328,16 @@ fn plan() -> Plan {
             kind: BackendKind::Cpu,
             build: "cpu".to_owned(),
             device: "none".to_owned(),
-            server,
+            server: Settings::Decided(server),
             environment: BTreeMap::new(),
         }],
         models: Vec::new(),
         prompts: vec![PlannedPrompt {
             name: "short".to_owned(),
-            text: PROMPT.to_owned(),
-            sha256: Sha256::of_bytes(PROMPT.as_bytes()),
+            content: PromptContent::Text {
+                text: PROMPT.to_owned(),
+                sha256: Sha256::of_bytes(PROMPT.as_bytes()),
+            },
         }],
         cases: vec![Case {
             id: "fake/cpu/short".to_owned(),

@@ -56,6 +56,7 @@ fn engine(plan: &Plan) -> String {
         EngineSource::Path { path } => format!("folder {path}"),
         EngineSource::Package { package, sha256, .. } => format!("{package} (sha256 {})", sha256.short()),
         EngineSource::Prebuilt { path } => format!("prebuilt in {path}"),
+        EngineSource::Unstated => "not stated".to_owned(),
     };
     match plan.engine.build_number {
         0 => format!("llama.cpp, {source}"),
@@ -87,6 +88,7 @@ fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
     let row = |model: &llamark_record::plan::PlannedModel| {
         let place = match &model.source {
             ModelSource::File { file, .. } => file.clone(),
+            ModelSource::Unstated => "not stated".to_owned(),
             ModelSource::Url { url, .. } => url.clone(),
             ModelSource::Huggingface { repo, revision, file, .. } => {
                 format!("huggingface {repo}@{revision} {file}")

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use llamark_artifact::{ArtifactSet, CaseLedger, Found, SetWriter};
+use llamark_artifact::{ArtifactSet, CaseLedger, Found, Given, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{RecordError, Recorder, Start, host};
 use llamark_build::Built;
@@ -222,8 +222,9 @@ impl<'a> Measuring<'a> {
                 writer
             }
             _ => {
-                let writer =
-                    store.create(plan, &loaded.text, environment, version).or_fail(Exit::NotVerified)?;
+                let writer = store
+                    .create(plan, &Given::Experiment(&loaded.text), environment, version)
+                    .or_fail(Exit::NotVerified)?;
                 display.step("Recording", &shown(writer.path()));
                 writer
             }
@@ -300,12 +301,13 @@ impl<'a> Measuring<'a> {
         let parts = (|| {
             let case = resolved.case(&id.case)?;
             let backend = resolved.backend(&case.backend)?;
-            let prompt = resolved.prompt(&case.prompt)?;
+            let settings = backend.server.decided()?;
+            let prompt = resolved.prompt(&case.prompt)?.content.text()?;
             let ready = self.built.get(&backend.build)?;
             let model = self.resolved.models.get(&case.model)?.paths.first()?;
-            Some((case, backend, prompt, ready, model))
+            Some((case, backend, settings, prompt, ready, model))
         })();
-        let Some((case, backend, prompt, ready, model)) = parts else {
+        let Some((case, backend, settings, prompt, ready, model)) = parts else {
             return fail(
                 Exit::Internal,
                 format!("the plan names something that it does not hold, in {}", id.case),
@@ -319,6 +321,7 @@ impl<'a> Measuring<'a> {
             plan: resolved,
             case,
             backend,
+            settings,
             prompt,
             build: &ready.built.record,
             build_folder: &ready.built.folder,

@@ -292,12 +292,11 @@ impl Ledger {
             return refuse("the first entry, and only it, is the beginning".to_owned());
         }
         let problem = match event {
-            Event::Begin(_) => None,
-            Event::Stated(stated) => self.check_stated(stated),
             Event::Resume(_) | Event::Model(_) | Event::Build(_) | Event::StartOpened(_) if self.imported => {
                 Some("the plan comes from a document, and nothing of it can be run".to_owned())
             }
-            Event::Model(_) | Event::Build(_) => None,
+            Event::Begin(_) | Event::Model(_) | Event::Build(_) => None,
+            Event::Stated(stated) => self.check_stated(stated),
             Event::Resume(resume) => self.check_resume(resume),
             Event::StartOpened(opened) => self.check_opened(&opened.id),
             Event::StartReady(ready) => match self.live(&ready.id) {

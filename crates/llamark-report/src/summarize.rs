@@ -285,7 +285,7 @@ fn counts(case: &CaseLedger) -> Counts {
 fn prompt_tokens(case: &CaseLedger) -> Option<u32> {
     let counted = case.starts.values().find_map(|start| Some(start.ready.as_ref()?.prompt_tokens));
     let stated =
-        || case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens).last();
+        || case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens).next_back();
     counted.or_else(stated)
 }
 

@@ -11,5 +11,6 @@ pub mod metric;
 pub mod model;
 pub mod plan;
 pub mod stated;
+pub mod telemetry;
 
 pub use digest::Sha256;

@@ -12,9 +12,9 @@ default:
 run SPEC='experiments/quickstart.yaml' *ARGS:
     {{llamark}} run "$@"
 
-# Write the report of a set (default: the newest) to standard output
+# Write the report of a set (default: the newest) into the folder reports/, in both layouts
 report *ARGS:
-    {{llamark}} report "$@"
+    {{llamark}} report --template default,classic --out reports "$@"
 
 # Compare two artifact sets
 diff BASE CANDIDATE *ARGS:

@@ -34,17 +34,38 @@ const BUILT_IN: [(&str, &str); 6] = [
     ("provenance.md.j2", include_str!("../../../templates/default/provenance.md.j2")),
 ];
 
+/// The layout of the published report that llamark grew from.
+const CLASSIC: [(&str, &str); 1] = [(ENTRY, include_str!("../../../templates/classic/report.md.j2"))];
+
 /// Where the templates of a report come from.
 #[derive(Clone, Debug)]
 pub struct Templates {
-    /// The user's folder, canonical; it comes before the built-in ones.
-    folder: Option<Utf8PathBuf>,
+    first: First,
+}
+
+/// What comes before the built-in templates.
+#[derive(Clone, Debug)]
+enum First {
+    Nothing,
+    /// Others that are built in, by name.
+    BuiltIn(&'static [(&'static str, &'static str)]),
+    /// The user's folder, canonical.
+    Folder(Arc<Utf8PathBuf>),
 }
 
 impl Templates {
     /// The built-in templates alone.
     pub fn built_in() -> Self {
-        Self { folder: None }
+        Self { first: First::Nothing }
+    }
+
+    /// Built-in templates by the name of their layout: `default` or `classic`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "default" => Some(Self::built_in()),
+            "classic" => Some(Self { first: First::BuiltIn(&CLASSIC) }),
+            _ => None,
+        }
     }
 
     /// The templates of a folder; what is not there is taken from the built-in ones.
@@ -57,7 +78,7 @@ impl Templates {
         if !canonical.is_dir() {
             return Err(fail(std::io::Error::from(std::io::ErrorKind::NotADirectory)));
         }
-        Ok(Self { folder: Some(canonical) })
+        Ok(Self { first: First::Folder(Arc::new(canonical)) })
     }
 }
 
@@ -92,8 +113,8 @@ fn environment(templates: &Templates, fuel: u64) -> Result<Environment<'static>,
     environment.set_debug(true);
     // `debug()` would print all that it sees; nothing secret is there, but nobody wants it in a report.
     environment.remove_global("debug");
-    let folder = templates.folder.clone().map(Arc::new);
-    environment.set_loader(move |name| load(folder.as_deref(), name));
+    let first = templates.first.clone();
+    environment.set_loader(move |name| load(&first, name));
     environment.set_auto_escape_callback(|name| {
         let name = name.strip_suffix(".j2").unwrap_or(name);
         if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::Custom(MARKDOWN.into()) }
@@ -120,11 +141,18 @@ fn write_value(out: &mut Output, state: &mut State, value: &Value) -> Result<(),
 }
 
 /// The template of that name: the user's, else the built-in one.
-fn load(folder: Option<&Utf8PathBuf>, name: &str) -> Result<Option<String>, Error> {
+fn load(first: &First, name: &str) -> Result<Option<String>, Error> {
     if let Some(name) = name.strip_prefix(BUILT_IN_PREFIX) {
-        return Ok(built_in(name));
+        return Ok(find(&BUILT_IN, name));
     }
-    let Some(folder) = folder else { return Ok(built_in(name)) };
+    match first {
+        First::Nothing => Ok(find(&BUILT_IN, name)),
+        First::BuiltIn(templates) => Ok(find(templates, name).or_else(|| find(&BUILT_IN, name))),
+        First::Folder(folder) => load_from(folder, name),
+    }
+}
+
+fn load_from(folder: &Utf8Path, name: &str) -> Result<Option<String>, Error> {
     let refuse =
         |why: &str| Err(Error::new(ErrorKind::BadInclude, format!("template `{name}` is refused: {why}")));
     let relative = Utf8Path::new(name);
@@ -134,7 +162,7 @@ fn load(folder: Option<&Utf8PathBuf>, name: &str) -> Result<Option<String>, Erro
     }
     let path = match folder.join(relative).canonicalize_utf8() {
         Ok(path) => path,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(built_in(name)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(find(&BUILT_IN, name)),
         Err(error) => return refuse(&error.to_string()),
     };
     if !path.starts_with(folder) {
@@ -152,8 +180,8 @@ fn load(folder: Option<&Utf8PathBuf>, name: &str) -> Result<Option<String>, Erro
     }
 }
 
-fn built_in(name: &str) -> Option<String> {
-    BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
+fn find(templates: &[(&str, &str)], name: &str) -> Option<String> {
+    templates.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned())
 }
 
 /// The innermost fault that has a place, as `FILE:LINE: what` and the lines around it.

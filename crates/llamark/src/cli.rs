@@ -170,10 +170,11 @@ pub(crate) struct Report {
     /// Formats, separated by commas
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "md")]
     pub(crate) format: Vec<ReportFormat>,
-    /// Folder with templates that take the place of the built-in ones of the same name
-    #[arg(long, value_name = "DIR")]
-    pub(crate) template: Option<Utf8PathBuf>,
-    /// Folder to write to [default: standard output, when one text format is asked for]
+    /// Layouts of the Markdown page, separated by commas: `default`, `classic`, or a folder with templates that take
+    /// the place of the built-in ones of the same name
+    #[arg(long, value_name = "NAME|DIR", value_delimiter = ',', default_value = "default")]
+    pub(crate) template: Vec<String>,
+    /// Folder to write to [default: standard output, when one text is asked for]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<Utf8PathBuf>,
 }

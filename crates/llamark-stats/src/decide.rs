@@ -1,10 +1,12 @@
 //! Tests on one effect: beyond a minimum, equivalent within a margin, and what could have been found.
 
+use std::collections::HashMap;
+
 use crate::describe::finite;
 use crate::interval::{Interval, t_half_width};
 use crate::shrink::{Prior, Variance};
 use crate::special::{t_two_sided, t_upper_quantile, t_upper_tail};
-use crate::start_level::Effect;
+use crate::start_level::{Design, Effect};
 
 /// The least change of throughput that is looked for: ln 1.01.
 pub const MINIMUM_THROUGHPUT: f64 = 0.009_950_330_853_168_092;
@@ -78,51 +80,99 @@ pub fn family_alpha(q: f64, selected: usize, tests: usize) -> f64 {
     q * selected.max(1) as f64 / tests.max(1) as f64
 }
 
-/// What `starts_needed` looks for.
+/// What a change must show to be called.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Requirement {
+    /// To be beyond τ: [`Estimate::p_beyond`].
+    Beyond(f64),
+    /// To differ from nothing ([`Estimate::p_student`], two-sided), with an estimate of at least this size.
+    Estimated(f64),
+}
+
+/// What is looked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
-    /// τ.
-    pub minimum: f64,
+    /// What it must show.
+    pub requirement: Requirement,
     /// The effect to be found, in logarithms.
     pub effect: f64,
-    /// One-sided level, as in [`detectable`].
+    /// Level for the whole family, see [`family_alpha`].
     pub alpha: f64,
     /// Power, as 0.8.
     pub power: f64,
 }
 
+/// The noise that more starts would be made in.
+#[derive(Clone, Copy, Debug)]
+pub struct Noise<'a> {
+    /// The variance of the case, which stays as it is.
+    pub variance: &'a Variance,
+    /// What is usual; with it ν grows as d0 + df(k), capped at what the pool holds.
+    pub prior: Option<&'a Prior>,
+    /// How the starts would be made.
+    pub design: Design,
+}
+
 /// Most starts that [`starts_needed`] tries.
 pub const MOST_STARTS: u32 = 1000;
 
-/// The fewest starts per arm whose detectable effect is at most that of the target, with the variance as it is.
-/// `blocked` says how they would be run. With a prior ν grows as d0 + df(k), capped at what the pool would then
-/// hold.
-///
-/// `None` when [`MOST_STARTS`] are not enough.
-pub fn starts_needed(
-    variance: &Variance,
-    prior: Option<&Prior>,
-    blocked: bool,
-    target: &Target,
-) -> Option<u32> {
-    let enough = |starts: u32| {
-        let k = f64::from(starts);
-        let (c, own_df) = if blocked { (1.0 / k, k - 1.0) } else { (2.0 / k, 2.0 * (k - 1.0)) };
-        let df = prior.map_or(own_df, |prior| (prior.df + own_df).min(prior.pool_df.max(own_df)));
-        let standard_error = (c * variance.s_squared).sqrt();
-        detectable(standard_error, df, target.minimum, target.alpha, target.power)
-            .is_some_and(|effect| effect <= target.effect)
-    };
-    // More starts never detect less, so halving finds the first.
-    let (mut low, mut high) = (FEWEST_STARTS, MOST_STARTS);
-    if !enough(high) {
-        return None;
+/// The fewest starts per arm whose detectable effect is at most that of the target. `None` when [`MOST_STARTS`] are
+/// not enough.
+pub fn starts_needed(noise: &Noise<'_>, target: &Target) -> Option<u32> {
+    Quantiles::default().starts_needed(noise, target)
+}
+
+/// Upper quantiles of t, each computed once: the cells of a comparison share their levels and mostly their degrees
+/// of freedom, and a quantile costs more than all else that is done for a cell.
+#[derive(Debug, Default)]
+pub(crate) struct Quantiles(HashMap<(u64, u64), Option<f64>>);
+
+impl Quantiles {
+    /// [`t_upper_quantile`].
+    pub(crate) fn upper(&mut self, tail: f64, df: f64) -> Option<f64> {
+        *self.0.entry((tail.to_bits(), df.to_bits())).or_insert_with(|| t_upper_quantile(tail, df))
     }
-    while low < high {
-        let middle = u32::midpoint(low, high);
-        if enough(middle) { high = middle } else { low = middle + 1 }
+
+    /// The smallest effect that the noise of an estimate would let be found as the target asks.
+    ///
+    /// [`Requirement::Beyond`]: as [`detectable`]. [`Requirement::Estimated`]: max(t(1 − α/2; ν)·se, least) +
+    /// t(power; ν)·se, since both conditions are to be met.
+    pub(crate) fn detectable(&mut self, estimate: &Estimate, target: &Target) -> Option<f64> {
+        let Estimate { standard_error, df, .. } = *estimate;
+        let reserve = self.upper(1.0 - target.power, df)? * standard_error;
+        let threshold = match target.requirement {
+            Requirement::Beyond(minimum) => minimum + self.upper(target.alpha, df)? * standard_error,
+            Requirement::Estimated(least) => {
+                (self.upper(0.5 * target.alpha, df)? * standard_error).max(least)
+            }
+        };
+        finite(threshold + reserve)
     }
-    Some(low)
+
+    /// [`starts_needed`].
+    pub(crate) fn starts_needed(&mut self, noise: &Noise<'_>, target: &Target) -> Option<u32> {
+        let mut enough = |starts: u32| {
+            let k = f64::from(starts);
+            let (c, own_df) = match noise.design {
+                Design::Blocked => (1.0 / k, k - 1.0),
+                Design::Unblocked => (2.0 / k, 2.0 * (k - 1.0)),
+            };
+            let df = noise.prior.map_or(own_df, |prior| (prior.df + own_df).min(prior.pool_df.max(own_df)));
+            let standard_error = (c * noise.variance.s_squared).sqrt();
+            self.detectable(&Estimate { difference: 0.0, standard_error, df }, target)
+                .is_some_and(|effect| effect <= target.effect)
+        };
+        // More starts never detect less, so halving finds the first.
+        let (mut low, mut high) = (FEWEST_STARTS, MOST_STARTS);
+        if !enough(high) {
+            return None;
+        }
+        while low < high {
+            let middle = u32::midpoint(low, high);
+            if enough(middle) { high = middle } else { low = middle + 1 }
+        }
+        Some(low)
+    }
 }
 
 /// Starts per arm below which no verdict is final.
@@ -166,14 +216,20 @@ mod tests {
     #[test]
     fn the_starts_needed_are_the_fewest() {
         let variance = Variance { s_squared: 0.01 * 0.01, df: 4.0 };
-        let target = Target { minimum: MINIMUM_THROUGHPUT, effect: MARGIN, alpha: 0.05, power: 0.8 };
-        let k = starts_needed(&variance, None, false, &target).unwrap();
+        let requirement = Requirement::Beyond(MINIMUM_THROUGHPUT);
+        let target = Target { requirement, effect: MARGIN, alpha: 0.05, power: 0.8 };
+        let noise = Noise { variance: &variance, prior: None, design: Design::Unblocked };
+        let k = starts_needed(&noise, &target).unwrap();
         let reach = |k: u32| {
             let k = f64::from(k);
             detectable((2.0 / k).sqrt() * 0.01, 2.0 * (k - 1.0), MINIMUM_THROUGHPUT, 0.05, 0.8).unwrap()
         };
         assert!(reach(k) <= MARGIN && reach(k - 1) > MARGIN, "{k}");
         let hopeless = Target { effect: MINIMUM_THROUGHPUT, ..target };
-        assert_eq!(starts_needed(&variance, None, false, &hopeless), None);
+        assert_eq!(starts_needed(&noise, &hopeless), None);
+        let estimated = |least| Target { requirement: Requirement::Estimated(least), ..target };
+        // An estimate that must be as large as what is looked for shows in half of all cases, however many starts.
+        assert_eq!(starts_needed(&noise, &estimated(MARGIN)), None);
+        assert!(starts_needed(&noise, &estimated(0.02)).unwrap() < k);
     }
 }

@@ -10,6 +10,7 @@ pub mod describe;
 pub mod group;
 pub mod interval;
 pub mod multiple;
+pub mod pools;
 pub mod procedure;
 pub mod rank;
 pub mod ratio;

@@ -1,17 +1,16 @@
 //! The whole decision over the cases of one comparison: variance, test, multiplicity, verdict, confirmation.
 //!
-//! The order of the steps and their constants are those of `docs/` "How a regression is decided": start-level
-//! effects, variances steadied over cases, a test beyond a minimum effect, Benjamini–Hochberg, equivalence.
-
-use std::collections::BTreeMap;
+//! The order of the steps and their constants are those of `docs/statistics.md`: start-level effects, variances
+//! steadied over cases, a test beyond a minimum effect, Benjamini–Hochberg, equivalence.
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Estimate, FEWEST_STARTS, Target, family_alpha, starts_needed};
+use crate::decide::{Estimate, FEWEST_STARTS, Noise, Quantiles, Requirement, Target, family_alpha};
 use crate::interval::Interval;
 use crate::multiple::{benjamini_hochberg, false_coverage_level, holm};
-use crate::shrink::{Prior, Variance, fit_prior};
-use crate::start_level::{Design, Effect};
+use crate::pools::Pools;
+use crate::shrink::{Prior, Variance};
+use crate::start_level::Effect;
 
 /// One case and metric to decide on.
 #[derive(Clone, Debug)]
@@ -97,8 +96,8 @@ pub struct Evidence {
     /// For suspect and inconclusive cells: the smallest change that would have been found with the power of the
     /// rules.
     pub detectable: Option<f64>,
-    /// For the same: starts per arm that would find a change as large as the margin; `None` when a thousand would
-    /// not.
+    /// For the same: starts per arm that would find a change as large as the margin, more than there were; `None`
+    /// when a thousand would not.
     pub starts_needed: Option<u32>,
 }
 
@@ -112,75 +111,33 @@ pub struct Decision {
     pub evidence: Option<Evidence>,
 }
 
-/// Cells that a pool of one backend and metric needs; with fewer the metric is the pool, then everything.
-pub const FEWEST_IN_POOL: usize = 8;
-
 /// Decides on every cell, in the order given.
 ///
 /// Fewer than three starts in an arm give no final verdict: at most [`Verdict::Suspect`], never
 /// [`Verdict::Equivalent`].
 pub fn decide(cells: &[Cell<'_>], rules: &Rules) -> Vec<Decision> {
-    let variances: Vec<Option<Variance>> = cells.iter().map(own_variance).collect();
-    let pools = Pools::new(cells, &variances);
-    let mut evidence: Vec<Option<(Evidence, Option<Prior>)>> = Vec::with_capacity(cells.len());
-    for (cell, own) in cells.iter().zip(&variances) {
-        evidence.push(own.as_ref().and_then(|own| weigh(cell, own, pools.prior(cell), rules)));
-    }
+    let pools = Pools::learn(cells);
+    let mut quantiles = Quantiles::default();
+    let evidence: Vec<Option<(Evidence, Option<Prior>)>> =
+        cells.iter().map(|cell| weigh(cell, &pools, rules, &mut quantiles)).collect();
     let mut decisions = vec![Decision { verdict: Verdict::Inconclusive, evidence: None }; cells.len()];
     for gating in [true, false] {
         let family: Vec<usize> =
             (0..cells.len()).filter(|i| cells[*i].gating == gating && evidence[*i].is_some()).collect();
-        decide_family(cells, &family, &evidence, rules, &mut decisions);
+        decide_family(cells, &family, &evidence, rules, &mut quantiles, &mut decisions);
     }
     decisions
 }
 
-/// (SS + SS_hist)/(df + df_hist).
-fn own_variance(cell: &Cell<'_>) -> Option<Variance> {
-    let (squares, df) = cell.history;
-    Variance::from_squares(cell.effect.sum_of_squares + squares, cell.effect.df.checked_add(df)?)
-}
-
-/// The priors of every pool, each fitted once.
-struct Pools<'a> {
-    fine: BTreeMap<(&'a str, &'a str), Option<Prior>>,
-    metric: BTreeMap<&'a str, Option<Prior>>,
-    all: Option<Prior>,
-}
-
-impl<'a> Pools<'a> {
-    fn new(cells: &[Cell<'a>], variances: &[Option<Variance>]) -> Self {
-        let mut fine: BTreeMap<_, Vec<Variance>> = BTreeMap::new();
-        let mut metric: BTreeMap<_, Vec<Variance>> = BTreeMap::new();
-        let mut all = Vec::new();
-        for (cell, variance) in cells.iter().zip(variances) {
-            let Some(variance) = variance else { continue };
-            fine.entry((cell.backend, cell.metric)).or_default().push(*variance);
-            metric.entry(cell.metric).or_default().push(*variance);
-            all.push(*variance);
-        }
-        let fit = |pool: &Vec<Variance>| (pool.len() >= FEWEST_IN_POOL).then(|| fit_prior(pool)).flatten();
-        Self {
-            fine: fine.iter().map(|(key, pool)| (*key, fit(pool))).collect(),
-            metric: metric.iter().map(|(key, pool)| (*key, fit(pool))).collect(),
-            all: fit_prior(&all),
-        }
-    }
-
-    fn prior(&self, cell: &Cell<'_>) -> Option<Prior> {
-        let fine = self.fine.get(&(cell.backend, cell.metric)).copied().flatten();
-        fine.or_else(|| self.metric.get(cell.metric).copied().flatten()).or(self.all)
-    }
-}
-
 fn weigh(
     cell: &Cell<'_>,
-    own: &Variance,
-    prior: Option<Prior>,
+    pools: &Pools<'_>,
     rules: &Rules,
+    quantiles: &mut Quantiles,
 ) -> Option<(Evidence, Option<Prior>)> {
-    let variance = prior.map_or(*own, |prior| prior.posterior(own));
+    let variance = pools.variance(cell)?;
     let estimate = Estimate::new(&cell.effect, &variance)?;
+    let half_width = quantiles.upper(rules.alpha, estimate.df)? * estimate.standard_error;
     let p = match rules.sensitivity {
         Sensitivity::MinimumEffect => estimate.p_beyond(cell.minimum)?,
         Sensitivity::Estimate(_) => estimate.p_student()?,
@@ -191,12 +148,12 @@ fn weigh(
         p,
         p_adjusted: p,
         p_not_equivalent: estimate.p_not_equivalent(cell.margin)?,
-        interval: estimate.interval(1.0 - 2.0 * rules.alpha)?,
+        interval: Interval::around(estimate.difference, half_width, 1.0 - 2.0 * rules.alpha)?,
         selected_interval: None,
         detectable: None,
         starts_needed: None,
     };
-    Some((evidence, prior))
+    Some((evidence, pools.prior(cell)))
 }
 
 fn decide_family(
@@ -204,6 +161,7 @@ fn decide_family(
     family: &[usize],
     evidence: &[Option<(Evidence, Option<Prior>)>],
     rules: &Rules,
+    quantiles: &mut Quantiles,
     decisions: &mut [Decision],
 ) {
     let weighed: Vec<(usize, Evidence, Option<Prior>)> =
@@ -233,14 +191,17 @@ fn decide_family(
         };
         evidence.p_adjusted = *p_adjusted;
         if matches!(verdict, Verdict::Suspect | Verdict::Inconclusive) {
-            let minimum = match rules.sensitivity {
-                Sensitivity::MinimumEffect => cell.minimum,
-                Sensitivity::Estimate(_) => 0.0,
+            let requirement = match rules.sensitivity {
+                Sensitivity::MinimumEffect => Requirement::Beyond(cell.minimum),
+                Sensitivity::Estimate(least) => Requirement::Estimated(least),
             };
-            let target = Target { minimum, effect: cell.margin, alpha, power: rules.power };
-            let blocked = cell.effect.design == Design::Blocked;
-            evidence.detectable = evidence.estimate.detectable(minimum, alpha, rules.power);
-            evidence.starts_needed = starts_needed(&evidence.variance, prior.as_ref(), blocked, &target);
+            let target = Target { requirement, effect: cell.margin, alpha, power: rules.power };
+            let noise =
+                Noise { variance: &evidence.variance, prior: prior.as_ref(), design: cell.effect.design };
+            evidence.detectable = quantiles.detectable(&evidence.estimate, &target);
+            // This many were not enough, whatever the plan of a fresh comparison would say.
+            let more = |starts: u32| starts.max(cell.effect.starts.saturating_add(1));
+            evidence.starts_needed = quantiles.starts_needed(&noise, &target).map(more);
         }
         evidence.selected_interval = if is_called {
             false_coverage_level(rules.q, selected, weighed.len())
@@ -257,15 +218,18 @@ fn decide_family(
 pub struct Retest {
     /// D of the comparison that made it a suspect.
     pub screened: f64,
-    /// The estimate of the fresh starts only.
+    /// The estimate of the fresh starts only, its variance steadied by the pools of the screen
+    /// ([`Pools::estimate`]): what is usual was learned from other cells, and says nothing of the effect of this one.
     pub fresh: Estimate,
     /// τ.
     pub minimum: f64,
+    /// δ.
+    pub margin: f64,
 }
 
 /// Decides on suspects from fresh data alone: the minimum-effect test, Holm over the suspects at `alpha`, and the
-/// same sign as at the screen. In the order given. There is at most one such round: running again until it passes
-/// is what this replaces.
+/// same sign as at the screen. What is not confirmed is equivalent when the fresh data show that, else inconclusive.
+/// In the order given. There is at most one such round: running again until it passes is what this replaces.
 ///
 /// `None` for an estimate that is not finite.
 pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Verdict>> {
@@ -273,19 +237,21 @@ pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Verdict>> {
     let adjusted = holm(&p?)?;
     let verdict = |(retest, p): (&Retest, &f64)| {
         let same_sign = retest.screened * retest.fresh.difference > 0.0;
-        match (*p <= alpha && same_sign, retest.fresh.difference > 0.0) {
+        Some(match (*p <= alpha && same_sign, retest.fresh.difference > 0.0) {
             (true, true) => Verdict::Regressed,
             (true, false) => Verdict::Improved,
+            (false, _) if retest.fresh.p_not_equivalent(retest.margin)? <= alpha => Verdict::Equivalent,
             (false, _) => Verdict::Inconclusive,
-        }
+        })
     };
-    Some(retests.iter().zip(&adjusted).map(verdict).collect())
+    retests.iter().zip(&adjusted).map(verdict).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decide::{MARGIN, MINIMUM_THROUGHPUT};
+    use crate::start_level::Design;
 
     fn cell(difference: f64, s: f64, starts: u32) -> Cell<'static> {
         let df = 2 * (starts - 1);
@@ -375,6 +341,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_detectable_is_that_of_the_test_in_use() {
+        let cells = vec![cell(0.012, 0.02, 3); 40];
+        let at = |sensitivity| decide(&cells, &Rules { sensitivity, ..Rules::STANDARD })[0].evidence.unwrap();
+        let (standard, tiny) = (at(Sensitivity::MinimumEffect), at(Sensitivity::Estimate(1e-9)));
+        // Two-sided at half the level, plus nothing for a minimum.
+        let estimate = tiny.estimate;
+        let alpha = family_alpha(0.05, 0, 40);
+        let near = |found: Option<f64>, expected: Option<f64>| {
+            assert!((found.unwrap() / expected.unwrap() - 1.0).abs() < 1e-12, "{found:?} {expected:?}");
+        };
+        near(standard.detectable, estimate.detectable(MINIMUM_THROUGHPUT, alpha, 0.8));
+        near(tiny.detectable, estimate.detectable(0.0, alpha / 2.0, 0.8));
+    }
+
+    #[test]
+    fn more_starts_than_there_were_are_needed() {
+        // Neither beyond 1 % nor within 3 %, though such noise would let a change of 3 % be found.
+        let decision = decide(&[cell(0.0199, 0.013, 10)], &Rules::STANDARD)[0];
+        assert_eq!(decision.verdict, Verdict::Inconclusive);
+        assert!(decision.evidence.unwrap().starts_needed.unwrap() > 10);
+    }
+
+    #[test]
     fn an_inconclusive_cell_says_what_it_needs() {
         let decision = decide(&[cell(0.005, 0.03, 3)], &Rules::STANDARD)[0];
         let evidence = decision.evidence.unwrap();
@@ -387,20 +376,24 @@ mod tests {
     #[test]
     fn confirmation_needs_the_same_sign_and_holm() {
         let fresh = |difference| Estimate { difference, standard_error: 0.003, df: 8.0 };
-        let retest =
-            |screened, difference| Retest { screened, fresh: fresh(difference), minimum: MINIMUM_THROUGHPUT };
+        let retest = |screened, difference| Retest {
+            screened,
+            fresh: fresh(difference),
+            minimum: MINIMUM_THROUGHPUT,
+            margin: MARGIN,
+        };
         let found = confirm(
             &[retest(0.03, 0.03), retest(-0.03, -0.03), retest(0.03, -0.03), retest(0.03, 0.0)],
             0.05,
         );
-        let expected = [Verdict::Regressed, Verdict::Improved, Verdict::Inconclusive, Verdict::Inconclusive];
+        let expected = [Verdict::Regressed, Verdict::Improved, Verdict::Inconclusive, Verdict::Equivalent];
         assert_eq!(found.unwrap(), expected);
         assert_eq!(confirm(&[], 0.05), Some(vec![]));
-        // Alone it passes; among fifty it does not.
+        // Alone it passes; among fifty it does not, and is shown to be within the margin.
         let weak = retest(0.03, 0.018);
         assert_eq!(confirm(&[weak], 0.05).unwrap(), [Verdict::Regressed]);
         let mut many = vec![retest(0.03, 0.0); 49];
         many.push(weak);
-        assert_eq!(confirm(&many, 0.05).unwrap()[49], Verdict::Inconclusive);
+        assert_eq!(confirm(&many, 0.05).unwrap()[49], Verdict::Equivalent);
     }
 }

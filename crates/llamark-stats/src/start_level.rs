@@ -20,7 +20,7 @@ pub enum Direction {
 }
 
 /// How the starts of the two arms relate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Design {
     /// Interleaved: start i of one arm ran beside start i of the other, so drift cancels.

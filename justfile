@@ -61,6 +61,10 @@ ci:
 install:
     cargo install --path crates/llamark --locked
 
+# Does the procedure of `diff` hold what it promises, and what do other rules do? A table, in a minute or two
+simulate *ARGS:
+    cargo run --quiet -p llamark-stats --example simulate -- "$@"
+
 # Ratios against what a user would use instead
 bench:
     bash benches/run

@@ -98,6 +98,12 @@ pub enum ArtifactError {
         /// What is wrong with it.
         problem: LineProblem,
     },
+    /// The journal of a sealed set has other bytes than were sealed.
+    #[error("`{path}` was changed after it was sealed; `llamark verify` says what else was")]
+    Changed {
+        /// The journal.
+        path: Utf8PathBuf,
+    },
     /// An event at a place where it makes no sense.
     #[error("`{path}` line {line}: {source}")]
     Order {

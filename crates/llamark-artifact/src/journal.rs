@@ -27,7 +27,7 @@ use crate::{ArtifactError, canonical, plain};
 pub const JOURNAL: &str = "journal.jsonl";
 
 /// Longest line that is read, bytes.
-const MAX_LINE: u64 = 16 << 20;
+pub(crate) const MAX_LINE: u64 = 16 << 20;
 
 /// What is wrong with a line.
 #[derive(Debug, thiserror::Error)]

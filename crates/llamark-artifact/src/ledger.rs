@@ -260,6 +260,21 @@ impl Ledger {
         Ok(())
     }
 
+    /// Takes the run of the next entry, whose other members the caller looks after. It never is the last one.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub(crate) fn apply_run(&mut self, run: RunRecord) -> Result<(), Misplaced> {
+        let event = Event::Run(run);
+        self.check(&event)?;
+        if let Event::Run(run) = event
+            && let Some(start) = self.start_mut(&run.id)
+        {
+            start.runs.push(run);
+        }
+        Ok(())
+    }
+
     fn open(&mut self, opened: StartOpened) {
         let id = opened.id.clone();
         if let Some(case) = self.case_mut(&id.case) {

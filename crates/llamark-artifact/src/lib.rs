@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod set;
 pub mod verify;
 
+mod by_seal;
 mod canonical;
 mod error;
 mod names;

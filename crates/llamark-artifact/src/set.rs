@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::journal::{JOURNAL, Reader};
 use crate::names::folder_name;
-use crate::{ArtifactError, Ledger, plain};
+use crate::{ArtifactError, Ledger, by_seal, plain};
 
 /// The resolved plan: canonical JSON and a newline.
 pub const PLAN: &str = "plan.json";
@@ -57,6 +57,35 @@ impl ArtifactSet {
         let mut ledger = Ledger::new(&resolved.plan);
         fold(&mut ledger, &mut Reader::open(&path.join(JOURNAL), sealed.is_some())?, path)?;
         Ok(Self { path: path.to_owned(), id: id_of(path), resolved, environment, sealed, ledger })
+    }
+
+    /// Reads a set to compare it: as [`Self::read`], but many times faster for one that is sealed, and without the
+    /// arrivals of tokens. Its journal is checked against the digest in the manifest as a whole, and not by the
+    /// digest of each line ([`crate::verify`] proves that the two agree).
+    ///
+    /// # Errors
+    /// As [`Self::read`], and [`ArtifactError::Changed`] when the journal is not the one that was sealed.
+    pub fn read_by_seal(path: &Utf8Path) -> Result<Self, ArtifactError> {
+        if !path.join(JOURNAL).is_file() || !is_sealed(path) {
+            return Self::read(path);
+        }
+        let manifest = read_manifest(path)?;
+        let resolved = read_plan(path)?.0;
+        let environment = read_environment(path)?;
+        let mut ledger = Ledger::new(&resolved.plan);
+        if let Err(error) = by_seal::fold(&mut ledger, &manifest, path) {
+            // Line by line it can be said what is wrong, or that a newer llamark wrote it.
+            Self::read(path)?;
+            return Err(error);
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            id: id_of(path),
+            resolved,
+            environment,
+            sealed: Some(manifest),
+            ledger,
+        })
     }
 
     /// What came of the plan.

@@ -1,0 +1,231 @@
+//! Reading a sealed journal quickly: the file is checked against its digest in the manifest, as a whole.
+//!
+//! [`crate::journal::Reader`] hashes every line by itself and says which one is wrong. Where the question is only
+//! whether the bytes are those that were sealed, one digest over the file answers it; what is left is to take the
+//! numbers out. Nearly all lines are runs, and those are written in one way only (RFC 8785), so that they are read
+//! in place; a line that looks different in any respect is read as JSON. The links of the chain and the order of
+//! the events are checked as always. Arrivals of tokens, most of the bytes, are left out.
+
+use std::io::Read as _;
+
+use camino::Utf8Path;
+use llamark_record::Sha256;
+use llamark_record::journal::{Entry, Event, Measurement, RunRecord, StartId};
+use llamark_record::manifest::Manifest;
+use sha2::Digest as _;
+
+use crate::journal::{JOURNAL, LineProblem, MAX_LINE, first_prev};
+use crate::{ArtifactError, Ledger, plain};
+
+/// Bytes that are read, hashed and parsed before the next: small enough to stay near the processor.
+const CHUNK: usize = 1 << 20;
+
+/// Folds the sealed journal of the set in `path`, without the arrivals of tokens, into the ledger.
+///
+/// # Errors
+/// [`ArtifactError::Changed`] when the bytes are not those of the manifest; when a line is none, does not follow the
+/// one before, or makes no sense where it is.
+pub(crate) fn fold(ledger: &mut Ledger, manifest: &Manifest, path: &Utf8Path) -> Result<(), ArtifactError> {
+    let path = path.join(JOURNAL);
+    let fail = |source| ArtifactError::Read { path: path.clone(), source };
+    let mut file = plain::open(&path)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut lines = Lines { ledger, path: &path, seq: 0, head: first_prev().as_str().to_owned() };
+    // The beginning of a line whose end was not read yet, then what is read behind it.
+    let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
+    loop {
+        let kept = buffer.len();
+        let limit = u64::try_from(CHUNK).unwrap_or(u64::MAX);
+        let read = (&mut file).take(limit).read_to_end(&mut buffer).map_err(fail)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(buffer.get(kept..).unwrap_or_default());
+        let mut begin = 0;
+        for end in memchr::memchr_iter(b'\n', &buffer) {
+            lines.take(buffer.get(begin..end).unwrap_or_default())?;
+            begin = end + 1;
+        }
+        buffer.drain(..begin);
+        if u64::try_from(buffer.len()).unwrap_or(u64::MAX) > MAX_LINE {
+            return Err(lines.bad(LineProblem::TooLong));
+        }
+    }
+    if !buffer.is_empty() {
+        return Err(lines.bad(LineProblem::Cut));
+    }
+    let found = Sha256::from_raw(hasher.finalize().into());
+    let sealed = manifest.subject.iter().find(|resource| resource.name == JOURNAL);
+    let head = &manifest.predicate.run_details.metadata.journal_head;
+    match sealed {
+        Some(sealed) if sealed.digest.sha256 == found && head.as_str() == lines.head => Ok(()),
+        _ => Err(ArtifactError::Changed { path }),
+    }
+}
+
+/// The lines of a journal, one after the other.
+struct Lines<'a> {
+    ledger: &'a mut Ledger,
+    path: &'a Utf8Path,
+    /// Number of the next entry.
+    seq: u64,
+    /// Digest of the last one.
+    head: String,
+}
+
+impl Lines<'_> {
+    fn bad(&self, problem: LineProblem) -> ArtifactError {
+        ArtifactError::Journal { path: self.path.to_owned(), line: self.seq + 1, problem }
+    }
+
+    /// The next line, without its newline.
+    fn take(&mut self, line: &[u8]) -> Result<(), ArtifactError> {
+        let applied = if let Some((run, link)) = run(line) {
+            self.follow(link.seq, link.prev)?;
+            link.hash.clone_into(&mut self.head);
+            self.ledger.apply_run(run)
+        } else {
+            let mut entry: Entry =
+                serde_json::from_slice(line).map_err(|error| self.bad(LineProblem::Json(error)))?;
+            if let Event::Run(RunRecord { measurement: Some(measurement), .. }) = &mut entry.event {
+                measurement.arrivals = Vec::new();
+            }
+            self.follow(entry.seq, entry.prev.as_str())?;
+            entry.hash.as_str().clone_into(&mut self.head);
+            self.ledger.apply(entry)
+        };
+        self.seq += 1;
+        let line = self.seq;
+        applied.map_err(|source| ArtifactError::Order { path: self.path.to_owned(), line, source })
+    }
+
+    /// Whether a line with that number and that `prev` is the next one.
+    fn follow(&self, seq: u64, prev: &str) -> Result<(), ArtifactError> {
+        if seq != self.seq {
+            return Err(self.bad(LineProblem::Sequence { expected: self.seq, found: seq }));
+        }
+        if prev != self.head { Err(self.bad(LineProblem::Chain)) } else { Ok(()) }
+    }
+}
+
+/// Place of an entry in the chain.
+struct Link<'a> {
+    hash: &'a str,
+    prev: &'a str,
+    seq: u64,
+}
+
+/// A valid, measured run and its place, if the line is one, in the one way in which llamark writes it.
+fn run(line: &[u8]) -> Option<(RunRecord, Link<'_>)> {
+    let mut rest = Cursor { rest: line };
+    rest.literal(br#"{"at":""#)?;
+    let _at = rest.text()?;
+    rest.literal(br#","event":{"run":{"broken":[],"id":{"attempt":"#)?;
+    let attempt = rest.small()?;
+    rest.literal(br#","case":""#)?;
+    let case = rest.text()?.to_owned();
+    rest.literal(br#","start":"#)?;
+    let start = rest.small()?;
+    rest.literal(br#"},"index":"#)?;
+    let index = rest.small()?;
+    rest.literal(br#","measurement":{"arrivals":"#)?;
+    rest.arrivals()?;
+    let measurement = rest.measurement()?;
+    rest.literal(br#"},"warmup":"#)?;
+    let warmup = rest.boolean()?;
+    rest.literal(br#"}},"hash":""#)?;
+    let hash = rest.text()?;
+    rest.literal(br#","prev":""#)?;
+    let prev = rest.text()?;
+    rest.literal(br#","seq":"#)?;
+    let seq = rest.integer()?;
+    (rest.rest == b"}").then_some(())?;
+    let id = StartId { case, start, attempt };
+    let run = RunRecord { id, index, warmup, measurement: Some(measurement), broken: Vec::new() };
+    Some((run, Link { hash, prev, seq }))
+}
+
+/// What is left of a line.
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    fn literal(&mut self, literal: &[u8]) -> Option<()> {
+        self.rest = self.rest.strip_prefix(literal)?;
+        Some(())
+    }
+
+    /// Up to the next quote, which is taken too. None when it holds an escape: then it is not what it looks like.
+    fn text(&mut self) -> Option<&'a str> {
+        let end = memchr::memchr2(b'"', b'\\', self.rest)?;
+        let (text, rest) = self.rest.split_at_checked(end)?;
+        self.rest = rest.strip_prefix(b"\"")?;
+        std::str::from_utf8(text).ok()
+    }
+
+    /// A whole number of at most 15 digits, which is exact in JSON.
+    fn integer(&mut self) -> Option<u64> {
+        let length = self.rest.iter().take(16).take_while(|byte| byte.is_ascii_digit()).count();
+        if length == 0 || length > 15 {
+            return None;
+        }
+        let (digits, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        u32::try_from(self.integer()?).ok()
+    }
+
+    fn boolean(&mut self) -> Option<bool> {
+        let value = self.rest.starts_with(b"true");
+        self.literal(if value { b"true" } else { b"false" })?;
+        Some(value)
+    }
+
+    /// Pairs of numbers, which are not looked at: nothing but the next member follows them.
+    fn arrivals(&mut self) -> Option<()> {
+        let end = memchr::memchr(b'"', self.rest)?;
+        let (pairs, rest) = self.rest.split_at_checked(end.checked_sub(1)?)?;
+        self.rest = rest;
+        (pairs == b"[]" || (pairs.starts_with(b"[[") && pairs.ends_with(b"]]"))).then_some(())
+    }
+
+    /// The members behind the arrivals.
+    fn measurement(&mut self) -> Option<Measurement> {
+        self.literal(br#","cached_tokens":"#)?;
+        let cached_tokens = if self.literal(b"null").is_some() { None } else { Some(self.small()?) };
+        self.literal(br#","first_token_ns":"#)?;
+        let first_token_ns = self.integer()?;
+        self.literal(br#","generated_tokens":"#)?;
+        let generated_tokens = self.small()?;
+        self.literal(br#","generation_us":"#)?;
+        let generation_us = self.integer()?;
+        self.literal(br#","output_ids":"#)?;
+        let output_ids = if self.literal(b"null").is_some() {
+            None
+        } else {
+            self.literal(b"\"")?;
+            Some(self.text()?.parse().ok()?)
+        };
+        self.literal(br#","prompt_tokens":"#)?;
+        let prompt_tokens = self.small()?;
+        self.literal(br#","prompt_us":"#)?;
+        let prompt_us = self.integer()?;
+        self.literal(br#","total_ns":"#)?;
+        let total_ns = self.integer()?;
+        Some(Measurement {
+            prompt_tokens,
+            cached_tokens,
+            prompt_us,
+            generated_tokens,
+            generation_us,
+            first_token_ns,
+            total_ns,
+            arrivals: Vec::new(),
+            output_ids,
+        })
+    }
+}

@@ -1,0 +1,81 @@
+//! Reading a sealed set by its digest gives what reading it line by line gives, and accepts no other bytes.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod common;
+
+use camino::Utf8Path;
+use llamark_artifact::{ArtifactError, ArtifactSet, Ledger};
+
+/// The ledger without the arrivals, which are not read by the seal.
+fn without_arrivals(mut ledger: Ledger) -> Ledger {
+    for case in &mut ledger.cases {
+        let superseded = case.superseded.iter_mut();
+        for run in case.starts.values_mut().chain(superseded).flat_map(|start| &mut start.runs) {
+            run.measurement.iter_mut().for_each(|measurement| measurement.arrivals.clear());
+        }
+    }
+    ledger
+}
+
+fn ledger_of(set: &ArtifactSet) -> Ledger {
+    without_arrivals(set.ledger().clone())
+}
+
+/// Replaces the journal, which is read-only.
+fn replace_journal(set: &Utf8Path, bytes: &[u8]) {
+    fs_err::remove_file(set.join("journal.jsonl")).unwrap();
+    common::write(&set.join("journal.jsonl"), bytes);
+}
+
+#[test]
+fn it_gives_what_reading_line_by_line_gives() {
+    let (_folder, root) = common::folder();
+    let set = common::sealed(&root, common::SAMPLE);
+    let (slow, fast) = (ArtifactSet::read(&set).unwrap(), ArtifactSet::read_by_seal(&set).unwrap());
+    assert_eq!(ledger_of(&slow), *fast.ledger());
+    assert_eq!((slow.id, slow.sealed, slow.resolved), (fast.id, fast.sealed, fast.resolved));
+}
+
+#[test]
+fn an_open_set_is_read_line_by_line() {
+    let (_folder, root) = common::folder();
+    let resolved = common::plan(common::SAMPLE);
+    let mut writer = common::begin(&common::store(&root), &resolved);
+    common::record_inputs(&mut writer, &resolved);
+    let set = ArtifactSet::read_by_seal(writer.path()).unwrap();
+    assert_eq!(set.sealed, None);
+    assert_eq!(set.ledger().models.len(), 2);
+}
+
+#[test]
+fn no_other_byte_is_accepted() {
+    let (_folder, root) = common::folder();
+    let set = common::sealed(&root, common::TINY);
+    let journal = fs_err::read(set.join("journal.jsonl")).unwrap();
+    for place in 0..journal.len() {
+        let mut changed = journal.clone();
+        changed[place] ^= 1;
+        replace_journal(&set, &changed);
+        assert!(ArtifactSet::read_by_seal(&set).is_err(), "byte {place}");
+    }
+    for length in [0, 1, journal.len() / 2, journal.len() - 1] {
+        replace_journal(&set, &journal[..length]);
+        assert!(ArtifactSet::read_by_seal(&set).is_err(), "{length} bytes");
+    }
+    replace_journal(&set, &journal);
+    ArtifactSet::read_by_seal(&set).unwrap();
+}
+
+#[test]
+fn a_journal_made_anew_is_called_changed() {
+    let (_folder, root) = common::folder();
+    let set = common::sealed(&root, common::TINY);
+    let other = common::sealed(&root.join("other"), common::Shape { tokens: 3, ..common::TINY });
+    // A whole journal with a chain that holds, of the same plan, is still not the one that was sealed.
+    let journal = fs_err::read_to_string(other.join("journal.jsonl")).unwrap();
+    replace_journal(&set, journal.as_bytes());
+    assert!(ArtifactSet::read(&set).is_ok());
+    let error = ArtifactSet::read_by_seal(&set).unwrap_err();
+    assert!(matches!(error, ArtifactError::Changed { .. }), "{error}");
+}

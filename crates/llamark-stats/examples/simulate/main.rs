@@ -1,0 +1,128 @@
+//! `just simulate`: does the procedure hold what it promises, and what do other rules do on the same numbers?
+//!
+//! Compares made-up measurements whose truth is known and prints a Markdown table. Ends with an error when a goal is
+//! missed. `cargo run -p llamark-stats --example simulate -- [DIFFS [SEED]]`.
+
+#![expect(clippy::print_stdout, reason = "a tool that prints a table, not a part of the program")]
+
+mod study;
+
+use std::process::ExitCode;
+
+use study::{Design, REALISTIC, Rates, Rule, Study};
+
+const DESIGNS: [Design; 7] = [
+    Design { starts: 1, runs: 3 },
+    Design { starts: 1, runs: 5 },
+    Design { starts: 1, runs: 10 },
+    Design { starts: 3, runs: 3 },
+    Design { starts: 3, runs: 5 },
+    Design { starts: 3, runs: 10 },
+    Design { starts: 5, runs: 5 },
+];
+
+/// Goals: at most this share of comparisons of the same thing with an alarm.
+const MOST_ALARMS: f64 = 0.02;
+/// At most this false discovery rate.
+const MOST_FALSE_DISCOVERIES: f64 = 0.02;
+/// At least this power for slowdowns of 5 %, with three starts of five runs.
+const LEAST_POWER: f64 = 0.9;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>());
+    let (diffs, seed) = match (arguments.next().unwrap_or(Ok(200)), arguments.next().unwrap_or(Ok(11434))) {
+        (Ok(diffs @ 1..=1_000_000), Ok(seed)) => (diffs as usize, seed),
+        _ => {
+            println!("usage: simulate [DIFFS [SEED]], whole numbers");
+            return ExitCode::from(2);
+        }
+    };
+    let study = Study { noise: REALISTIC, diffs, cases: 150, slowed: 15, seed };
+    let Some(rates) = study::run(&study, &DESIGNS) else {
+        println!("a rule did not decide on made-up numbers");
+        return ExitCode::FAILURE;
+    };
+    println!(
+        "{diffs} comparisons of {} cells in each column of each row, {} cells slowed; seed {seed}\n",
+        2 * study.cases,
+        study.slowed
+    );
+    print_table(&rates);
+    print_equivalence(&rates);
+    let missed = missed_goals(&rates);
+    for goal in &missed {
+        println!("MISSED: {goal}");
+    }
+    if missed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn print_table(rates: &[Vec<Rates>]) {
+    println!(
+        "| starts x runs | rule | false alarms: of cells | of diffs | FDR | power: 2 % | 3 % | 5 % | 10 % |"
+    );
+    println!("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    for (design, rates) in DESIGNS.iter().zip(rates) {
+        for (rule, rates) in Rule::ALL.iter().zip(rates) {
+            let power: Vec<String> =
+                rates.power.iter().map(|power| format!("{:.0} %", 100.0 * power)).collect();
+            println!(
+                "| {} x {} | {} | {:.2} % | {:.1} % | {:.1} % | {} |",
+                design.starts,
+                design.runs,
+                rule.name(),
+                100.0 * rates.false_alarms,
+                100.0 * rates.diffs_with_alarm,
+                100.0 * rates.false_discoveries,
+                power.join(" | ")
+            );
+        }
+    }
+}
+
+fn print_equivalence(rates: &[Vec<Rates>]) {
+    println!();
+    for (design, rates) in DESIGNS.iter().zip(rates).filter(|(design, _)| design.starts >= 3) {
+        let ours = rates[place(Rule::Standard)];
+        println!(
+            "{} x {}: of cells that did not change {:.1} % are called equivalent; of those slowed by 5 %, {:.2} %",
+            design.starts,
+            design.runs,
+            100.0 * ours.equivalent,
+            100.0 * ours.missed_as_equivalent
+        );
+    }
+    println!();
+}
+
+fn missed_goals(rates: &[Vec<Rates>]) -> Vec<String> {
+    let mut missed = Vec::new();
+    for (design, rates) in DESIGNS.iter().zip(rates) {
+        for rule in [Rule::Standard, Rule::History, Rule::Confirmed] {
+            let found = rates[place(rule)];
+            let mut goal = |name: &str, found: f64, holds: bool, limit: f64| {
+                if !holds {
+                    missed.push(format!(
+                        "{} x {}, {}: {name} is {:.1} %, and the goal is {:.0} %",
+                        design.starts,
+                        design.runs,
+                        rule.name(),
+                        100.0 * found,
+                        100.0 * limit
+                    ));
+                }
+            };
+            let (alarms, wrong) = (found.diffs_with_alarm, found.false_discoveries);
+            goal("the share of diffs with a false alarm", alarms, alarms <= MOST_ALARMS, MOST_ALARMS);
+            goal("the false discovery rate", wrong, wrong <= MOST_FALSE_DISCOVERIES, MOST_FALSE_DISCOVERIES);
+            if *design == (Design { starts: 3, runs: 5 }) {
+                let power = found.power_at_five_percent();
+                goal("the power for 5 %", power, power >= LEAST_POWER, LEAST_POWER);
+            }
+        }
+    }
+    missed
+}
+
+fn place(rule: Rule) -> usize {
+    Rule::ALL.iter().position(|other| *other == rule).unwrap_or_default()
+}

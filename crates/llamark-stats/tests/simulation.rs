@@ -1,0 +1,48 @@
+//! A small `just simulate`: the procedure on made-up comparisons whose truth is known, with bounds wide enough for
+//! their number. The full table is in `docs/statistics.md`.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+#![allow(dead_code, clippy::allow_attributes, reason = "the example uses more of it")]
+
+#[path = "../examples/simulate/study/mod.rs"]
+mod study;
+
+use study::{Design, Noise, REALISTIC, Rates, Rule, Study};
+
+const DESIGN: Design = Design { starts: 3, runs: 5 };
+
+/// By rule: 20 comparisons of 120 cells for each slowdown, six cells slowed.
+fn simulate(noise: Noise) -> impl Fn(Rule) -> Rates {
+    let study = Study { noise, diffs: 20, cases: 60, slowed: 6, seed: 1 };
+    let rates = study::run(&study, &[DESIGN]).unwrap().remove(0);
+    move |rule| rates[Rule::ALL.iter().position(|other| *other == rule).unwrap()]
+}
+
+#[test]
+fn realistic_noise_alarms_others_and_not_us() {
+    let rates = simulate(REALISTIC);
+    for rule in [Rule::Standard, Rule::History, Rule::Confirmed] {
+        let found = rates(rule);
+        // True rates are near 1 % of comparisons: three of twenty would be a bug in one case of a thousand.
+        assert!(found.diffs_with_alarm <= 0.11, "{rule:?} {found:?}");
+        assert!(found.false_discoveries <= 0.05, "{rule:?} {found:?}");
+        // Of 120 slowed cells, about 93 % and 99 % are found.
+        assert!(found.power_at_five_percent() >= 0.8, "{rule:?} {found:?}");
+        assert!(found.power[3] >= 0.95, "{rule:?} {found:?}");
+    }
+    let ours = rates(Rule::Standard);
+    assert!(ours.equivalent >= 0.85 && ours.missed_as_equivalent <= 0.01, "{ours:?}");
+    // The noise is the one that others take for changes; else this test would show nothing.
+    assert!(rates(Rule::UTest).false_alarms >= 0.2 && rates(Rule::Welch).false_alarms >= 0.2);
+    assert!(rates(Rule::FivePercent).power_at_five_percent() <= 0.65);
+}
+
+#[test]
+fn without_noise_between_starts_the_rules_of_others_keep_their_promise() {
+    // So the simulation is fair to them: what they miss is the start.
+    let rates = simulate(Noise { between: 1e-9, slow_first: 0.0, ..REALISTIC });
+    assert!((0.03..0.07).contains(&rates(Rule::Welch).false_alarms), "{:?}", rates(Rule::Welch));
+    assert!((0.03..0.07).contains(&rates(Rule::UTest).false_alarms), "{:?}", rates(Rule::UTest));
+    assert!(rates(Rule::Standard).diffs_with_alarm <= 0.11);
+    assert!(rates(Rule::Standard).power_at_five_percent() >= 0.95);
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Does `diff` cry wolf, and does it see one? On the real server: `benches/aa.sh [PAIRS [EXPERIMENT]]`.
+#
+# Makes PAIRS pairs of sets of the same thing back to back and compares each: none may regress. Then measures once more
+# for each pair beside a process that takes processor time (BUSY, 0.35 by default, of every core), and compares with the
+# first set of the pair: each must regress. Counts both; ends with 1 when a count is not what it should be.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+pairs=${1:-20}
+experiment=${2:-experiments/quickstart.yaml}
+busy=${BUSY:-0.35}
+llamark=${LLAMARK:-${CARGO_TARGET_DIR:-target}/debug/llamark}
+[ -x "$llamark" ] || cargo build --quiet
+artifacts=$(mktemp -d)
+burner=
+trap 'rm -rf "$artifacts"; [ -z "$burner" ] || kill "$burner"' EXIT
+
+# measure: one more set; prints its folder.
+measure() {
+  local before
+  before=$(find "$artifacts" -name manifest.json | sort)
+  "$llamark" --quiet --artifacts "$artifacts" run "$experiment" --again >/dev/null
+  comm -13 <(echo "$before") <(find "$artifacts" -name manifest.json | sort) | xargs dirname
+}
+
+# Takes that share of every core, in turns of 20 ms, until it is killed or this script is gone.
+burn() {
+  exec python3 - "$busy" "$$" <<'PYTHON'
+import os, signal, sys, time
+share, script = float(sys.argv[1]), int(sys.argv[2])
+children = []
+for core in range(os.cpu_count()):
+    child = os.fork()
+    if child == 0:
+        while os.path.exists(f"/proc/{script}"):
+            begin = time.perf_counter()
+            while time.perf_counter() - begin < 0.02 * share:
+                pass
+            time.sleep(0.02 * (1 - share))
+        os._exit(0)
+    children.append(child)
+def stop(*_):
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+    os._exit(0)
+signal.signal(signal.SIGTERM, stop)
+signal.pause()
+PYTHON
+}
+
+# compare WHAT BASE CANDIDATE: prints one line and leaves the exit code of diff in `code`.
+compare() {
+  code=0
+  "$llamark" diff "$2" "$3" --format json >"$artifacts/diff.json" || code=$?
+  python3 - "$1" "$code" "$artifacts/diff.json" <<'PYTHON'
+import collections, json, sys
+what, code, path = sys.argv[1:]
+verdicts = collections.Counter(case["verdict"] for case in json.load(open(path))["cases"])
+print(f"{what}: exit {code},", ", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())))
+PYTHON
+}
+
+alarms=0 equivalent=0 found=0
+for pair in $(seq "$pairs"); do
+  base=$(measure)
+  candidate=$(measure)
+  compare "pair $pair, the same twice" "$base" "$candidate"
+  case $code in
+    0) equivalent=$((equivalent + 1)) ;;
+    6) ;;
+    *) alarms=$((alarms + 1)) ;;
+  esac
+  burn &
+  burner=$!
+  slowed=$(measure)
+  kill "$burner"
+  wait "$burner" || true
+  burner=
+  compare "pair $pair, slowed" "$base" "$slowed"
+  [ "$code" != 1 ] || found=$((found + 1))
+done
+echo "$pairs pairs of the same: $alarms with an alarm, $equivalent shown to be equivalent; $found of $pairs slowdowns found"
+[ "$alarms" = 0 ] && [ "$found" = "$pairs" ]

@@ -49,6 +49,11 @@ check:
 schema:
     LLAMARK_UPDATE_SCHEMA=1 cargo test --quiet -p llamark-spec schema
 
+# Make the committed sets again (when a template or a format has changed)
+reference-sets:
+    rm -rf artifacts/strix-halo/20260701T000000Z-*
+    SOURCE_DATE_EPOCH=1782864000 {{llamark}} import report experiments/published/strix-halo-report.md --name strix-halo --memory-bandwidth '256 GB/s' --again
+
 # Licences, bans and sources of the dependencies
 deny:
     cargo deny --offline check licenses bans sources

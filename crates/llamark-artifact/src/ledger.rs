@@ -374,8 +374,11 @@ impl Ledger {
         if case.stated.contains_key(&start) {
             return Some("the start is stated already".to_owned());
         }
-        if !stated.runs.iter().zip(1..).all(|(run, index)| run.index == index && index <= case.case.runs) {
-            return Some(format!("its runs are not numbered from 1 to at most {}", case.case.runs));
+        // One may be missing in the middle.
+        let indices = || stated.runs.iter().map(|run| run.index);
+        let ascends = indices().zip(indices().skip(1)).all(|(before, after)| before < after);
+        if !ascends || !indices().all(|index| (1..=case.case.runs).contains(&index)) {
+            return Some(format!("its runs are not numbered upwards from 1 to at most {}", case.case.runs));
         }
         None
     }

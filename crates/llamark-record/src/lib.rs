@@ -5,6 +5,7 @@
 pub mod build;
 pub mod digest;
 pub mod environment;
+pub mod grade;
 pub mod journal;
 pub mod manifest;
 pub mod metric;

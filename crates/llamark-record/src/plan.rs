@@ -77,6 +77,9 @@ pub struct Document {
     /// What a set that llamark measured says, and the document does not, as names of facts: `engine commit`,
     /// `model digests`, ...
     pub unstated: Vec<String>,
+    /// Where the document does not quite agree with itself, as sentences: a last digit that is off by one, and that
+    /// rounding does not explain. What contradicts itself by more is not imported.
+    pub remarks: Vec<String>,
 }
 
 /// Kinds of document that can be imported.
@@ -593,5 +596,39 @@ impl Plan {
     /// The case of that id.
     pub fn case(&self, id: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.id == id)
+    }
+}
+
+/// The id of a model: its name and quantization in lower case, everything that is no Latin letter, digit, `.` or
+/// `_` a `-`.
+pub fn model_id(name: &str, quant: &str) -> String {
+    let mut id = String::new();
+    for c in name.chars().chain(" ".chars()).chain(quant.chars()) {
+        match c.to_ascii_lowercase() {
+            c @ ('a'..='z' | '0'..='9') => id.push(c),
+            c @ ('.' | '_') if !id.is_empty() => id.push(c),
+            _ if !id.is_empty() && !id.ends_with('-') => id.push('-'),
+            _ => {}
+        }
+    }
+    id.truncate(id.trim_end_matches(['-', '.', '_']).len());
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_models() {
+        for (name, quant, id) in [
+            ("Qwen3-VL 30B-A3B Instruct", "Q4_K_M", "qwen3-vl-30b-a3b-instruct-q4_k_m"),
+            ("SmolLM2 1.7B", "", "smollm2-1.7b"),
+            ("  Ünï  (test) ", "IQ4_XS", "n-test-iq4_xs"),
+            ("Модель", "", ""),
+            ("..", "", ""),
+        ] {
+            assert_eq!(model_id(name, quant), id);
+        }
     }
 }

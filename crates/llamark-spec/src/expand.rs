@@ -7,7 +7,7 @@ use llamark_record::Sha256;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin, Package,
     Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings, Settings,
-    Timeouts,
+    Timeouts, model_id,
 };
 
 use crate::defaults;
@@ -48,22 +48,6 @@ pub fn expand(spec: &Spec, source: &Source, surroundings: &dyn Surroundings) -> 
     } else {
         Err(Diagnostics::new(source.clone(), expander.problems))
     }
-}
-
-/// The id of a model: its name and quantization in lower case, everything that is no Latin letter, digit, `.` or
-/// `_` a `-`.
-pub(crate) fn model_id(name: &str, quant: &str) -> String {
-    let mut id = String::new();
-    for c in name.chars().chain(" ".chars()).chain(quant.chars()) {
-        match c.to_ascii_lowercase() {
-            c @ ('a'..='z' | '0'..='9') => id.push(c),
-            c @ ('.' | '_') if !id.is_empty() => id.push(c),
-            _ if !id.is_empty() && !id.ends_with('-') => id.push('-'),
-            _ => {}
-        }
-    }
-    id.truncate(id.trim_end_matches(['-', '.', '_']).len());
-    id
 }
 
 struct Expander<'a> {
@@ -397,19 +381,6 @@ fn package(package: &PackageUrl) -> Package {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_of_models() {
-        for (name, quant, id) in [
-            ("Qwen3-VL 30B-A3B Instruct", "Q4_K_M", "qwen3-vl-30b-a3b-instruct-q4_k_m"),
-            ("SmolLM2 1.7B", "", "smollm2-1.7b"),
-            ("  Ünï  (test) ", "IQ4_XS", "n-test-iq4_xs"),
-            ("Модель", "", ""),
-            ("..", "", ""),
-        ] {
-            assert_eq!(model_id(name, quant), id);
-        }
-    }
 
     #[test]
     fn every_default_with_a_unit_is_read() {

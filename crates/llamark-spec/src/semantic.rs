@@ -10,10 +10,10 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use indexmap::IndexSet;
+use llamark_record::plan::model_id;
 
 use crate::defaults;
 use crate::diagnostic::{MAX_PROBLEMS, Problem};
-use crate::expand::model_id;
 use crate::node::{Entry, Node};
 use crate::suggest;
 

@@ -65,6 +65,8 @@ pub(crate) enum Verb {
     Report(Report),
     /// Compare two artifact sets: a verdict per case and metric, and what changed around it
     Diff(Diff),
+    /// Make an artifact set of a document that somebody else wrote, with what it does not say
+    Import(Import),
     /// Check an artifact set: files, journal, and every derived number
     Verify(Verify),
     /// Print the facts of a GGUF file
@@ -201,6 +203,35 @@ pub(crate) struct Diff {
     /// Format
     #[arg(long, value_name = "FORMAT", default_value = "term")]
     pub(crate) format: DiffFormat,
+}
+
+/// Kinds of document that can be imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportKind {
+    /// A published report in Markdown
+    Report,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// What kind of document
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: ImportKind,
+    /// The document
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Utf8PathBuf,
+    /// Name of the set: its folder under the artifacts [default: from the name of the file]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Title in place of that of the document
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// Memory bandwidth of the machine, as in `256 GB/s`, which the document does not say; for the roofline
+    #[arg(long, value_name = "RATE")]
+    pub(crate) memory_bandwidth: Option<String>,
+    /// Import afresh even if there is a finished set of this very document
+    #[arg(long)]
+    pub(crate) again: bool,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ mod estimate;
 mod exit;
 mod load;
 mod resolve;
+mod sealing;
 mod terminal;
 mod verb;
 
@@ -55,6 +56,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Run(args) => verb::run::run(&context, &args),
         Verb::Report(args) => verb::report::run(&context, &args),
         Verb::Diff(args) => verb::diff::run(&context, &args),
+        Verb::Import(args) => verb::import::run(&context, &args),
         Verb::Verify(args) => verb::verify::run(&context, &args),
         Verb::Inspect(args) => verb::inspect::run(&context, &args),
         Verb::Doctor(args) => verb::doctor::run(&context, &args),

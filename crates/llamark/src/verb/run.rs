@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use camino::{Utf8Path, Utf8PathBuf};
-use llamark_artifact::{ArtifactSet, CaseLedger, Found, Given, SetWriter};
+use camino::Utf8PathBuf;
+use llamark_artifact::{CaseLedger, Found, Given, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{RecordError, Recorder, Start, host};
 use llamark_build::Built;
@@ -12,7 +12,6 @@ use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
 use llamark_record::plan::ResolvedPlan;
-use llamark_report::summary::Summary;
 
 use crate::cli::Run;
 use crate::context::{Context, shown};
@@ -21,6 +20,7 @@ use crate::estimate::Estimate;
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::load::{self, Loaded};
 use crate::resolve::{self, Resolved};
+use crate::sealing::{conclude, seal};
 
 pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let loaded = load::load(context, &args.spec, &args.selection)?;
@@ -129,28 +129,6 @@ fn expect_hardware(
         format!("the experiment is for another machine: {}", wrong.join("; ")),
         "`--allow-other-hardware` runs what can run here",
     )
-}
-
-/// The table, the paths, the exit code: of a set that was sealed just now, or of one that was there already.
-fn conclude(context: &Context, path: &Utf8Path, how: &str) -> Outcome {
-    let summary = stored_summary(path)?;
-    let terminal = context.terminal;
-    terminal.text(&llamark_report::terminal_table(&summary, terminal.width()));
-    terminal.step(how, &shown(path));
-    terminal.step("Report", &shown(&path.join("report.md")));
-    let all_well = summary.cases.iter().all(|case| case.outcome == "ok");
-    Ok(if all_well { Exit::Done } else { Exit::CaseWithoutResult })
-}
-
-/// The summary as sealed; made again from the journal when another version of llamark wrote it otherwise.
-fn stored_summary(path: &Utf8Path) -> Result<Summary, Failed> {
-    let stored = fs_err::read(path.join("summary.json")).ok();
-    if let Some(summary) = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
-        return Ok(summary);
-    }
-    let hint = format!("`llamark verify {path}` says what is wrong; `--again` measures afresh");
-    let set = ArtifactSet::read(path).or_fail_hint(Exit::NotVerified, hint)?;
-    llamark_report::summarize(&set).or_fail(Exit::NotVerified)
 }
 
 /// A status in a sentence.
@@ -401,14 +379,9 @@ impl<'a> Measuring<'a> {
     }
 
     /// Makes every derived file from the journal, then seals.
-    fn seal(mut self) -> Result<Utf8PathBuf, Failed> {
+    fn seal(self) -> Result<Utf8PathBuf, Failed> {
         self.display.now("Sealing", self.writer.id());
-        self.writer.end().or_fail(Exit::NotVerified)?;
-        let set = self.writer.set().or_fail(Exit::Internal)?;
-        for (name, bytes) in llamark_report::derived_files(&set).or_fail(Exit::Internal)? {
-            self.writer.put(&name, &bytes).or_fail(Exit::NotVerified)?;
-        }
-        self.writer.seal(Vec::new()).or_fail(Exit::NotVerified)
+        seal(self.writer)
     }
 }
 

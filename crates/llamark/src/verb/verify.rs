@@ -10,7 +10,11 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
     let path = context.find_set(args.set.as_deref())?;
     let mut verification = llamark_artifact::verify(&path, args.level.min(1)).or_fail(Exit::NotVerified)?;
     if args.level >= 2 && verification.passed() {
-        verification.checks.push(derived(&ArtifactSet::read(&path).or_fail(Exit::NotVerified)?)?);
+        let set = ArtifactSet::read(&path).or_fail(Exit::NotVerified)?;
+        if let Some(document) = set.resolved.plan.document() {
+            verification.checks.push(super::import::again(&set, document)?);
+        }
+        verification.checks.push(derived(&set)?);
         verification.level = 2;
     }
     if args.json {

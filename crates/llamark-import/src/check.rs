@@ -39,6 +39,10 @@ pub(crate) struct Checked {
 pub(crate) fn check(report: &PublishedReport, models: &[Model<'_>]) -> Checked {
     let mut checked = Checked::default();
     let problems = &mut checked.problems;
+    if models.is_empty() {
+        let message = "the summary has no row, and there is no section of a model";
+        problems.push(Problem::new(Code::Missing, report.summary.span.clone(), message));
+    }
     head(report, problems);
     order(report, problems);
     unique(report, problems);

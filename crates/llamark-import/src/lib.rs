@@ -19,7 +19,7 @@ use llamark_record::journal::{Event, Outcome};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::ResolvedPlan;
 
-pub use problem::{Code, Problems, Shown};
+pub use problem::Problems;
 pub use source::MAX_BYTES;
 
 use read::Reading;

@@ -11,8 +11,8 @@ use crate::source::Source;
 const MAX_PROBLEMS: usize = 50;
 
 /// What kind of problem; its name is stable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Code {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
     /// The file is no text that a report could be.
     Unreadable,
     /// A block, a line or a column that a report does not have.
@@ -29,7 +29,7 @@ pub enum Code {
 
 impl Code {
     /// Its stable name.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "import/unreadable",
             Self::Unknown => "import/unknown",
@@ -75,24 +75,11 @@ impl Problem {
 }
 
 /// Every problem of one document, in the order of the document: nothing was imported.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub struct Problems {
-    file: String,
-    shown: Vec<Shown>,
+    document: Source,
+    shown: Vec<Problem>,
     more: usize,
-}
-
-/// A problem as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    /// What kind.
-    pub code: Code,
-    /// Line, from 1.
-    pub line: usize,
-    /// What is wrong.
-    pub message: String,
-    plain: String,
-    colored: String,
 }
 
 impl Problems {
@@ -100,29 +87,25 @@ impl Problems {
         problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
         problems.dedup();
         let more = problems.len().saturating_sub(MAX_PROBLEMS);
-        let shown = problems.iter().take(MAX_PROBLEMS).map(|problem| shown(source, problem)).collect();
-        Self { file: source.name().to_owned(), shown, more }
+        problems.truncate(MAX_PROBLEMS);
+        Self { document: source.clone(), shown: problems, more }
     }
 
-    /// The problems; at most 50.
-    pub fn items(&self) -> &[Shown] {
-        &self.shown
-    }
-
-    /// How many there are in all.
+    /// How many there are.
     pub fn count(&self) -> usize {
         self.shown.len() + self.more
     }
 
     /// For people: each problem with its line, and a last line that counts them.
     pub fn render(&self, color: bool) -> String {
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
-        for shown in &self.shown {
-            text.push_str(if color { &shown.colored } else { &shown.plain });
+        for problem in &self.shown {
+            text.push_str(&render(&self.document, problem, &renderer));
             text.push_str("\n\n");
         }
         let noun = if self.count() == 1 { "problem" } else { "problems" };
-        text.push_str(&format!("{}: {} {noun}", self.file, self.count()));
+        text.push_str(&format!("{}: {} {noun}", self.document.name(), self.count()));
         if self.more > 0 {
             text.push_str(&format!(", the first {} are shown", self.shown.len()));
         }
@@ -130,19 +113,15 @@ impl Problems {
     }
 }
 
-impl fmt::Display for Problems {
+impl fmt::Debug for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
+        fmt::Display::fmt(self, f)
     }
 }
 
-fn shown(source: &Source, problem: &Problem) -> Shown {
-    Shown {
-        code: problem.code,
-        line: source.line(problem.span.start),
-        message: problem.message.clone(),
-        plain: render(source, problem, &Renderer::plain()),
-        colored: render(source, problem, &Renderer::styled()),
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn read(reading: &mut Reading<'_>, heading: &Text, blocks: &[&Block])
             }
             Block::Table { header, rows: lines } if !has_table => {
                 has_table = true;
-                rows = self::table(reading, header, lines);
+                rows = table(reading, header, lines);
                 None
             }
             Block::Table { header, .. } => Some(header.span.clone()),

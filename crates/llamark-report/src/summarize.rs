@@ -124,6 +124,8 @@ fn identity(
         plan: resolved.digest()?,
         host: begin.map_or_else(|| environment.fingerprint(), |begin| begin.host.clone()),
         resumed: ledger.resumes,
+        grade: plan.grade(),
+        grade_meaning: plan.grade().meaning().to_owned(),
         document: plan.document().cloned(),
     })
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use llamark_record::Sha256;
+use llamark_record::grade::Grade;
 use llamark_record::metric::Metric;
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{BackendKind, Document};
@@ -72,6 +73,10 @@ pub struct SetIdentity {
     pub host: Sha256,
     /// How often it was interrupted and taken up again.
     pub resumed: u32,
+    /// How far its numbers can be traced.
+    pub grade: Grade,
+    /// What that word means, in one line.
+    pub grade_meaning: String,
     /// The document that the set was imported from; absent when llamark measured it.
     pub document: Option<Document>,
 }

@@ -1,5 +1,9 @@
 //! `llamark list`: the artifact sets.
 
+use llamark_artifact::SetInfo;
+use llamark_artifact::set::{IMPORTED, PLAN};
+use llamark_record::grade::Grade;
+use llamark_record::plan::ResolvedPlan;
 use serde::Serialize;
 
 use crate::cli::List;
@@ -13,13 +17,31 @@ struct Listed<'a> {
     id: &'a str,
     path: String,
     sealed: bool,
+    /// The provenance grade; absent where the plan does not read.
+    grade: Option<Grade>,
+}
+
+/// The grade of a set: only an imported one has something to say of it, so that only its plan is read.
+fn grade(set: &SetInfo) -> Option<Grade> {
+    if !set.path.join(IMPORTED).is_dir() {
+        return Some(Grade::Measured);
+    }
+    let plan = fs_err::read(set.path.join(PLAN)).ok()?;
+    let resolved: ResolvedPlan = serde_json::from_slice(&plan).ok()?;
+    Some(resolved.plan.grade())
 }
 
 pub(crate) fn run(context: &Context, args: &List) -> Outcome {
     let sets = context.store().sets(args.name.as_deref()).or_fail(Exit::NotVerified)?;
     let listed: Vec<_> = sets
         .iter()
-        .map(|set| Listed { name: &set.name, id: &set.id, path: shown(&set.path), sealed: set.sealed })
+        .map(|set| Listed {
+            name: &set.name,
+            id: &set.id,
+            path: shown(&set.path),
+            sealed: set.sealed,
+            grade: grade(set),
+        })
         .collect();
     if args.json {
         context.terminal.json(&listed)?;
@@ -32,7 +54,8 @@ pub(crate) fn run(context: &Context, args: &List) -> Outcome {
     let mut text = String::new();
     for set in &listed {
         let state = if set.sealed { "sealed" } else { "interrupted" };
-        text.push_str(&format!("{:<11}  {}  {}\n", state, set.id, set.path));
+        let grade = set.grade.map_or("unknown", Grade::name);
+        text.push_str(&format!("{state:<11}  {grade:<8}  {}  {}\n", set.id, set.path));
     }
     context.terminal.data(text.as_bytes());
     Ok(Exit::Done)

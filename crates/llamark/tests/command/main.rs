@@ -9,6 +9,7 @@
 )]
 
 mod harness;
+mod import;
 mod interrupt;
 mod reading;
 mod running;

@@ -14,6 +14,7 @@ use llamark_record::journal::{
 use llamark_record::model::ModelRecord;
 use llamark_record::plan::{Case, Plan, PlannedStart};
 use llamark_record::stated::StatedStart;
+use llamark_record::telemetry::Telemetry;
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,6 +71,8 @@ pub struct StartLedger {
     pub ready: Option<StartReady>,
     /// The runs, warm-ups too, in the order in which they were made.
     pub runs: Vec<RunRecord>,
+    /// What the sensors of the machine said; absent when they were not read.
+    pub telemetry: Option<Telemetry>,
     /// How it ended; absent while it lives, and for ever when llamark was killed during it.
     pub closed: Option<StartClosed>,
 }
@@ -238,6 +241,11 @@ impl Ledger {
                     start.runs.push(run);
                 }
             }
+            Event::Telemetry(telemetry) => {
+                if let Some(start) = self.start_mut(&telemetry.id) {
+                    start.telemetry = Some(telemetry);
+                }
+            }
             Event::StartClosed(closed) => {
                 if let Some(start) = self.start_mut(&closed.id) {
                     start.closed = Some(closed);
@@ -279,7 +287,8 @@ impl Ledger {
         let id = opened.id.clone();
         if let Some(case) = self.case_mut(&id.case) {
             let number = id.start;
-            let start = StartLedger { id, opened, ready: None, runs: Vec::new(), closed: None };
+            let start =
+                StartLedger { id, opened, ready: None, runs: Vec::new(), telemetry: None, closed: None };
             if let Some(before) = case.starts.insert(number, start) {
                 case.superseded.push(before);
             }
@@ -319,6 +328,10 @@ impl Ledger {
                 Err(reason) => Some(reason),
             },
             Event::Run(run) => self.check_run(run),
+            Event::Telemetry(telemetry) => match self.live(&telemetry.id) {
+                Ok(start) => start.telemetry.is_some().then(|| "the start has its telemetry".to_owned()),
+                Err(reason) => Some(reason),
+            },
             Event::StartClosed(closed) => self.live(&closed.id).err(),
             Event::CaseClosed(closed) => match self.case(&closed.case) {
                 None => Some("the plan has no such case".to_owned()),
@@ -436,6 +449,7 @@ fn describe(event: &Event) -> String {
         Event::StartReady(ready) => format!("the readiness of {}", start(&ready.id)),
         Event::Run(run) if run.warmup => format!("warm-up {} in {}", run.index, start(&run.id)),
         Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
+        Event::Telemetry(telemetry) => format!("the telemetry of {}", start(&telemetry.id)),
         Event::StartClosed(closed) => format!("the close of {}", start(&closed.id)),
         Event::Stated(stated) => format!("what is stated of {}", start(&stated.id)),
         Event::CaseClosed(closed) => format!("the close of case `{}`", closed.case.escape_debug()),

@@ -106,7 +106,15 @@ impl SetWriter {
         plain::refuse_links(&self.path, &folder)?;
         let folder = self.path.join(folder);
         files::create_dir_all(&folder)?;
-        Ok(folder.join(format!("start-{}-attempt-{}.log", id.start, id.attempt)))
+        Ok(self.path.join(start_file(id, "log")))
+    }
+
+    /// Writes what lies beside the log of a start: `telemetry.csv`. All of it or nothing.
+    ///
+    /// # Errors
+    /// As [`put`](Self::put).
+    pub fn attach(&self, id: &StartId, extension: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
+        self.put(&start_file(id, extension), bytes)
     }
 
     /// The set as a reader sees it now.
@@ -151,6 +159,11 @@ impl SetWriter {
         seal::seal(&self.path, &self.id, &self.resolved, &self.ledger, self.journal.head(), dependencies)?;
         Ok(self.path)
     }
+}
+
+/// A file of a start.
+pub(crate) fn start_file(id: &StartId, extension: &str) -> String {
+    format!("cases/{}/start-{}-attempt-{}.{extension}", folder_name(&id.case), id.start, id.attempt)
 }
 
 /// The file of a build record.

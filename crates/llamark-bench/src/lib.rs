@@ -17,6 +17,8 @@ mod rules;
 mod server;
 pub mod sse;
 mod start;
+mod telemetry;
 
 pub use error::{BenchError, RecordError};
 pub use start::{Progress, Recorder, Start, run_start};
+pub use telemetry::sensors;

@@ -18,6 +18,7 @@ use crate::ready::{self, Loaded};
 use crate::rules;
 use crate::server;
 use crate::start::{Progress, Recorder, Start};
+use crate::telemetry::Watch;
 
 /// How long a server that hung up may take to be gone: whether it died decides what the failure is.
 const DEATH: Duration = Duration::from_millis(500);
@@ -63,6 +64,7 @@ pub(crate) struct Session<'a> {
     pub(crate) server: &'a Server,
     pub(crate) interrupt: &'a Interrupt,
     pub(crate) observer: &'a dyn Fn(Progress),
+    pub(crate) watch: &'a Watch,
 }
 
 impl Session<'_> {
@@ -109,6 +111,7 @@ impl Session<'_> {
         (self.observer)(Progress::Ready {
             load: loaded.ready_at.saturating_duration_since(self.server.spawned_at()),
         });
+        self.watch.ready(loaded.ready_at);
         let client = loaded.client.clone();
         let ids = self.prove(&client, loaded, recorder).await?;
 
@@ -243,9 +246,13 @@ impl Session<'_> {
             }
         };
         let sent = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let sent_at = times.sent;
         let result = match gathering.into_inner().finish(times) {
             Ok((measurement, ending)) => {
                 record.broken = rules::broken(sent, asked, &measurement, &ending);
+                if !warmup {
+                    self.watch.run(index, sent_at, &measurement);
+                }
                 record.measurement = Some(measurement);
                 Ok(record.clone())
             }

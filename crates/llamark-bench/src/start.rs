@@ -15,6 +15,7 @@ use crate::host::{self, Roots};
 use crate::probe::ServerHelp;
 use crate::protocol::{Halt, Session};
 use crate::server::{self, SpawnError};
+use crate::telemetry::Watch;
 
 /// Grace of a server when somebody waits for us to stop: all of it must be over within 5 s.
 const GRACE_INTERRUPTED: Duration = Duration::from_secs(3);
@@ -101,10 +102,17 @@ pub trait Recorder {
     /// # Errors
     /// When it could not be made safe.
     fn record(&mut self, event: Event) -> Result<(), RecordError>;
+
+    /// Keeps a file beside the log of a start, by the extension of its name. No event has it but its digest.
+    ///
+    /// # Errors
+    /// When it could not be made safe.
+    fn attach(&mut self, id: &StartId, extension: &str, bytes: &[u8]) -> Result<(), RecordError>;
 }
 
 /// Runs one start: spawns the server, proves that it is what the plan asks for, measures, and stops it. Records
-/// [`Event::StartOpened`], [`Event::StartReady`], every [`Event::Run`] and [`Event::StartClosed`] itself.
+/// [`Event::StartOpened`], [`Event::StartReady`], every [`Event::Run`], [`Event::Telemetry`] where the plan wants it and
+/// [`Event::StartClosed`] itself.
 ///
 /// Whatever goes wrong with the server is in the outcome. When this returns, no process of the start is left.
 ///
@@ -147,6 +155,7 @@ async fn live(
         }
     };
     recorder.record(opened(launch.argv.clone(), launch.environment.clone()))?;
+    let watch = Watch::begin(start, interrupt).await;
     let memory_kills = failure::memory_kills();
     let server = match server::spawn(start, &launch) {
         Ok(server) => server,
@@ -158,13 +167,17 @@ async fn live(
             return close(start, Outcome::Failed(failure), None, recorder);
         }
     };
+    watch.spawned(server.pid(), server.spawned_at());
     observer(Progress::Spawned);
-    let session = Session { start, request: &request, server: &server, interrupt, observer };
+    let session = Session { watch: &watch, start, request: &request, server: &server, interrupt, observer };
     // When this returns, every socket is closed: a server with a request in flight does not stop for long.
     let measured = session.measure(recorder).await;
     observer(Progress::Stopping);
     let exit = stop(server, Duration::from_millis(start.plan.timeouts.stop_ms), interrupt).await;
     observer(Progress::Stopped);
+    if !matches!(measured, Err(Halt::Record(_))) {
+        watch.end(start, recorder)?;
+    }
     let outcome = match measured {
         Ok(None) => Outcome::Ok,
         Ok(Some(reason)) | Err(Halt::Invalid(reason)) => Outcome::Invalid { reason },

@@ -13,6 +13,7 @@ use crate::Sha256;
 use crate::build::BuildRecord;
 use crate::model::ModelRecord;
 use crate::stated::StatedStart;
+use crate::telemetry::Telemetry;
 
 /// `format` of a journal as written by this version.
 pub const JOURNAL_FORMAT: &str = "llamark/journal/v1";
@@ -51,6 +52,8 @@ pub enum Event {
     StartReady(StartReady),
     /// One request was made.
     Run(RunRecord),
+    /// What the sensors of the machine said during a start; after the server is gone, before the start is closed.
+    Telemetry(Telemetry),
     /// The server is gone.
     StartClosed(StartClosed),
     /// A document states a start and its runs. Only in imported sets, and there instead of the four above.

@@ -20,6 +20,14 @@ pub enum Metric {
     Load,
     /// Peak resident memory of the server, bytes.
     Rss,
+    /// Peak memory in use on the GPUs of the backend, bytes.
+    Vram,
+    /// Peak memory of the host in use by the GPUs of the backend, bytes.
+    Gtt,
+    /// Energy of the backend's device for each token of the prompt, J/token.
+    EnergyPrefill,
+    /// Energy of the backend's device for each step of generation, J/token.
+    EnergyDecode,
 }
 
 /// Which way is better.
@@ -34,7 +42,17 @@ pub enum Direction {
 
 impl Metric {
     /// Every metric, in the order of a report.
-    pub const ALL: [Self; 5] = [Self::Pp, Self::Tg, Self::Ttft, Self::Load, Self::Rss];
+    pub const ALL: [Self; 9] = [
+        Self::Pp,
+        Self::Tg,
+        Self::Ttft,
+        Self::Load,
+        Self::Rss,
+        Self::Vram,
+        Self::Gtt,
+        Self::EnergyPrefill,
+        Self::EnergyDecode,
+    ];
 
     /// The name in records and on the command line.
     pub fn name(self) -> &'static str {
@@ -44,6 +62,10 @@ impl Metric {
             Self::Ttft => "ttft",
             Self::Load => "load",
             Self::Rss => "rss",
+            Self::Vram => "vram",
+            Self::Gtt => "gtt",
+            Self::EnergyPrefill => "energy_prefill",
+            Self::EnergyDecode => "energy_decode",
         }
     }
 
@@ -52,7 +74,16 @@ impl Metric {
         match self {
             Self::Pp | Self::Tg => "tok/s",
             Self::Ttft | Self::Load => "ms",
-            Self::Rss => "bytes",
+            Self::Rss | Self::Vram | Self::Gtt => "bytes",
+            Self::EnergyPrefill | Self::EnergyDecode => "J/token",
+        }
+    }
+
+    /// Whether each run has a value, or else each start.
+    pub fn is_of_runs(self) -> bool {
+        match self {
+            Self::Pp | Self::Tg | Self::Ttft | Self::EnergyPrefill | Self::EnergyDecode => true,
+            Self::Load | Self::Rss | Self::Vram | Self::Gtt => false,
         }
     }
 
@@ -60,7 +91,13 @@ impl Metric {
     pub fn direction(self) -> Direction {
         match self {
             Self::Pp | Self::Tg => Direction::HigherIsBetter,
-            Self::Ttft | Self::Load | Self::Rss => Direction::LowerIsBetter,
+            Self::Ttft
+            | Self::Load
+            | Self::Rss
+            | Self::Vram
+            | Self::Gtt
+            | Self::EnergyPrefill
+            | Self::EnergyDecode => Direction::LowerIsBetter,
         }
     }
 }
@@ -76,6 +113,14 @@ pub fn prompt_rate(tokens: u32, microseconds: u64) -> Option<f64> {
 /// The first token is sampled at the end of prompt processing, so n tokens are n - 1 steps.
 pub fn generation_rate(tokens: u32, microseconds: u64) -> Option<f64> {
     rate(tokens.saturating_sub(1), microseconds)
+}
+
+/// Energy of a token, J: `microjoules` over `tokens`. For decoding, the steps are counted, one fewer than the tokens
+/// generated, as in [`generation_rate`]. `None` when there was none.
+pub fn energy_per_token(microjoules: u64, tokens: u32) -> Option<f64> {
+    #[expect(clippy::cast_precision_loss, reason = "microjoules of one run are far below 2^53")]
+    let joules = microjoules as f64 / 1e6;
+    (tokens > 0).then(|| joules / f64::from(tokens))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of one request are far below 2^53")]

@@ -51,6 +51,18 @@ pub struct Plan {
     pub cooldown_ms: u64,
     /// Limits in time.
     pub timeouts: Timeouts,
+    /// How often the sensors of the machine are read while it measures.
+    pub telemetry: TelemetryRate,
+}
+
+/// How often the sensors of the machine are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TelemetryRate {
+    /// Never.
+    Off,
+    /// This many times a second.
+    Hertz(u32),
 }
 
 /// How a plan came to be.

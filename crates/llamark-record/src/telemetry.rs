@@ -20,6 +20,10 @@ pub struct Telemetry {
     pub period_ns: u64,
     /// Every sensor that was looked for.
     pub channels: Vec<Channel>,
+    /// The GPUs that the backend may run on, as in `gpu.0`: those of its driver. Empty for the processor alone.
+    pub gpus: Vec<String>,
+    /// Channels whose energy together is that of the device of the backend: of its GPUs, or of the processor.
+    pub rails: Vec<String>,
     /// The parts of the start, in the order of time: idle, load, then prefill and decode of each run (no warm-up).
     pub windows: Vec<Window>,
     /// The readings themselves, beside the log of the server.
@@ -199,6 +203,66 @@ impl Energy {
             Self::Measured { microjoules, .. } => Some(*microjoules),
             Self::NotAvailable { .. } => None,
         }
+    }
+}
+
+impl Telemetry {
+    /// The window of that phase.
+    pub fn window(&self, phase: Phase) -> Option<&Window> {
+        self.windows.iter().find(|window| window.phase == phase)
+    }
+
+    /// Energy of a phase over all rails, µJ.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn energy(&self, phase: Phase) -> Result<u64, String> {
+        let window = self.window(phase).ok_or("the start did not come so far")?;
+        if self.rails.is_empty() {
+            return Err(self.why_not(|name| name.ends_with(".power") || name.contains(".energy"), "energy"));
+        }
+        let mut sum = 0_u64;
+        for rail in &self.rails {
+            match window.energy.get(rail) {
+                Some(Energy::Measured { microjoules, .. }) => sum = sum.saturating_add(*microjoules),
+                Some(Energy::NotAvailable { reason }) => return Err(format!("{rail}: {reason}")),
+                None => return Err(self.why_not(|name| name == rail, "energy")),
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Most bytes in use of `what` (`vram`, `gtt`), from the spawn of the server on: of each GPU of the backend, summed.
+    ///
+    /// # Errors
+    /// Why there is no number.
+    pub fn peak(&self, what: &str) -> Result<u64, String> {
+        if self.gpus.is_empty() {
+            return Err("the backend runs on no GPU with sensors".to_owned());
+        }
+        let mut sum = 0_u64;
+        for gpu in &self.gpus {
+            let name = format!("{gpu}.{what}");
+            let peaks = self.windows.iter().filter(|window| window.phase != Phase::Idle);
+            let peak = peaks.filter_map(|window| window.readings.get(&name)).map(|reading| reading.max).max();
+            match peak.and_then(|peak| u64::try_from(peak).ok()) {
+                Some(peak) => sum = sum.saturating_add(peak),
+                None => return Err(self.why_not(|channel| channel == name, what)),
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Why no channel of a kind was read.
+    fn why_not(&self, is_of_kind: impl Fn(&str) -> bool, what: &str) -> String {
+        let reason =
+            self.channels.iter().filter(|channel| is_of_kind(&channel.name)).find_map(
+                |channel| match &channel.availability {
+                    Availability::NotAvailable { reason } => Some(format!("{}: {reason}", channel.name)),
+                    _ => None,
+                },
+            );
+        reason.unwrap_or_else(|| format!("no sensor of {what}"))
     }
 }
 

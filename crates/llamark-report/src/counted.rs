@@ -6,6 +6,7 @@ use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::journal::{BrokenRule, Measurement, Outcome, RunRecord};
 use llamark_record::metric::{self, Metric};
 use llamark_record::stated::{Decimal, StatedRun, StatedStart};
+use llamark_record::telemetry::Phase;
 
 use crate::format::float;
 
@@ -23,6 +24,10 @@ pub(crate) struct Start<'a> {
     pub(crate) load_ms: Option<f64>,
     /// Peak resident memory, bytes.
     pub(crate) rss_bytes: Option<f64>,
+    /// Peak memory of the GPUs, bytes.
+    pub(crate) vram_bytes: Option<f64>,
+    /// Peak memory of the host that the GPUs use, bytes.
+    pub(crate) gtt_bytes: Option<f64>,
     /// What the journal has of it, where it was measured.
     pub(crate) measured: Option<&'a StartLedger>,
     /// Its runs, warm-up too.
@@ -51,6 +56,10 @@ pub(crate) struct Run<'a> {
     pub(crate) tg: Option<f64>,
     /// Time to first token, ms.
     pub(crate) ttft_ms: Option<f64>,
+    /// Energy for each token of the prompt, J.
+    pub(crate) energy_prefill: Option<f64>,
+    /// Energy for each step of generation, J.
+    pub(crate) energy_decode: Option<f64>,
 }
 
 impl Start<'_> {
@@ -59,7 +68,9 @@ impl Start<'_> {
         match metric {
             Metric::Load => self.load_ms.into_iter().collect(),
             Metric::Rss => self.rss_bytes.into_iter().collect(),
-            Metric::Pp | Metric::Tg | Metric::Ttft => {
+            Metric::Vram => self.vram_bytes.into_iter().collect(),
+            Metric::Gtt => self.gtt_bytes.into_iter().collect(),
+            Metric::Pp | Metric::Tg | Metric::Ttft | Metric::EnergyPrefill | Metric::EnergyDecode => {
                 self.runs.iter().filter(|run| run.counts()).filter_map(|run| run.value(metric)).collect()
             }
         }
@@ -78,7 +89,9 @@ impl Run<'_> {
             Metric::Pp => self.pp,
             Metric::Tg => self.tg,
             Metric::Ttft => self.ttft_ms,
-            Metric::Load | Metric::Rss => None,
+            Metric::EnergyPrefill => self.energy_prefill,
+            Metric::EnergyDecode => self.energy_decode,
+            Metric::Load | Metric::Rss | Metric::Vram | Metric::Gtt => None,
         }
     }
 }
@@ -122,12 +135,24 @@ fn measured<'a>(case: &CaseLedger, start: &'a StartLedger, superseded: bool) -> 
         counts: !superseded && counts(case, Some(start)),
         load_ms: start.ready.as_ref().map(|ready| float(ready.load.ready_us) / 1e3),
         rss_bytes: start.closed.as_ref().and_then(|closed| closed.max_rss_bytes).map(float),
+        vram_bytes: peak(start, "vram"),
+        gtt_bytes: peak(start, "gtt"),
         measured: Some(start),
-        runs: start.runs.iter().map(measured_run).collect(),
+        runs: start.runs.iter().map(|run| measured_run(start, run)).collect(),
     }
 }
 
-fn measured_run(run: &RunRecord) -> Run<'_> {
+fn peak(start: &StartLedger, what: &str) -> Option<f64> {
+    start.telemetry.as_ref()?.peak(what).ok().map(float)
+}
+
+/// Energy of a token in a phase of a run that counts; warm-up runs have none.
+fn energy(start: &StartLedger, run: &RunRecord, phase: Phase, tokens: u32) -> Option<f64> {
+    let telemetry = start.telemetry.as_ref().filter(|_| !run.warmup)?;
+    metric::energy_per_token(telemetry.energy(phase).ok()?, tokens)
+}
+
+fn measured_run<'a>(start: &StartLedger, run: &'a RunRecord) -> Run<'a> {
     let measurement = run.measurement.as_ref();
     Run {
         index: run.index,
@@ -140,6 +165,11 @@ fn measured_run(run: &RunRecord) -> Run<'_> {
         pp: measurement.and_then(|m| metric::prompt_rate(m.prompt_tokens, m.prompt_us)),
         tg: measurement.and_then(|m| metric::generation_rate(m.generated_tokens, m.generation_us)),
         ttft_ms: measurement.map(|m| float(m.first_token_ns) / 1e6),
+        energy_prefill: measurement
+            .and_then(|m| energy(start, run, Phase::Prefill { run: run.index }, m.prompt_tokens)),
+        energy_decode: measurement.and_then(|m| {
+            energy(start, run, Phase::Decode { run: run.index }, m.generated_tokens.saturating_sub(1))
+        }),
     }
 }
 
@@ -151,6 +181,8 @@ fn stated<'a>(case: &CaseLedger, start: &'a StatedStart) -> Start<'a> {
         counts: counts(case, None),
         load_ms: start.load_ms.map(float),
         rss_bytes: None,
+        vram_bytes: None,
+        gtt_bytes: None,
         measured: None,
         runs: start.runs.iter().map(stated_run).collect(),
     }
@@ -168,6 +200,8 @@ fn stated_run(run: &StatedRun) -> Run<'static> {
         pp: run.pp.as_ref().map(Decimal::value),
         tg: run.tg.as_ref().map(Decimal::value),
         ttft_ms: None,
+        energy_prefill: None,
+        energy_decode: None,
     }
 }
 

@@ -23,6 +23,10 @@ fn place_of(metric: Metric) -> (&'static str, bool) {
         Metric::Ttft => ("ttft_ms", true),
         Metric::Load => ("load_ms", false),
         Metric::Rss => ("rss_bytes", false),
+        Metric::Vram => ("vram_bytes", false),
+        Metric::Gtt => ("gtt_bytes", false),
+        Metric::EnergyPrefill => ("energy_prefill_joules_per_token", true),
+        Metric::EnergyDecode => ("energy_decode_joules_per_token", true),
     }
 }
 

@@ -145,6 +145,8 @@ struct RunRows {
     pp: Vec<Option<f64>>,
     tg: Vec<Option<f64>>,
     ttft: Vec<Option<f64>>,
+    energy_prefill: Vec<Option<f64>>,
+    energy_decode: Vec<Option<f64>>,
 }
 
 impl RunRows {
@@ -168,6 +170,8 @@ impl RunRows {
         self.pp.push(run.pp);
         self.tg.push(run.tg);
         self.ttft.push(run.ttft_ms);
+        self.energy_prefill.push(run.energy_prefill);
+        self.energy_decode.push(run.energy_decode);
     }
 
     /// In the order of the file, without the index of the case.
@@ -191,6 +195,8 @@ impl RunRows {
             column("pp_tokens_per_second", self.pp),
             column("tg_tokens_per_second", self.tg),
             column("ttft_ms", self.ttft),
+            column("energy_prefill_joules_per_token", self.energy_prefill),
+            column("energy_decode_joules_per_token", self.energy_decode),
         ]
     }
 }
@@ -234,6 +240,8 @@ fn starts(ledger: &Ledger) -> Result<DataFrame, polars::error::PolarsError> {
         column("lifetime_us", of(&all, |start| closed(start).map(|closed| closed.lifetime_us))),
         column("load_ms", of(&all, |start| start.load_ms)),
         column("rss_bytes", of(&all, |start| start.rss_bytes)),
+        column("vram_bytes", of(&all, |start| start.vram_bytes)),
+        column("gtt_bytes", of(&all, |start| start.gtt_bytes)),
     ]);
     DataFrame::new_infer_height(columns)
 }

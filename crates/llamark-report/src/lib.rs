@@ -17,6 +17,7 @@ mod frame;
 mod notes;
 mod summarize;
 pub mod summary;
+mod telemetry;
 mod templates;
 mod terminal;
 mod verdict;

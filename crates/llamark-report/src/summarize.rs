@@ -20,6 +20,7 @@ use crate::summary::{
     CaseSummary, Counts, FirstRun, HardwareSummary, LISTED_RUNS, Method, Metrics, PromptSummary, RunLine,
     SUMMARY_FORMAT, Section, SetIdentity, Shape, Summary,
 };
+use crate::telemetry;
 
 /// What a summary is made of. Apart from [`ArtifactSet`], so that it can be made without a disk.
 #[derive(Clone, Copy)]
@@ -197,6 +198,10 @@ fn cases(id: &str, plan: &Plan, ledger: &Ledger, frames: &Frames) -> Result<Vec<
             ttft: take(Metric::Ttft, place),
             load: take(Metric::Load, place),
             rss: take(Metric::Rss, place),
+            vram: take(Metric::Vram, place),
+            gtt: take(Metric::Gtt, place),
+            energy_prefill: take(Metric::EnergyPrefill, place),
+            energy_decode: take(Metric::EnergyDecode, place),
         };
         let summary = case_summary(plan, ledger, case, metrics);
         cases.push(summary.ok_or_else(|| ReportError::Inconsistent {
@@ -232,6 +237,7 @@ fn case_summary(plan: &Plan, ledger: &Ledger, case: &CaseLedger, metrics: Metric
         log,
         counts: counts(case),
         prompt_tokens: prompt_tokens(case),
+        not_available: telemetry::not_available(case, &metrics),
         metrics,
         roofline,
         first_run: first_run(case),

@@ -317,6 +317,8 @@ pub struct CaseSummary {
     pub prompt_tokens: Option<u32>,
     /// What was measured.
     pub metrics: Metrics,
+    /// Why a metric of the sensors has no value, by its name; empty when the sensors were not asked.
+    pub not_available: BTreeMap<String, String>,
     /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
     /// unknown. The KV cache is not in it, so the true share is a little higher.
     pub roofline: Option<f64>,
@@ -364,6 +366,14 @@ pub struct Metrics {
     pub load: Option<Estimate>,
     /// Peak resident memory of the server, bytes.
     pub rss: Option<Estimate>,
+    /// Peak memory in use on the GPUs of the backend, bytes.
+    pub vram: Option<Estimate>,
+    /// Peak memory of the host in use by the GPUs of the backend, bytes.
+    pub gtt: Option<Estimate>,
+    /// Energy for each token of the prompt, J/token.
+    pub energy_prefill: Option<Estimate>,
+    /// Energy for each step of generation, J/token.
+    pub energy_decode: Option<Estimate>,
 }
 
 impl Metrics {
@@ -375,6 +385,10 @@ impl Metrics {
             Metric::Ttft => self.ttft.as_ref(),
             Metric::Load => self.load.as_ref(),
             Metric::Rss => self.rss.as_ref(),
+            Metric::Vram => self.vram.as_ref(),
+            Metric::Gtt => self.gtt.as_ref(),
+            Metric::EnergyPrefill => self.energy_prefill.as_ref(),
+            Metric::EnergyDecode => self.energy_decode.as_ref(),
         }
     }
 }

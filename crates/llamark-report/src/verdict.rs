@@ -115,7 +115,7 @@ pub struct RatioInterval {
 /// Compares one metric; `None` when a side has no value.
 pub(crate) fn compare_metric(metric: Metric, base: &Sample, candidate: &Sample) -> Option<MetricComparison> {
     let by_start = base.starts.len() >= 2 && candidate.starts.len() >= 2;
-    let of_runs = !matches!(metric, Metric::Load | Metric::Rss);
+    let of_runs = metric.is_of_runs();
     let values = |sample: &Sample| if by_start { sample.medians() } else { sample.runs() };
     let (base_values, candidate_values) = (values(base), values(candidate));
     let base_side = side(base, &base_values)?;

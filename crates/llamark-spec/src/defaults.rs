@@ -30,6 +30,9 @@ pub const REQUEST_TIMEOUT: &str = "600s";
 /// Limit of an orderly end of the server.
 pub const STOP_TIMEOUT: &str = "10s";
 
+/// Readings of the sensors: what most of them refresh at, and far below a thousandth of two cores.
+pub const TELEMETRY_RATE: &str = "10 Hz";
+
 /// Logical batch.
 pub const BATCH: u32 = 2048;
 /// Physical batch.

@@ -7,7 +7,7 @@ use llamark_record::Sha256;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin, Package,
     Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings, Settings,
-    Timeouts, model_id,
+    TelemetryRate, Timeouts, model_id,
 };
 
 use crate::defaults;
@@ -22,7 +22,7 @@ use crate::source::Source;
 use crate::sources;
 use crate::text::{Digest, Line, Name, PackageUrl};
 use crate::units::{Duration, Timeout};
-use crate::values::LayerCount;
+use crate::values::{LayerCount, SampleRate};
 
 /// What expanding needs to know of the world; the caller gives it, so that expanding is a pure function.
 pub trait Surroundings {
@@ -110,6 +110,7 @@ impl Expander<'_> {
                     .0,
                 stop_ms: timeouts.stop.unwrap_or_else(|| assumed(defaults::STOP_TIMEOUT, Timeout(10_000))).0,
             },
+            telemetry: telemetry(protocol.telemetry.as_ref()),
         }
     }
 
@@ -197,6 +198,14 @@ impl Expander<'_> {
                 String::new()
             }
         }
+    }
+}
+
+fn telemetry(telemetry: Option<&experiment::Telemetry>) -> TelemetryRate {
+    let rate = telemetry.and_then(|telemetry| telemetry.rate);
+    match rate.unwrap_or_else(|| assumed(defaults::TELEMETRY_RATE, SampleRate::Hertz(10))) {
+        SampleRate::Off => TelemetryRate::Off,
+        SampleRate::Hertz(hertz) => TelemetryRate::Hertz(hertz),
     }
 }
 
@@ -388,5 +397,6 @@ mod tests {
         assert_eq!(defaults::LOAD_TIMEOUT.parse(), Ok(Timeout(600_000)));
         assert_eq!(defaults::REQUEST_TIMEOUT.parse(), Ok(Timeout(600_000)));
         assert_eq!(defaults::STOP_TIMEOUT.parse(), Ok(Timeout(10_000)));
+        assert_eq!(defaults::TELEMETRY_RATE.parse(), Ok(SampleRate::Hertz(10)));
     }
 }

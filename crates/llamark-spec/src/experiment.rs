@@ -11,7 +11,7 @@ use crate::defaults;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
 use crate::units::{Bandwidth, Duration, Size, Timeout};
-use crate::values::{CMakeValue, LayerCount, PromptNames};
+use crate::values::{CMakeValue, LayerCount, PromptNames, SampleRate};
 
 /// A benchmark of llama.cpp: which machine, which llama.cpp, which backends, which models, and how to measure.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -187,6 +187,17 @@ pub struct Protocol {
     pub cooldown: Option<Duration>,
     /// Limits in time. What takes longer ends with status `timeout`.
     pub timeouts: Option<Timeouts>,
+    /// Readings of the sensors of the machine: memory, clocks, temperatures, power.
+    pub telemetry: Option<Telemetry>,
+}
+
+/// Readings of the sensors of the machine.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Telemetry {
+    /// How often they are read, as in `10 Hz`, or `off`. Default: `10 Hz`.
+    #[schemars(extend("default" = defaults::TELEMETRY_RATE))]
+    pub rate: Option<SampleRate>,
 }
 
 /// Limits in time.

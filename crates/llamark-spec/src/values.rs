@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, SeqAccess, Visitor};
@@ -61,6 +62,50 @@ impl JsonSchema for LayerCount {
                 { "type": "string", "enum": ["all"] },
                 { "type": "integer", "minimum": 0, "maximum": 10_000 },
             ],
+        })
+    }
+}
+
+/// How often sensors are read: `off`, or times a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SampleRate {
+    /// Never.
+    Off,
+    /// This many times a second.
+    Hertz(u32),
+}
+
+impl FromStr for SampleRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let number = text.strip_suffix("Hz").map(|number| number.strip_suffix(' ').unwrap_or(number));
+        let hertz = number.and_then(|number| number.parse().ok()).filter(|hertz| (1..=100).contains(hertz));
+        hertz.map(Self::Hertz).ok_or_else(|| format!("`{text}` is neither `off` nor `1 Hz` to `100 Hz`"))
+    }
+}
+
+impl<'de> Deserialize<'de> for SampleRate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for SampleRate {
+    fn schema_name() -> Cow<'static, str> {
+        "SampleRate".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "rate of readings",
+            "description": "`off`, or a whole number of times a second from `1 Hz` to `100 Hz`.",
+            "type": "string",
+            "pattern": "^(off|([1-9][0-9]?|100) ?Hz)$",
+            "examples": ["10 Hz", "off"],
         })
     }
 }

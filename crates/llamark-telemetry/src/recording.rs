@@ -58,7 +58,8 @@ impl Recording {
         csv::csv(self)
     }
 
-    /// The record of a start: its channels, its windows, and the file of readings, whose bytes come second.
+    /// The record of a start: its channels, its windows, and the file of readings, whose bytes come second. Which channels
+    /// are those of the backend is for the caller to say: `gpus` and `rails` are empty.
     pub fn record(&self, id: StartId, spans: &[Span]) -> (Telemetry, Vec<u8>) {
         let bytes = self.csv();
         let samples = SampleFile {
@@ -71,6 +72,8 @@ impl Recording {
             id,
             period_ns: self.period_ns,
             channels: self.channels.clone(),
+            gpus: Vec::new(),
+            rails: Vec::new(),
             windows: spans.iter().map(|span| self.window(*span)).collect(),
             samples,
         };

@@ -156,7 +156,7 @@ fn a_server_with_two_packages() {
     ");
     assert_eq!(channel(&recording, "cpu.energy.package-1").wraps_at, Some(262_143_328_850));
     let clock = &channel(&recording, "cpu.clock").source;
-    assert!(clock.ends_with("(16 of 48)"), "{clock}");
+    assert!(clock.ends_with("(10 of 20)"), "{clock}");
 }
 
 #[test]

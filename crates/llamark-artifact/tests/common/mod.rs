@@ -18,7 +18,7 @@ use llamark_record::model::{FileIdentity, ModelFacts, ModelRecord};
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin,
     PLAN_FORMAT, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PlannedStart,
-    PromptContent, ResolvedPlan, ServerSettings, Settings, Timeouts,
+    PromptContent, ResolvedPlan, ServerSettings, Settings, TelemetryRate, Timeouts,
 };
 
 /// A temporary folder and its path: in memory where that is possible, since these tests flush a thousand times.
@@ -241,6 +241,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             seed: 7,
             cooldown_ms: 0,
             timeouts: Timeouts { load_ms: 600_000, request_ms: 600_000, stop_ms: 5_000 },
+            telemetry: TelemetryRate::Off,
         },
         engine_tree: Some(digest("tree")),
         build_keys,

@@ -26,7 +26,8 @@ use llamark_record::journal::{
 };
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, Origin, Plan, PlannedBackend,
-    PlannedBuild, PlannedPrompt, PlannedStart, PromptContent, ServerSettings, Settings, Timeouts,
+    PlannedBuild, PlannedPrompt, PlannedStart, PromptContent, ServerSettings, Settings, TelemetryRate,
+    Timeouts,
 };
 use serde_json::Value;
 
@@ -63,6 +64,8 @@ pub struct Ran {
 #[derive(Default)]
 pub struct Memory {
     pub events: Vec<Event>,
+    /// Files by their extension.
+    pub files: BTreeMap<String, Vec<u8>>,
     /// Fails at this event.
     pub fails_at: Option<usize>,
 }
@@ -73,6 +76,11 @@ impl Recorder for Memory {
             return Err(RecordError::new("the disk is full"));
         }
         self.events.push(event);
+        Ok(())
+    }
+
+    fn attach(&mut self, _: &StartId, extension: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        self.files.insert(extension.to_owned(), bytes.to_vec());
         Ok(())
     }
 }
@@ -354,5 +362,6 @@ fn plan() -> Plan {
         seed: 1,
         cooldown_ms: 0,
         timeouts: Timeouts { load_ms: 5_000, request_ms: 5_000, stop_ms: 2_000 },
+        telemetry: TelemetryRate::Off,
     }
 }

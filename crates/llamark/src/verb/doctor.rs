@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use llamark_bench::host;
 use llamark_record::plan::BackendKind;
+use llamark_record::telemetry::{Availability, Channel};
 use serde::Serialize;
 
 use crate::cli::Doctor;
@@ -15,13 +16,14 @@ use crate::exit::{Exit, Outcome};
 struct Findings {
     environment: llamark_record::environment::Environment,
     backends: BTreeMap<&'static str, Vec<llamark_build::Missing>>,
+    sensors: Vec<Channel>,
 }
 
 pub(crate) fn run(context: &Context, args: &Doctor) -> Outcome {
     let environment = host::environment(&host::Roots::default());
     let backends: BTreeMap<_, _> =
         BackendKind::ALL.into_iter().map(|kind| (kind.name(), llamark_build::check(kind))).collect();
-    let findings = Findings { environment, backends };
+    let findings = Findings { environment, backends, sensors: llamark_bench::sensors() };
     if args.json {
         context.terminal.json(&findings)?;
         return Ok(Exit::Done);
@@ -61,6 +63,15 @@ pub(crate) fn run(context: &Context, args: &Doctor) -> Outcome {
                 text.push_str(&format!("             {system:<14} {command}\n"));
             }
         }
+    }
+    text.push_str("\nSensors\n");
+    for sensor in &findings.sensors {
+        let said = match &sensor.availability {
+            Availability::Available => "available".to_owned(),
+            Availability::Partly { reason, .. } => format!("partly available: {reason}"),
+            Availability::NotAvailable { reason } => format!("not available: {reason} ({})", sensor.source),
+        };
+        text.push_str(&format!("  {:<28} {said}\n", sensor.name));
     }
     let cpu_is_fine = findings.backends.get("cpu").is_some_and(Vec::is_empty);
     text.push_str(if cpu_is_fine {

@@ -158,6 +158,10 @@ impl Recorder for Journal<'_> {
     fn record(&mut self, event: Event) -> Result<(), RecordError> {
         self.0.append(event).map_err(RecordError::new)
     }
+
+    fn attach(&mut self, id: &StartId, extension: &str, bytes: &[u8]) -> Result<(), RecordError> {
+        self.0.attach(id, extension, bytes).map_err(RecordError::new)
+    }
 }
 
 /// A build, and what its server can do.

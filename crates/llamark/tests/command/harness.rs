@@ -34,10 +34,12 @@ impl Box {
 
     /// An experiment over these models, with this protocol.
     pub(crate) fn experiment(&self, models: &[&str], protocol: &str) -> PathBuf {
+        // The baseline of telemetry takes half a second of every start.
+        let telemetry = if protocol.contains("telemetry") { "" } else { "telemetry: { rate: off }, " };
         let mut text = format!(
             "schema: llamark/experiment/v1\nname: box\nengine: {{ source: {{ prebuilt: engine }} }}\n\
              backends: {{ cpu: {{ label: CPU }} }}\nprompts: {{ p: {{ text: Tell me a story about a fox. }} }}\n\
-             protocol: {{ prompt: p, max_tokens: 8, context: 256, {protocol} }}\nmodels:\n"
+             protocol: {{ prompt: p, max_tokens: 8, context: 256, {telemetry}{protocol} }}\nmodels:\n"
         );
         for model in models {
             text.push_str(&format!("  - {{ name: {model}, source: {{ file: {model}.gguf }} }}\n"));

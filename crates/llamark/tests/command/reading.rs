@@ -104,6 +104,7 @@ fn the_usual() {
     assert!(script.contains("llamark"));
     let (doctor, _) = a_box.run(&["doctor"], 0);
     assert!(doctor.contains("cpu") && doctor.contains("rocm"), "{doctor}");
+    assert!(doctor.contains("  memory.available             available\n"), "{doctor}");
 }
 
 #[test]

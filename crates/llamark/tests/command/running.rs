@@ -157,3 +157,27 @@ fn a_manifest_repeats_its_run_with_the_same_inputs_only() {
     std::fs::write(&plan, "other").unwrap();
     a_box.run(&["run", manifest], 3);
 }
+
+#[test]
+fn telemetry_is_in_the_set_and_what_has_no_sensor_is_not_available() {
+    let a_box = Box::new();
+    a_box.model("fox", r#"{"prompt_rate": 1000.0, "generation_rate": 500.0}"#);
+    a_box.experiment(&["fox"], "warmup: 0, runs: 1, telemetry: { rate: 50 Hz }");
+    a_box.run(&["run", "box.yaml"], 0);
+    let set = &a_box.sets()[0];
+    let file =
+        std::fs::read_to_string(set.join("cases/fox__cpu__p/start-1-attempt-1.telemetry.csv")).unwrap();
+    let head = file.lines().next().unwrap();
+    assert!(head.starts_with("at_ns,") && head.contains(",process.rss"), "{head}");
+    assert!(file.lines().count() > 5, "{file}");
+    let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap();
+    assert!(journal.contains(r#""event":{"telemetry":"#), "{journal}");
+    let summary: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(set.join("summary.json")).unwrap()).unwrap();
+    let case = &summary["cases"][0];
+    // The processor computes: it has no memory of a GPU.
+    assert_eq!(case["metrics"]["vram"], serde_json::Value::Null);
+    assert_eq!(case["not_available"]["vram"], "the backend runs on no GPU with sensors");
+    assert!(case["not_available"]["energy_decode"].is_string(), "{case}");
+    a_box.run(&["verify"], 0);
+}

@@ -229,3 +229,83 @@ impl<'a> Cursor<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use llamark_record::journal::{BrokenRule, Rule};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line_of(run: RunRecord) -> (Vec<u8>, Entry) {
+        let at = "2026-11-22T17:00:00.000Z".to_owned();
+        crate::journal::encode(7, &Sha256::of_bytes(b"before"), at, Event::Run(run)).unwrap()
+    }
+
+    fn record(
+        case: String,
+        small: [u32; 5],
+        large: [u64; 4],
+        arrivals: Vec<(u32, u64)>,
+        some: bool,
+    ) -> RunRecord {
+        let [attempt, start, index, prompt_tokens, generated_tokens] = small;
+        let [prompt_us, generation_us, first_token_ns, total_ns] = large;
+        RunRecord {
+            id: StartId { case, start, attempt },
+            index,
+            warmup: some,
+            measurement: Some(Measurement {
+                prompt_tokens,
+                cached_tokens: some.then_some(0),
+                prompt_us,
+                generated_tokens,
+                generation_us,
+                first_token_ns,
+                total_ns,
+                arrivals,
+                output_ids: some.then(|| Sha256::of_bytes(b"ids")),
+            }),
+            broken: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_run_as_it_is_written_is_read_in_place() {
+        // Fails when a run gets another member: then every line would be read slowly, and nobody would notice.
+        for some in [true, false] {
+            let mut record =
+                record("m/b/p".to_owned(), [1, 2, 3, 4, 5], [6, 7, 8, 9], vec![(1, 10), (2, 11)], some);
+            let (line, entry) = line_of(record.clone());
+            let (found, link) = run(line.strip_suffix(b"\n").unwrap()).unwrap();
+            record.measurement.as_mut().unwrap().arrivals.clear();
+            assert_eq!(found, record);
+            assert_eq!((link.hash, link.prev, link.seq), (entry.hash.as_str(), entry.prev.as_str(), 7));
+        }
+    }
+
+    #[test]
+    fn a_run_that_breaks_a_rule_is_left_to_the_parser_of_json() {
+        let mut record = record("m/b/p".to_owned(), [1; 5], [1; 4], Vec::new(), true);
+        record.broken = vec![BrokenRule { rule: Rule::ColdCache, detail: "3 tokens".to_owned() }];
+        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_in_place_is_what_json_says(
+            case in ".*",
+            small: [u32; 5],
+            large in prop::array::uniform4(0_u64..1 << 53),
+            arrivals in prop::collection::vec((0_u32..9, 0_u64..1 << 40), 0..4),
+            some: bool,
+        ) {
+            let (line, entry) = line_of(record(case, small, large, arrivals, some));
+            let Event::Run(mut expected) = entry.event else { unreachable!("it is a run") };
+            if let Some((found, _link)) = run(line.strip_suffix(b"\n").unwrap()) {
+                expected.measurement.as_mut().unwrap().arrivals.clear();
+                prop_assert_eq!(found, expected);
+            }
+        }
+    }
+}

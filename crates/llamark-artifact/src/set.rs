@@ -88,6 +88,23 @@ impl ArtifactSet {
         })
     }
 
+    /// [`Self::read_by_seal`] of two sets at the same time.
+    ///
+    /// # Errors
+    /// Of each, as there.
+    pub fn read_both_by_seal(
+        base: &Utf8Path,
+        candidate: &Utf8Path,
+    ) -> (Result<Self, ArtifactError>, Result<Self, ArtifactError>) {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| Self::read_by_seal(candidate));
+            let base = Self::read_by_seal(base);
+            // A panic over there is a panic here, as if there were no thread.
+            let candidate = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (base, candidate)
+        })
+    }
+
     /// What came of the plan.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger

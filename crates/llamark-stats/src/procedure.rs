@@ -311,6 +311,50 @@ mod tests {
     }
 
     #[test]
+    fn a_history_adds_its_squares_and_its_degrees_of_freedom() {
+        let mut one = cell(0.02, 0.004, 3);
+        one.history = (9.0 * 0.008 * 0.008, 9);
+        let evidence = decide(&[one], &Rules::STANDARD)[0].evidence.unwrap();
+        let expected = (4.0 * 0.004 * 0.004 + 9.0 * 0.008 * 0.008) / 13.0;
+        assert!((evidence.variance.s_squared / expected - 1.0).abs() < 1e-12);
+        assert_eq!((evidence.variance.df, evidence.estimate.df), (13.0, 13.0));
+    }
+
+    #[test]
+    fn fewer_than_three_cells_have_their_own_variance_only() {
+        for count in [1, 2, 3] {
+            let mut cells = vec![cell(0.0, 0.004, 3); count];
+            cells[0] = cell(0.0, 0.001, 3);
+            let own = decide(&cells, &Rules::STANDARD)[0].evidence.unwrap().variance;
+            let is_own = (own.s_squared / 1e-6 - 1.0).abs() < 1e-12 && own.df == 4.0;
+            assert_eq!(is_own, count < 3, "{count} {own:?}");
+        }
+    }
+
+    #[test]
+    fn cells_that_spread_no_more_than_chance_share_one_variance() {
+        // d0 is infinite: the mean of all, with the degrees of freedom of all of them and no more.
+        let cells: Vec<_> = (0..10).map(|i| cell(0.0, 0.004 + 1e-5 * f64::from(i), 3)).collect();
+        let mean = cells.iter().filter_map(|cell| cell.effect.own_variance()).sum::<f64>() / 10.0;
+        for decision in decide(&cells, &Rules::STANDARD) {
+            let variance = decision.evidence.unwrap().variance;
+            assert!((variance.s_squared / mean - 1.0).abs() < 1e-12);
+            assert_eq!(variance.df, 40.0);
+        }
+    }
+
+    #[test]
+    fn one_start_beside_many_is_never_final() {
+        let lone = |difference: f64| {
+            let mut cell = cell(difference, 0.004, 3);
+            cell.effect = Effect { starts: 1, c: 1.2, ..cell.effect };
+            cell
+        };
+        assert_eq!(verdicts(&vec![lone(0.2); 10]), [Verdict::Suspect; 10]);
+        assert_eq!(verdicts(&vec![lone(0.0); 10]), [Verdict::Inconclusive; 10]);
+    }
+
+    #[test]
     fn starts_that_agree_exactly_decide_nothing_alone() {
         assert_eq!(verdicts(&[cell(0.2, 0.0, 5)]), [Verdict::Inconclusive]);
         let mut cells = vec![cell(0.0, 0.004, 5); 9];

@@ -225,6 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn arms_of_different_length_have_the_variance_of_both() {
+        let a = [1.0, 1.1, 0.9, 1.2, 0.8];
+        let effect = unblocked(&a, &[1.0, 1.2], Direction::HigherIsBetter).unwrap();
+        // Squares around 1.0 and around 1.1; 5 + 2 − 2 degrees of freedom.
+        assert!((effect.difference + 0.1).abs() < 1e-12);
+        assert!((effect.sum_of_squares - (0.1 + 0.02)).abs() < 1e-12);
+        assert_eq!((effect.df, effect.starts), (5, 2));
+        assert!((effect.c - 0.7).abs() < 1e-12);
+        // One start beside five: its variance is that of the five.
+        let lone = unblocked(&a, &[1.0], Direction::HigherIsBetter).unwrap();
+        assert_eq!((lone.df, lone.starts), (4, 1));
+        assert!((lone.own_variance().unwrap() - 0.025).abs() < 1e-12);
+    }
+
+    #[test]
     fn one_start_has_an_effect_and_no_variance() {
         let one = unblocked(&[1.0], &[1.0], Direction::HigherIsBetter).unwrap();
         assert_eq!((one.df, one.own_variance()), (0, None));

@@ -21,6 +21,9 @@ use llamark_record::plan::{
     PromptContent, ResolvedPlan, ServerSettings, Settings, TelemetryRate, Timeouts,
 };
 
+/// The seed of a plan; another one gives other numbers.
+const SEED: u32 = 7;
+
 /// A temporary folder and its path: in memory where that is possible, since these tests flush a thousand times.
 pub(crate) fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_error| tempfile::tempdir()).unwrap();
@@ -238,7 +241,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             prompts: vec![prompt],
             cases,
             schedule,
-            seed: 7,
+            seed: SEED,
             cooldown_ms: 0,
             timeouts: Timeouts { load_ms: 600_000, request_ms: 600_000, stop_ms: 5_000 },
             telemetry: TelemetryRate::Off,
@@ -366,15 +369,15 @@ fn pace(case: &Case) -> (u64, u64) {
     (12_000 * slow / fast, 80_000 * slow / fast / fast)
 }
 
-/// One run.
-pub(crate) fn run(case: &Case, id: &StartId, index: u32, warmup: bool, fate: Fate) -> RunRecord {
-    let seed = format!("{}/{}/{index}/{warmup}", id.case, id.start);
+/// One run. `luck` makes other numbers of it.
+pub(crate) fn run(case: &Case, id: &StartId, index: u32, warmup: bool, fate: Fate, luck: &str) -> RunRecord {
+    let of_start = format!("{luck}{}/{}", id.case, id.start);
+    let seed = format!("{of_start}/{index}/{warmup}");
     let (token_us, prompt_us) = pace(case);
     let early = fate == Fate::OneInvalidRun && index == 2 && !warmup;
     let generated_tokens = if early { case.max_tokens / 2 } else { case.max_tokens };
     // The first run of a start is a little slower, and a start has its own pace.
-    let token_us =
-        wobble(token_us, 20, &format!("{}/{}", id.case, id.start)) + if warmup { token_us / 10 } else { 0 };
+    let token_us = wobble(token_us, 20, &of_start) + if warmup { token_us / 10 } else { 0 };
     let token_us = wobble(token_us, 5, &seed);
     let prompt_us = wobble(prompt_us, 15, &seed);
     let steps = u64::from(generated_tokens) - 1;
@@ -464,8 +467,10 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         prompt_tokens: 11,
         prompt_ids: digest("prompt ids"),
     }));
-    events.extend((1..=case.warmup).map(|index| Event::Run(run(case, id, index, true, fate))));
-    events.extend((1..=case.runs).map(|index| Event::Run(run(case, id, index, false, fate))));
+    let luck = if resolved.plan.seed == SEED { String::new() } else { resolved.plan.seed.to_string() };
+    let run = |index, warmup| Event::Run(run(case, id, index, warmup, fate, &luck));
+    events.extend((1..=case.warmup).map(|index| run(index, true)));
+    events.extend((1..=case.runs).map(|index| run(index, false)));
     events.push(Event::StartClosed(closed));
     events
 }
@@ -525,10 +530,14 @@ pub(crate) fn finish(writer: &mut SetWriter, resolved: &ResolvedPlan) {
 
 /// A whole sealed set; its folder.
 pub(crate) fn sealed(root: &Utf8Path, shape: Shape) -> Utf8PathBuf {
-    let resolved = plan(shape);
-    let mut writer = begin(&store(root), &resolved);
-    record_inputs(&mut writer, &resolved);
-    finish(&mut writer, &resolved);
+    sealed_plan(root, &plan(shape))
+}
+
+/// A whole sealed set of that plan; its folder.
+pub(crate) fn sealed_plan(root: &Utf8Path, resolved: &ResolvedPlan) -> Utf8PathBuf {
+    let mut writer = begin(&store(root), resolved);
+    record_inputs(&mut writer, resolved);
+    finish(&mut writer, resolved);
     writer.put("notes.txt", b"a derived file\n").unwrap();
     writer.seal(Vec::new()).unwrap()
 }

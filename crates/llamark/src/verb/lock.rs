@@ -55,7 +55,7 @@ fn check(context: &Context, mut loaded: Loaded, file: &LockFile, old: Option<loc
     }
     let count = pins.unpinned.len() + pins.stale.len() + pins.changed_prompts.len();
     if count == 0 {
-        context.terminal.done(&format!("{} of {0} inputs are pinned", loaded.open.count()));
+        context.terminal.done(&pinned(loaded.open.count(), 0));
         return Ok(Exit::Done);
     }
     let what = if exists {
@@ -138,7 +138,7 @@ fn report(context: &Context, loaded: &Loaded, file: &LockFile, changes: &[Change
         }
     }
     let count = loaded.open.count();
-    let pinned = format!("{} of {count} {} pinned", count - missing, plural(count, "input"));
+    let pinned = pinned(count, missing);
     let how = match (written, count) {
         (true, _) => format!("{pinned} in {}", file.name()),
         (false, 0) => "the experiment decides every input by itself; there is nothing to pin".to_owned(),
@@ -153,6 +153,10 @@ fn report(context: &Context, loaded: &Loaded, file: &LockFile, changes: &[Change
         format!("{missing} of {count} {} cannot be pinned here", plural(count, "input")),
         format!("{how}; run it again where the others are, and these pins are kept"),
     )
+}
+
+fn pinned(count: usize, missing: usize) -> String {
+    format!("{} of {count} {} are pinned", count - missing, plural(count, "input"))
 }
 
 fn plural(count: usize, noun: &str) -> String {

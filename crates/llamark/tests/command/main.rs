@@ -10,5 +10,6 @@
 
 mod harness;
 mod interrupt;
+mod locking;
 mod reading;
 mod running;

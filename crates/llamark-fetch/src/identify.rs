@@ -47,7 +47,7 @@ impl Fetcher {
                     _ => Ok(identified),
                 }
             }
-            ModelSource::File { .. } | ModelSource::Url { .. } | ModelSource::Package { .. } => {
+            _ => {
                 let model = job.model(source, base, models)?;
                 Ok(Identified { commit: None, files: model.files })
             }

@@ -283,7 +283,7 @@ impl Open {
         let is_open = |source: &EngineSource| match source {
             EngineSource::Git { rev, .. } => !is_whole_commit(rev),
             EngineSource::Path { .. } | EngineSource::Prebuilt { .. } => true,
-            EngineSource::Archive { .. } | EngineSource::Package { .. } => false,
+            EngineSource::Archive { .. } | EngineSource::Package { .. } | EngineSource::Unstated => false,
         };
         let models = plan.models.iter().filter(|model| is_open_model(&model.source));
         let prompts = plan.prompts.iter().filter_map(|prompt| {
@@ -291,7 +291,7 @@ impl Open {
             let (_, source) = sources.find(|(name, _)| name.as_str() == prompt.name)?;
             let sources::PromptSource::File { file } = source else { return None };
             let (name, file) = (prompt.name.clone(), file.as_str().to_owned());
-            Some(OpenPrompt { name, file, sha256: prompt.sha256.clone() })
+            Some(OpenPrompt { name, file, sha256: prompt.content.sha256()?.clone() })
         });
         Self {
             engine: Some(&plan.engine.source).filter(|source| is_open(source)).cloned(),
@@ -310,11 +310,10 @@ impl Open {
 
 fn is_open_model(source: &ModelSource) -> bool {
     match source {
-        ModelSource::File { file, sha256 } => sha256.is_none() || is_sharded(file),
-        ModelSource::Huggingface { file, sha256, revision, .. } => {
-            sha256.is_none() || is_sharded(file) || !is_whole_commit(revision)
+        ModelSource::File { file, sha256 } | ModelSource::Huggingface { file, sha256, .. } => {
+            sha256.is_none() || is_sharded(file)
         }
-        ModelSource::Url { .. } | ModelSource::Package { .. } => false,
+        ModelSource::Url { .. } | ModelSource::Package { .. } | ModelSource::Unstated => false,
     }
 }
 
@@ -342,6 +341,7 @@ fn engine_name(source: &EngineSource) -> String {
         EngineSource::Prebuilt { path } => format!("engine: prebuilt {path}"),
         EngineSource::Archive { location, .. } => format!("engine: archive {location}"),
         EngineSource::Package { package, .. } => format!("engine: {package}"),
+        EngineSource::Unstated => "engine: unstated".to_owned(),
     }
 }
 
@@ -354,6 +354,7 @@ fn model_name(model: &OpenModel) -> String {
         }
         ModelSource::Url { url, .. } => url.clone(),
         ModelSource::Package { package, member, .. } => format!("{package} {member}"),
+        ModelSource::Unstated => "unstated".to_owned(),
     };
     format!("model {}: {source}", model.id)
 }

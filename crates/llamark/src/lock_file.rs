@@ -5,8 +5,8 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::files;
 use llamark_record::Sha256;
-use llamark_spec::Source;
 use llamark_spec::lock::{self, Lock, Mismatch};
+use llamark_spec::{Diagnostics, Source};
 
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, fail};
@@ -51,8 +51,7 @@ impl LockFile {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).or_fail(Exit::BadInput),
         };
-        let lock = Source::from_bytes(self.path.as_str(), bytes).and_then(|source| lock::parse(&source));
-        load::sound(context, &self.path, lock).map(Some).map_err(|failed| Failed {
+        load::sound(context, &self.path, parse(&self.path, bytes)).map(Some).map_err(|failed| Failed {
             hint: format!("restore it, or remove it and run `llamark lock {}`", self.spec_name),
             ..failed
         })
@@ -83,6 +82,24 @@ impl LockFile {
         files::write_atomic(&self.path, text.as_bytes()).or_fail(Exit::BadInput)?;
         Ok(true)
     }
+}
+
+/// Whether a path is named as a lock file is.
+pub(crate) fn is_named_so(path: &Utf8Path) -> bool {
+    path.as_str().ends_with(".lock.yaml")
+}
+
+/// Reads one lock file; the inner error holds every problem.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn check(path: &Utf8Path) -> Result<Result<Lock, Diagnostics>, Failed> {
+    let bytes = fs_err::read(path).or_fail(Exit::BadInput)?;
+    Ok(parse(path, bytes))
+}
+
+fn parse(path: &Utf8Path, bytes: Vec<u8>) -> Result<Lock, Diagnostics> {
+    Source::from_bytes(path.as_str(), bytes).and_then(|source| lock::parse(&source))
 }
 
 /// Refuses inputs that are not what the lock file pins: all of them at once.

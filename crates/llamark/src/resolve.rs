@@ -216,19 +216,25 @@ impl Hint for llamark_build::BuildError {
     }
 }
 
+/// An error, its causes and what to do, in one line.
+fn full_text<E: std::error::Error + Hint>(error: &E) -> String {
+    let text = reason(error);
+    match error.hint() {
+        hint if hint.is_empty() => text,
+        hint => format!("{text} ({hint})"),
+    }
+}
+
 /// An error and its causes in one line.
-pub(crate) fn full_text<E: std::error::Error + Hint>(error: &E) -> String {
+pub(crate) fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+            text.push_str(&format!(": {cause_text}"));
         }
         source = cause.source();
     }
-    match error.hint() {
-        hint if hint.is_empty() => text,
-        hint => format!("{text} ({hint})"),
-    }
+    text
 }

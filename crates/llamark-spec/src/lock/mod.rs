@@ -39,6 +39,13 @@ pub struct Lock {
     pub prompts: Vec<PromptPin>,
 }
 
+impl Lock {
+    /// How many inputs it pins.
+    pub fn count(&self) -> usize {
+        usize::from(self.engine.is_some()) + self.models.len() + self.prompts.len()
+    }
+}
+
 /// A lock file as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -251,7 +258,7 @@ impl ModelPin {
 pub struct Open {
     /// The engine, where it is `git` at less than a whole commit, `path` or `prebuilt`.
     pub engine: Option<EngineSource>,
-    /// The models: files without a `sha256`, or of more shards than the one that a `sha256` decides.
+    /// The models: from `file` or `huggingface` without a `sha256`, or of more shards than the one that it decides.
     pub models: Vec<OpenModel>,
     /// The prompts that come from files.
     pub prompts: Vec<OpenPrompt>,

@@ -20,6 +20,13 @@ pub struct Change {
     pub how: How,
 }
 
+impl Change {
+    /// The input without its source, as in `model fox` or `engine`.
+    pub fn name(&self) -> &str {
+        self.what.split_once(": ").map_or(&self.what, |(name, _)| name)
+    }
+}
+
 /// What became of an input, or of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum How {

@@ -1,5 +1,7 @@
 //! `llamark lock`: pins what an experiment leaves open.
 
+use std::collections::BTreeSet;
+
 use llamark_build::{Builder, Origin};
 use llamark_fetch::{FetchedEngine, Fetcher};
 use llamark_record::plan::EngineSource;
@@ -11,7 +13,7 @@ use crate::display::Display;
 use crate::exit::{Exit, Outcome, fail};
 use crate::load::{self, Loaded};
 use crate::lock_file::LockFile;
-use crate::resolve::full_text;
+use crate::resolve::{Hint, reason};
 
 pub(crate) fn run(context: &Context, args: &LockArgs) -> Outcome {
     let loaded = load::sound(context, &args.spec, load::check(&args.spec)?)?;
@@ -22,10 +24,11 @@ pub(crate) fn run(context: &Context, args: &LockArgs) -> Outcome {
         return check(context, loaded, &file, old);
     }
     let display = Display::new(context.terminal);
-    let found = Found {
-        engine: loaded.open.engine.as_ref().map(|source| engine(context, &loaded, source, &display)),
-        models: loaded.open.models.iter().map(|open| model(context, &loaded, open, &display)).collect(),
-    };
+    let mut advice = Advice::default();
+    let pinned_engine = |source| engine(context, &loaded, source, &display, &mut advice);
+    let engine = loaded.open.engine.as_ref().map(pinned_engine);
+    let models = loaded.open.models.iter().map(|open| model(context, &loaded, open, &display, &mut advice));
+    let found = Found { models: models.collect(), engine };
     display.clear();
     if context.interrupt.is_set() {
         return fail(Exit::Interrupted, "interrupted; the lock file is as it was", "");
@@ -36,7 +39,7 @@ pub(crate) fn run(context: &Context, args: &LockArgs) -> Outcome {
         changes = changed;
         new
     })?;
-    report(context, &loaded, &file, &changes, written)
+    report(context, &loaded, &file, &changes, &advice, written)
 }
 
 /// Whether the lock file fits the experiment. Looks at the experiment, its prompts and the lock file alone, so that it
@@ -70,16 +73,29 @@ fn check(context: &Context, mut loaded: Loaded, file: &LockFile, old: Option<loc
     fail(Exit::BadInput, what, "`llamark lock SPEC` writes it")
 }
 
+/// What to do about what could not be pinned: each once, since twenty missing models have one remedy.
+#[derive(Default)]
+struct Advice(BTreeSet<String>);
+
+impl Advice {
+    /// Why something cannot be pinned; what to do about it is kept.
+    fn take<E: std::error::Error + Hint>(&mut self, error: &E) -> String {
+        self.0.extend(Some(error.hint()).filter(|hint| !hint.is_empty()));
+        reason(error)
+    }
+}
+
 /// What the engine is now, or why that cannot be told.
 fn engine(
     context: &Context,
     loaded: &Loaded,
     source: &EngineSource,
     display: &Display,
+    advice: &mut Advice,
 ) -> Result<EnginePin, String> {
     let fetched = Fetcher::new(&context.cache)
         .engine(source, &loaded.folder, &context.interrupt, &|event| display.fetch(event))
-        .map_err(|error| full_text(&error))?;
+        .map_err(|error| advice.take(&error))?;
     match (source.clone(), fetched) {
         (EngineSource::Git { url, rev }, FetchedEngine::Source { git_commit: Some(commit), .. }) => {
             Ok(EnginePin::Git { git: url, rev, commit })
@@ -92,7 +108,7 @@ fn engine(
             let build = plan.builds.first().ok_or("the plan has no build")?;
             let prepared = Builder::new(&context.cache)
                 .prepare(build, &plan.engine, origin, &context.interrupt, &|event| display.build(event))
-                .map_err(|error| full_text(&error))?;
+                .map_err(|error| advice.take(&error))?;
             Ok(EnginePin::Prebuilt { prebuilt, key: prepared.key().clone() })
         }
         _ => Err("this kind of source has nothing to pin".to_owned()),
@@ -105,17 +121,25 @@ fn model(
     loaded: &Loaded,
     open: &OpenModel,
     display: &Display,
+    advice: &mut Advice,
 ) -> Result<ModelPin, String> {
     let models = context.models.as_deref();
     let identified = Fetcher::new(&context.cache)
         .identify(&open.source, &loaded.folder, models, &context.interrupt, &|event| display.fetch(event))
-        .map_err(|error| full_text(&error))?;
+        .map_err(|error| advice.take(&error))?;
     let pin = open.pin(identified.commit, identified.files);
     pin.ok_or_else(|| "this kind of source has nothing to pin".to_owned())
 }
 
 /// What is pinned, what changed, and what is missing.
-fn report(context: &Context, loaded: &Loaded, file: &LockFile, changes: &[Change], written: bool) -> Outcome {
+fn report(
+    context: &Context,
+    loaded: &Loaded,
+    file: &LockFile,
+    changes: &[Change],
+    advice: &Advice,
+    written: bool,
+) -> Outcome {
     let terminal = context.terminal;
     for Change { what, how } in changes {
         match how {
@@ -127,12 +151,14 @@ fn report(context: &Context, loaded: &Loaded, file: &LockFile, changes: &[Change
         }
     }
     let mut missing = 0;
-    for Change { what, how } in changes {
-        match how {
-            How::Kept { reason } => terminal.warn(&format!("{what} stays as it was pinned: {reason}")),
+    for change in changes {
+        // The reason says which source it is of.
+        let name = change.name();
+        match &change.how {
+            How::Kept { reason } => terminal.warn(&format!("{name} stays as it was pinned: {reason}")),
             How::Unpinned { reason } => {
                 missing += 1;
-                terminal.problem(&format!("not pinned: {what}: {reason}"));
+                terminal.problem(&format!("not pinned: {name}: {reason}"));
             }
             _ => {}
         }
@@ -151,12 +177,18 @@ fn report(context: &Context, loaded: &Loaded, file: &LockFile, changes: &[Change
     fail(
         Exit::BadInput,
         format!("{missing} of {count} {} cannot be pinned here", plural(count, "input")),
-        format!("{how}; run it again where the others are, and these pins are kept"),
+        [how, "a `lock` where the others are keeps these pins".to_owned()]
+            .into_iter()
+            .chain(advice.0.iter().cloned())
+            .collect::<Vec<_>>()
+            .join("; "),
     )
 }
 
 fn pinned(count: usize, missing: usize) -> String {
-    format!("{} of {count} {} are pinned", count - missing, plural(count, "input"))
+    let pinned = count - missing;
+    let are = if pinned == 1 { "is" } else { "are" };
+    format!("{pinned} of {count} {} {are} pinned", plural(count, "input"))
 }
 
 fn plural(count: usize, noun: &str) -> String {

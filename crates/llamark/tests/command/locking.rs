@@ -41,6 +41,8 @@ fn a_lock_pins_engine_models_and_prompt_and_a_locked_run_accepts_it() {
     let (_, err) = a_box.run(&["lock", "box.yaml"], 0);
     assert!(err.contains("as it was"), "{err}");
     a_box.run(&["lock", "box.yaml", "--check"], 0);
+    let (_, err) = a_box.run(&["validate", "box.yaml", "box.lock.yaml"], 0);
+    assert!(err.contains("box.lock.yaml: 4 pins"), "{err}");
     let (out, _) = a_box.run(&["plan", "box.yaml"], 0);
     assert!(out.contains("box.lock.yaml, everything is pinned"), "{out}");
     a_box.run(&["run", "box.yaml", "--locked"], 0);
@@ -162,6 +164,8 @@ fn a_damaged_lock_file_is_named_with_its_line_and_not_written_over() {
         );
     }
     assert_eq!(lock_text(&a_box), damaged);
+    let (_, err) = a_box.run(&["validate", "box.yaml", "box.lock.yaml"], 2);
+    assert!(err.contains("1 problem in 1 of 2 files"), "{err}");
 }
 
 #[test]

@@ -106,6 +106,14 @@ pub enum FetchError {
         /// The file.
         url: String,
     },
+    /// The endpoint of a repository does not say what a pin needs.
+    #[error("{url} states no {what} for this file")]
+    NotStated {
+        /// The file.
+        url: String,
+        /// What is missing.
+        what: &'static str,
+    },
     /// An archive cannot be read, or is not to be trusted.
     #[error("cannot unpack {what}")]
     Archive {
@@ -246,6 +254,9 @@ impl FetchError {
                 "use a `huggingface` source, or download the shards and use `file`".to_owned()
             }
             Self::NoDigest { .. } => "write its `sha256` into the experiment".to_owned(),
+            Self::NotStated { .. } => {
+                "write a whole commit as its `revision`, or download it and use a `file` source".to_owned()
+            }
             Self::NoMember { .. } => "correct `subdir` or `member` in the experiment".to_owned(),
             Self::NotLlamaCpp { .. } => "name the folder that has llama.cpp's CMakeLists.txt".to_owned(),
             Self::NoServer { .. } => "name the folder into which llama.cpp was built".to_owned(),

@@ -5,6 +5,7 @@ use llamark_artifact::files;
 use llamark_record::Sha256;
 use serde::{Deserialize, Serialize};
 
+use crate::download::Head;
 use crate::error::FetchError;
 use crate::fetcher::Job;
 
@@ -19,6 +20,17 @@ pub(crate) struct HubFile {
     /// Sent along; only to an endpoint that the user chose, never to one that an experiment names.
     pub token: Option<String>,
     is_pinned: bool,
+}
+
+/// What an endpoint states about a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Stated {
+    /// The commit that the revision names.
+    pub commit: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// Digest of the content.
+    pub sha256: Sha256,
 }
 
 /// What an endpoint said about a file of a commit: it can never change.
@@ -50,8 +62,7 @@ impl Job<'_> {
         }
         let token = self.fetcher.hugging_face.token.reveal().filter(|_| base == own).map(str::to_owned);
         let url = format!("{base}/{}/resolve/{}/{}", percent(repo), percent(revision), percent(file));
-        let is_pinned = revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-        Ok(HubFile { url, token, is_pinned })
+        Ok(HubFile { url, token, is_pinned: is_commit(revision) })
     }
 
     /// The digest that the endpoint states for a file. Asked once for a commit; each time for a branch or tag.
@@ -79,9 +90,27 @@ impl Job<'_> {
         Ok(self.cache("huggingface")?.join(format!("{}.json", Sha256::of_bytes(file.url.as_bytes()))))
     }
 
+    /// What the endpoint states about a file now, asked each time.
+    pub(crate) fn hub_stated(&self, file: &HubFile, revision: &str) -> Result<Stated, FetchError> {
+        let (sha256, head) = self.ask(file)?;
+        let missing = |what| FetchError::NotStated { url: file.url.clone(), what };
+        let stated = head.get("x-repo-commit").filter(|commit| is_commit(commit));
+        let commit = stated.or_else(|| file.is_pinned.then_some(revision)).map(str::to_owned);
+        let bytes = head.get("x-linked-size").and_then(|bytes| bytes.parse().ok()).or(head.total);
+        Ok(Stated {
+            commit: commit.ok_or_else(|| missing("commit"))?,
+            bytes: bytes.ok_or_else(|| missing("size"))?,
+            sha256,
+        })
+    }
+
+    fn ask_digest(&self, file: &HubFile) -> Result<Sha256, FetchError> {
+        self.ask(file).map(|(sha256, _)| sha256)
+    }
+
     /// The endpoint answers with a redirect to where the bytes are, and says their digest in `x-linked-etag`. A
     /// repository that was renamed is a redirect to the same question.
-    fn ask_digest(&self, file: &HubFile) -> Result<Sha256, FetchError> {
+    fn ask(&self, file: &HubFile) -> Result<(Sha256, Head), FetchError> {
         const MOST_REDIRECTS: u32 = 5;
         let origin = origin(&file.url);
         let mut url = file.url.clone();
@@ -94,7 +123,7 @@ impl Job<'_> {
             let stated =
                 head.get("x-linked-etag").or_else(|| head.get("etag").filter(|_| head.status == 200));
             if let Some(sha256) = stated.and_then(digest_in) {
-                return Ok(sha256);
+                return Ok((sha256, head));
             }
             match head.get("location").filter(|_| (300..400).contains(&head.status)) {
                 Some(location) if location.starts_with('/') => url = format!("{origin}{location}"),
@@ -104,6 +133,10 @@ impl Job<'_> {
         }
         Err(FetchError::NoDigest { url: file.url.clone() })
     }
+}
+
+fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The digest in an etag such as `"0123..."` or `W/"0123..."`; small files have another kind of etag.

@@ -1,10 +1,12 @@
-//! Takes: the text of an experiment (YAML) and, to expand it, the prompts and the number of usable cores.
-//! Gives: every problem of the text at once, a [`Spec`] that knows its lines, the [`Plan`], the JSON Schemas.
+//! Takes: the text of an experiment (YAML) and, to expand it, the prompts and the number of usable cores; of a lock file.
+//! Gives: every problem of the text at once, a [`Spec`] that knows its lines, the [`Plan`], what a lock pins of it, the
+//! JSON Schemas.
 //! Never: a process, a clock, the network, or a file that the caller did not read for it.
 
 pub mod defaults;
 pub mod diagnostic;
 pub mod experiment;
+pub mod lock;
 pub mod rules;
 pub mod schema;
 pub mod source;
@@ -30,6 +32,7 @@ pub use experiment::Experiment;
 pub use llamark_record::plan::Plan;
 pub use parse::{Spec, parse};
 pub use schema::{
-    environment_schema, experiment_schema, journal_schema, manifest_schema, plan_schema, resolved_plan_schema,
+    environment_schema, experiment_schema, journal_schema, lock_schema, manifest_schema, plan_schema,
+    resolved_plan_schema,
 };
 pub use source::Source;

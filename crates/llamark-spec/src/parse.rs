@@ -4,13 +4,19 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use crate::defaults;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::experiment::Experiment;
 use crate::node::{self, Node};
 use crate::semantic;
 use crate::source::Source;
-use crate::validate::validate;
+use crate::validate::{Format, validate};
+
+/// What an experiment must be.
+static EXPERIMENT: Format =
+    Format::new("an experiment", defaults::SCHEMA_FAMILY, crate::schema::experiment_schema);
 
 /// An experiment that obeys every rule that its text alone can break, and knows its lines.
 #[derive(Clone, Debug)]
@@ -38,8 +44,8 @@ impl Spec {
 pub fn parse(source: &Source) -> Result<Spec, Diagnostics> {
     let (root, mut problems) = node::build(source.text());
     let Some(root) = root else { return Err(Diagnostics::new(source.clone(), problems)) };
-    let found = validate(source.text(), &root);
-    if is_newer_format(&root) {
+    let found = validate(&EXPERIMENT, source.text(), &root);
+    if is_newer_format(&root, defaults::SCHEMA_FAMILY) {
         // Whatever else seems wrong may be right in that format.
         let version = found.into_iter().filter(|problem| problem.code() == "spec/schema-version").collect();
         return Err(Diagnostics::new(source.clone(), version));
@@ -55,14 +61,14 @@ pub fn parse(source: &Source) -> Result<Spec, Diagnostics> {
     }
 }
 
-fn is_newer_format(root: &Node) -> bool {
-    let version =
-        root.get("schema").and_then(Node::text).and_then(|text| text.strip_prefix(defaults::SCHEMA_FAMILY));
+/// Whether `schema:` names a version of the family that only a newer llamark reads.
+pub(crate) fn is_newer_format(root: &Node, family: &str) -> bool {
+    let version = root.get("schema").and_then(Node::text).and_then(|text| text.strip_prefix(family));
     version.and_then(|version| version.parse::<u32>().ok()).is_some_and(|version| version > 1)
 }
 
 /// The types of a text in which nothing is wrong. That it fails all the same is a bug, and said so.
-fn typed(source: &Source) -> Result<Experiment, Box<Problem>> {
+pub(crate) fn typed<T: DeserializeOwned>(source: &Source) -> Result<T, Box<Problem>> {
     let nodes = usize::try_from(node::MAX_NODES).unwrap_or(usize::MAX);
     let options = serde_yaml::options! {
         strict_booleans: true,

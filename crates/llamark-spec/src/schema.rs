@@ -9,12 +9,20 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use crate::experiment::Experiment;
+use crate::lock::LockFile;
 
 /// The schema of an experiment.
 ///
 /// It has no `null`: a key without a value is a mistake, not a way to leave it out.
 pub fn experiment_schema() -> Value {
     let mut schema = schema_of::<Experiment>();
+    remove_null(&mut schema);
+    schema
+}
+
+/// The schema of a lock file. As that of an experiment it has no `null`.
+pub fn lock_schema() -> Value {
+    let mut schema = schema_of::<LockFile>();
     remove_null(&mut schema);
     schema
 }
@@ -45,9 +53,10 @@ pub fn environment_schema() -> Value {
 }
 
 /// Every schema and the name of its file in `schema/`.
-pub fn all() -> [(&'static str, Value); 6] {
+pub fn all() -> [(&'static str, Value); 7] {
     [
         ("experiment.schema.json", experiment_schema()),
+        ("lock.schema.json", lock_schema()),
         ("plan.schema.json", plan_schema()),
         ("resolved-plan.schema.json", resolved_plan_schema()),
         ("journal-entry.schema.json", journal_schema()),

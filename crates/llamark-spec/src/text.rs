@@ -88,6 +88,16 @@ text_type! {
     examples: ["4f0d3c1"]
 }
 text_type! {
+    /// A whole commit: 40 lower-case hexadecimal digits (64 in a repository that uses SHA-256).
+    FullCommit, title: "whole commit", pattern: "^[0-9a-f]{40}([0-9a-f]{24})?$", most: 64,
+    examples: ["4f0d3c1a9e8b7c6d5e4f30211203f4e5d6c7b8a9"]
+}
+text_type! {
+    /// The name of a file, without a folder.
+    FileName, title: "file name", pattern: r"^[^/\x00-\x1f\x7f]+$", most: 255,
+    examples: ["Qwen3-8B-Q4_K_M.gguf"]
+}
+text_type! {
     /// An archive: an `https` or `http` URL, or a path.
     ArchiveLocation, title: "archive", pattern: r"^(https?://[^\x00-\x20\x7f]+|[A-Za-z0-9_./~][^:\x00-\x1f\x7f]*)$", most: 2048,
     examples: ["https://example.org/llama.cpp-b11434.tar.gz"]

@@ -5,20 +5,38 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
-use crate::defaults;
 use crate::diagnostic::{MAX_PROBLEMS, Problem};
 use crate::node::{Entry, Node, Value};
 use crate::scalar::{Scalar, is_canonical_integer};
 use crate::shape::{RecordShape, Shape, TextShape, UnknownSchema, compile};
 use crate::suggest;
 
-/// Every way in which a tree does not obey the schema of an experiment.
-pub(crate) fn validate(text: &str, root: &Node) -> Vec<Problem> {
-    static SHAPE: OnceLock<Result<Shape, UnknownSchema>> = OnceLock::new();
-    match SHAPE.get_or_init(|| compile(&crate::schema::experiment_schema())) {
+/// A kind of file, by its schema.
+pub(crate) struct Format {
+    /// What it is, as in `an experiment`.
+    name: &'static str,
+    /// What stands before the version in `schema:`.
+    family: &'static str,
+    schema: fn() -> serde_json::Value,
+    shape: OnceLock<Result<Shape, UnknownSchema>>,
+}
+
+impl Format {
+    pub(crate) const fn new(
+        name: &'static str,
+        family: &'static str,
+        schema: fn() -> serde_json::Value,
+    ) -> Self {
+        Self { name, family, schema, shape: OnceLock::new() }
+    }
+}
+
+/// Every way in which a tree does not obey the schema of its format.
+pub(crate) fn validate(format: &'static Format, text: &str, root: &Node) -> Vec<Problem> {
+    match format.shape.get_or_init(|| compile(&(format.schema)())) {
         Ok(shape) => {
-            let mut walk = Walk { text, problems: Vec::new() };
-            walk.check(shape, root, Subject::Root, &(0..0));
+            let mut walk = Walk { format, text, problems: Vec::new() };
+            walk.check(shape, root, Subject::Root(format.name), &(0..0));
             walk.problems
         }
         Err(error) => vec![Problem::new("spec/bug", 0..0, format!("a bug of llamark: {error}"))],
@@ -28,7 +46,8 @@ pub(crate) fn validate(text: &str, root: &Node) -> Vec<Problem> {
 /// What is looked at, for messages.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
-    Root,
+    /// The file as a whole, by what it is.
+    Root(&'static str),
     Key(&'a str),
     Item(usize, &'a str),
 }
@@ -36,7 +55,7 @@ enum Subject<'a> {
 impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Root => f.write_str("an experiment"),
+            Self::Root(name) => f.write_str(name),
             Self::Key(key) => write!(f, "`{}`", shortened(key)),
             Self::Item(index, list) => write!(f, "item {} of `{}`", index + 1, shortened(list)),
         }
@@ -44,6 +63,7 @@ impl fmt::Display for Subject<'_> {
 }
 
 struct Walk<'a> {
+    format: &'static Format,
     text: &'a str,
     problems: Vec<Problem>,
 }
@@ -65,7 +85,7 @@ impl Walk<'_> {
             }
             (Shape::Constant(constant), Value::Scalar { scalar: Scalar::Text(text), .. }) => {
                 if text != constant {
-                    self.problems.push(wrong_schema(constant, text, &node.span));
+                    self.problems.push(wrong_schema(self.format, constant, text, &node.span));
                 }
             }
             (Shape::Integer { least, most }, Value::Scalar { scalar: Scalar::Integer(number), .. }) => {
@@ -82,7 +102,7 @@ impl Walk<'_> {
                 }
                 let name = match subject {
                     Subject::Key(key) | Subject::Item(_, key) => key,
-                    Subject::Root => "",
+                    Subject::Root(_) => "",
                 };
                 for (index, value) in items.iter().enumerate() {
                     self.check(item, value, Subject::Item(index, name), &first_line(self.text, &value.span));
@@ -355,11 +375,11 @@ fn first_line(text: &str, span: &Range<usize>) -> Range<usize> {
     span.start..span.start + length
 }
 
-fn wrong_schema(constant: &str, text: &str, span: &Range<usize>) -> Problem {
-    let version = text.strip_prefix(defaults::SCHEMA_FAMILY).and_then(|version| version.parse::<u32>().ok());
+fn wrong_schema(format: &Format, constant: &str, text: &str, span: &Range<usize>) -> Problem {
+    let version = text.strip_prefix(format.family).and_then(|version| version.parse::<u32>().ok());
     let (message, help) = match version {
         Some(version) if version > 1 => (
-            format!("this experiment is written in format {version}, and this llamark reads format 1"),
+            format!("{} is written in format {version}, and this llamark reads format 1", this(format.name)),
             "use a newer llamark".to_owned(),
         ),
         _ => (
@@ -368,6 +388,11 @@ fn wrong_schema(constant: &str, text: &str, span: &Range<usize>) -> Problem {
         ),
     };
     Problem::new("spec/schema-version", span.clone(), message).help(help)
+}
+
+/// `this experiment` for `an experiment`.
+fn this(name: &str) -> String {
+    format!("this {}", name.split_once(' ').map_or(name, |(_, noun)| noun))
 }
 
 fn is_kind(shape: &Shape, value: &Value) -> bool {

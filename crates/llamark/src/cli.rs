@@ -57,6 +57,8 @@ pub(crate) enum Verb {
     Validate(Validate),
     /// Print what `run` would do: builds, models, cases, starts, runs, expected time
     Plan(PlanArgs),
+    /// Pin what an experiment leaves open: write the digests of its inputs to NAME.lock.yaml beside it
+    Lock(LockArgs),
     /// Compile llama.cpp for every backend of an experiment
     Build(Build),
     /// Run an experiment: fetch, build, measure, record, report; resumes what was interrupted
@@ -119,6 +121,16 @@ pub(crate) struct PlanArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct LockArgs {
+    /// The experiment (YAML)
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Utf8PathBuf,
+    /// Write nothing and fetch nothing; exit with 2 when the lock file does not fit the experiment
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Build {
     /// The experiment (YAML)
     #[arg(value_name = "SPEC")]
@@ -137,6 +149,9 @@ pub(crate) struct Run {
     pub(crate) spec: Utf8PathBuf,
     #[command(flatten)]
     pub(crate) selection: Selection,
+    /// Refuse an experiment of which something is not pinned, by itself or by its lock file
+    #[arg(long)]
+    pub(crate) locked: bool,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -279,6 +294,8 @@ pub(crate) struct List {
 pub(crate) enum SchemaOf {
     /// The experiment (YAML)
     Experiment,
+    /// The lock file beside an experiment
+    Lock,
     /// `llamark plan --json`
     Plan,
     /// `plan.json` of a set: the plan with the digests of its inputs

@@ -3,11 +3,13 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::ArtifactSet;
 use llamark_record::plan::{Plan, ResolvedPlan};
+use llamark_spec::lock::{self, Open, Pins};
 use llamark_spec::{Diagnostics, Source, Style, Surroundings};
 
 use crate::cli::Selection;
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::lock_file::{self, LockFile};
 
 /// An experiment with its plan, or a set whose plan is to be run again.
 pub(crate) struct Loaded {
@@ -19,6 +21,12 @@ pub(crate) struct Loaded {
     pub(crate) plan: Plan,
     /// The set that is repeated: every input must be the one that it had.
     pub(crate) repeats: Option<ResolvedPlan>,
+    /// What the experiment leaves open; nothing of a set that is repeated.
+    pub(crate) open: Open,
+    /// What its lock file says of it.
+    pub(crate) pins: Pins,
+    /// The lock file whose pins are used.
+    pub(crate) lock: Option<Utf8PathBuf>,
 }
 
 /// What the plan needs to know of the world.
@@ -51,33 +59,66 @@ pub(crate) fn check(path: &Utf8Path) -> Result<Result<Loaded, Diagnostics>, Fail
         let source = Source::from_bytes(path.as_str(), bytes)?;
         let spec = llamark_spec::parse(&source)?;
         let plan = llamark_spec::expand(&spec, &source, &Here { folder: &folder })?;
-        Ok((source, plan))
+        let open = Open::of(&spec, &plan);
+        Ok((source, plan, open))
     })();
-    Ok(plan.map(|(source, plan)| Loaded { text: source.text().to_owned(), folder, plan, repeats: None }))
+    Ok(plan.map(|(source, plan, open)| Loaded {
+        text: source.text().to_owned(),
+        folder,
+        plan,
+        repeats: None,
+        open,
+        pins: Pins::default(),
+        lock: None,
+    }))
 }
 
-/// Reads one experiment, prints its problems, and leaves only the selected cases.
+/// Reads one experiment, prints its problems, leaves only the selected cases, and pins what its lock file pins.
 ///
 /// # Errors
-/// When there is a problem, or the selection selects nothing.
+/// When there is a problem, the selection selects nothing, or a prompt is not what is pinned.
 pub(crate) fn load(context: &Context, path: &Utf8Path, selection: &Selection) -> Result<Loaded, Failed> {
     if path.file_name() == Some("manifest.json") {
         let mut loaded = repeat(path)?;
         select(&mut loaded.plan, selection)?;
         return Ok(loaded);
     }
-    match check(path)? {
-        Ok(mut loaded) => {
-            select(&mut loaded.plan, selection)?;
-            Ok(loaded)
-        }
-        Err(diagnostics) => {
-            print_problems(context, &diagnostics);
-            let count = diagnostics.items().len();
-            let problems = if count == 1 { "problem" } else { "problems" };
-            fail(Exit::BadInput, format!("{} has {count} {problems}; nothing was run", shown(path)), "")
-        }
+    let mut loaded = sound(context, path, check(path)?)?;
+    select(&mut loaded.plan, selection)?;
+    pin(context, path, &mut loaded)?;
+    Ok(loaded)
+}
+
+/// What was read; its problems are printed.
+///
+/// # Errors
+/// When there are problems.
+pub(crate) fn sound<T>(
+    context: &Context,
+    path: &Utf8Path,
+    read: Result<T, Diagnostics>,
+) -> Result<T, Failed> {
+    read.or_else(|diagnostics| {
+        print_problems(context, &diagnostics);
+        let count = diagnostics.items().len();
+        let problems = if count == 1 { "problem" } else { "problems" };
+        fail(Exit::BadInput, format!("{} has {count} {problems}; nothing was run", shown(path)), "")
+    })
+}
+
+/// Pins what the lock file beside the experiment pins.
+fn pin(context: &Context, path: &Utf8Path, loaded: &mut Loaded) -> Result<(), Failed> {
+    let file = LockFile::beside(path);
+    let lock = file.read(context)?;
+    loaded.pins = lock::apply(&lock.clone().unwrap_or_default(), &loaded.open, &mut loaded.plan);
+    if lock.is_none() {
+        return Ok(());
     }
+    for stale in &loaded.pins.stale {
+        context.terminal.warn(&format!("{} pins what the experiment does not ask for: {stale}", file.name()));
+    }
+    loaded.lock = Some(file.path().to_owned());
+    lock_file::same(context, loaded, &loaded.pins.changed_prompts)
 }
 
 /// The plan of a sealed set, from its manifest. Files that the author gave by a relative path are looked for under
@@ -107,6 +148,9 @@ fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
         folder: Utf8PathBuf::from("."),
         plan: set.resolved.plan.clone(),
         repeats: Some(set.resolved),
+        open: Open::default(),
+        pins: Pins::default(),
+        lock: None,
     })
 }
 

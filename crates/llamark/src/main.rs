@@ -6,6 +6,7 @@ mod display;
 mod estimate;
 mod exit;
 mod load;
+mod lock_file;
 mod resolve;
 mod sealing;
 mod terminal;
@@ -52,6 +53,7 @@ fn dispatch(cli: Cli) -> Outcome {
     let outcome = match cli.verb {
         Verb::Validate(args) => verb::validate::run(&context, &args),
         Verb::Plan(args) => verb::plan::run(&context, &args),
+        Verb::Lock(args) => verb::lock::run(&context, &args),
         Verb::Build(args) => verb::build::run(&context, &args),
         Verb::Run(args) => verb::run::run(&context, &args),
         Verb::Report(args) => verb::report::run(&context, &args),

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::display::Display;
 use crate::exit::{Exit, Failed, fail};
 use crate::load::Loaded;
+use crate::lock_file;
 
 /// A plan with its inputs at hand.
 pub(crate) struct Resolved {
@@ -41,6 +42,9 @@ pub(crate) fn builds(
         FetchedEngine::Source { tree, .. } => Some(tree.clone()),
         FetchedEngine::Prebuilt { .. } => None,
     };
+    if let Some(tree) = &tree {
+        pinned_engine(context, loaded, tree)?;
+    }
     let builder = Builder::new(&context.cache);
     let mut prepared = BTreeMap::new();
     for build in &plan.builds {
@@ -51,9 +55,17 @@ pub(crate) fn builds(
         let ready = builder
             .prepare(build, &plan.engine, origin, &context.interrupt, &|event| display.build(event))
             .map_err(|error| failed(context, Exit::BuildFailed, error))?;
+        if tree.is_none() {
+            pinned_engine(context, loaded, ready.key())?;
+        }
         prepared.insert(build.id.clone(), ready);
     }
     Ok((tree, prepared))
+}
+
+/// The engine must be what the lock file pins.
+fn pinned_engine(context: &Context, loaded: &Loaded, found: &Sha256) -> Result<(), Failed> {
+    lock_file::same(context, loaded, loaded.pins.check_engine(found).as_slice())
 }
 
 /// The models that are there, and why the others are not, by id.
@@ -89,6 +101,12 @@ pub(crate) fn models(
                 missing.insert(model.id.clone(), full_text(&error));
             }
         }
+    }
+    let changed: Vec<_> =
+        found.iter().flat_map(|(id, model)| loaded.pins.check_model(id, &model.files)).collect();
+    if !changed.is_empty() {
+        display.clear();
+        lock_file::same(context, loaded, &changed)?;
     }
     if missing.is_empty() || (keep_going && !found.is_empty()) {
         return Ok((found, missing));
@@ -181,7 +199,8 @@ where
 }
 
 /// An error that may know what to do about it.
-trait Hint {
+pub(crate) trait Hint {
+    /// What to do; empty when nothing is known.
     fn hint(&self) -> String;
 }
 
@@ -197,19 +216,25 @@ impl Hint for llamark_build::BuildError {
     }
 }
 
+/// An error, its causes and what to do, in one line.
+fn full_text<E: std::error::Error + Hint>(error: &E) -> String {
+    let text = reason(error);
+    match error.hint() {
+        hint if hint.is_empty() => text,
+        hint => format!("{text} ({hint})"),
+    }
+}
+
 /// An error and its causes in one line.
-fn full_text(error: &llamark_fetch::FetchError) -> String {
+pub(crate) fn reason(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
+            text.push_str(&format!(": {cause_text}"));
         }
         source = cause.source();
     }
-    match error.hint() {
-        Some(hint) => format!("{text} ({hint})"),
-        None => text,
-    }
+    text
 }

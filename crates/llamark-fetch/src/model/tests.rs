@@ -143,6 +143,12 @@ fn hub() -> (WebServer, WebServer) {
         if request.path.ends_with(".json") {
             response
         } else {
+            let size = content(&request.path).len();
+            let response = if request.path.contains("unstated") {
+                response
+            } else {
+                response.header("X-Repo-Commit", COMMIT).header("X-Linked-Size", &size.to_string())
+            };
             response.header("X-Linked-ETag", &format!("\"{digest}\""))
         }
     });
@@ -191,6 +197,34 @@ fn a_repository_states_the_digest_and_every_shard_is_fetched() {
     fetch(&fetcher, &branch, &root, None).0.unwrap();
     fetch(&fetcher, &branch, &root, None).0.unwrap();
     assert_eq!(hub.requests().len() - before, 3, "a question each time, one download");
+}
+
+#[test]
+fn a_repository_is_asked_what_a_model_is_and_nothing_is_downloaded() {
+    let (_keep, root) = folder();
+    let (hub, bytes) = hub();
+    let fetcher = hub_fetcher(&root, &hub);
+    let identify = |source: &ModelSource| {
+        fetcher.identify(source, &root, None, &Interrupt::new(), &|_| ()).map_err(|error| error.to_string())
+    };
+    let branch = hugging_face("old/name", "main", "Q4/m-00001-of-00002.gguf", "");
+    let identified = identify(&branch).unwrap();
+    assert_eq!(identified.commit.as_deref(), Some(COMMIT));
+    assert!(bytes.requests().is_empty());
+    let asked: Vec<_> = hub.requests().iter().map(|request| request.path.clone()).collect();
+    assert!(asked[0].contains("/main/") && asked.last().unwrap().contains(COMMIT), "one commit: {asked:?}");
+    // What is downloaded at that commit is what was stated.
+    let pinned = hugging_face("old/name", COMMIT, "Q4/m-00001-of-00002.gguf", "");
+    assert_eq!(fetch(&fetcher, &pinned, &root, None).0.unwrap().files, identified.files);
+
+    let unstated = hugging_face("owner/name", "main", "unstated.gguf", "");
+    assert!(identify(&unstated).unwrap_err().ends_with("states no commit for this file"));
+    let ModelSource::Huggingface { repo, revision, file, endpoint, .. } = branch else {
+        panic!("a repository")
+    };
+    let sha256 = Some(Sha256::of_bytes(b"x"));
+    let wrong = ModelSource::Huggingface { repo, revision, file, endpoint, sha256 };
+    assert!(identify(&wrong).unwrap_err().contains("is not what it should be"));
 }
 
 #[test]

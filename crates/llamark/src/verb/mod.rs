@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;
+pub(crate) mod lock;
 pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;

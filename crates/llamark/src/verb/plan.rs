@@ -23,6 +23,12 @@ pub(crate) fn run(context: &Context, args: &PlanArgs) -> Outcome {
 pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     let plan = &loaded.plan;
     let mut text = format!("{} ({})\n\nEngine  {}\n", plan.title, plan.name, engine(plan));
+    if let Some(lock) = &loaded.lock {
+        let unpinned = loaded.pins.unpinned.len();
+        let rest =
+            if unpinned == 0 { "everything is pinned".to_owned() } else { format!("{unpinned} not pinned") };
+        text.push_str(&format!("Lock    {}, {rest}\n", crate::context::shown(lock)));
+    }
     text.push_str(&table("Builds", &builds(plan)));
     text.push_str(&table("Models", &models(context, loaded)));
     text.push_str(&table("Cases", &cases(plan)));

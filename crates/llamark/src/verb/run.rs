@@ -24,6 +24,9 @@ use crate::sealing::{conclude, seal};
 
 pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let loaded = load::load(context, &args.spec, &args.selection)?;
+    if args.locked {
+        only_pinned(context, &loaded)?;
+    }
     if args.dry_run {
         context.terminal.data(super::plan::describe(context, &loaded).as_bytes());
         return Ok(Exit::Done);
@@ -52,6 +55,23 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let sealed = measuring.all()?;
     display.clear();
     conclude(context, &sealed, "Sealed")
+}
+
+/// Nothing may be left open: all that is not pinned is named at once, and nothing was fetched yet.
+fn only_pinned(context: &Context, loaded: &Loaded) -> Result<(), Failed> {
+    let unpinned = &loaded.pins.unpinned;
+    if unpinned.is_empty() {
+        return Ok(());
+    }
+    for what in unpinned {
+        context.terminal.problem(&format!("not pinned: {what}"));
+    }
+    let inputs = if unpinned.len() == 1 { "input is" } else { "inputs are" };
+    fail(
+        Exit::BadInput,
+        format!("{} {inputs} not pinned; nothing was fetched", unpinned.len()),
+        "`llamark lock SPEC` pins what is there, and says what is not",
+    )
 }
 
 /// To repeat a set is to have its inputs, byte for byte. The build may differ: its key names the compiler too, and

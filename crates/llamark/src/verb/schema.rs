@@ -7,6 +7,7 @@ use crate::exit::{Exit, Outcome};
 pub(crate) fn run(context: &Context, args: &Schema) -> Outcome {
     let schema = match args.what {
         SchemaOf::Experiment => llamark_spec::experiment_schema(),
+        SchemaOf::Lock => llamark_spec::lock_schema(),
         SchemaOf::Plan => llamark_spec::plan_schema(),
         SchemaOf::ResolvedPlan => llamark_spec::resolved_plan_schema(),
         SchemaOf::Journal => llamark_spec::journal_schema(),

@@ -1,13 +1,15 @@
-//! `llamark validate`: every problem of every experiment, and nothing touched.
+//! `llamark validate`: every problem of every experiment and lock file, and nothing touched.
 
+use camino::Utf8Path;
+use llamark_spec::Diagnostics;
 use serde::Serialize;
 
 use crate::cli::Validate;
 use crate::context::{Context, shown};
-use crate::exit::{Exit, Outcome};
-use crate::load;
+use crate::exit::{Exit, Failed, Outcome};
+use crate::{load, lock_file};
 
-/// What `--json` prints for each experiment.
+/// What `--json` prints for each file.
 #[derive(Serialize)]
 struct Checked<'a> {
     file: &'a str,
@@ -18,19 +20,9 @@ struct Checked<'a> {
 pub(crate) fn run(context: &Context, args: &Validate) -> Outcome {
     let mut problems = Vec::new();
     for path in &args.specs {
-        let found = match load::check(path)? {
-            Ok(loaded) => {
-                let plan = &loaded.plan;
-                context.terminal.step(
-                    "Valid",
-                    &format!(
-                        "{}: {} models, {} backends, {} cases",
-                        shown(path),
-                        plan.models.len(),
-                        plan.backends.len(),
-                        plan.cases.len()
-                    ),
-                );
+        let found = match check(path)? {
+            Ok(what) => {
+                context.terminal.step("Valid", &format!("{}: {what}", shown(path)));
                 Vec::new()
             }
             Err(diagnostics) => {
@@ -55,6 +47,19 @@ pub(crate) fn run(context: &Context, args: &Validate) -> Outcome {
     }
     let bad = problems.iter().filter(|(_, found)| !found.is_empty()).count();
     let noun = if count == 1 { "problem" } else { "problems" };
-    context.terminal.problem(&format!("{count} {noun} in {bad} of {} experiments", problems.len()));
+    context.terminal.problem(&format!("{count} {noun} in {bad} of {} files", problems.len()));
     Ok(Exit::BadInput)
+}
+
+/// What a file holds, in short, or what is wrong with it. `*.yaml` may name lock files too.
+fn check(path: &Utf8Path) -> Result<Result<String, Diagnostics>, Failed> {
+    if lock_file::is_named_so(path) {
+        let lock = lock_file::check(path)?;
+        return Ok(lock.map(|lock| format!("{} pins", lock.count())));
+    }
+    Ok(load::check(path)?.map(|loaded| {
+        let plan = loaded.plan;
+        let (models, backends, cases) = (plan.models.len(), plan.backends.len(), plan.cases.len());
+        format!("{models} models, {backends} backends, {cases} cases")
+    }))
 }

@@ -11,5 +11,6 @@
 mod harness;
 mod import;
 mod interrupt;
+mod locking;
 mod reading;
 mod running;

@@ -96,7 +96,7 @@ fn the_usual() {
     let a_box = measured();
     let (list, _) = a_box.run(&["list"], 0);
     assert!(list.contains("sealed") && list.contains("artifacts/box/"), "{list}");
-    for what in ["experiment", "plan", "resolved-plan", "journal", "manifest", "environment"] {
+    for what in ["experiment", "lock", "plan", "resolved-plan", "journal", "manifest", "environment"] {
         let (schema, _) = a_box.run(&["schema", what], 0);
         serde_json::from_str::<serde_json::Value>(&schema).unwrap();
     }

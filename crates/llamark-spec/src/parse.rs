@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use crate::defaults;
 use crate::diagnostic::{Diagnostics, Problem};
 use crate::experiment::Experiment;
@@ -49,7 +51,7 @@ pub fn parse(source: &Source) -> Result<Spec, Diagnostics> {
     if !problems.is_empty() {
         return Err(Diagnostics::new(source.clone(), problems));
     }
-    match typed(source) {
+    match typed::<Experiment>(source) {
         Ok(experiment) => Ok(Spec { experiment, root }),
         Err(problem) => Err(Diagnostics::new(source.clone(), vec![*problem])),
     }
@@ -62,7 +64,7 @@ fn is_newer_format(root: &Node) -> bool {
 }
 
 /// The types of a text in which nothing is wrong. That it fails all the same is a bug, and said so.
-fn typed(source: &Source) -> Result<Experiment, Box<Problem>> {
+pub(crate) fn typed<T: DeserializeOwned>(source: &Source) -> Result<T, Box<Problem>> {
     let nodes = usize::try_from(node::MAX_NODES).unwrap_or(usize::MAX);
     let options = serde_yaml::options! {
         strict_booleans: true,

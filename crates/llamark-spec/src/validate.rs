@@ -15,10 +15,26 @@ use crate::suggest;
 /// Every way in which a tree does not obey the schema of an experiment.
 pub(crate) fn validate(text: &str, root: &Node) -> Vec<Problem> {
     static SHAPE: OnceLock<Result<Shape, UnknownSchema>> = OnceLock::new();
-    match SHAPE.get_or_init(|| compile(&crate::schema::experiment_schema())) {
+    let shape = SHAPE.get_or_init(|| compile(&crate::schema::experiment_schema()));
+    check_against(shape, "an experiment", text, root)
+}
+
+/// Every way in which a tree does not obey the schema of a file of accepted changes.
+pub(crate) fn validate_accepted(text: &str, root: &Node) -> Vec<Problem> {
+    let shape = compile(&crate::schema::accepted_schema());
+    check_against(&shape, "a file of accepted changes", text, root)
+}
+
+fn check_against(
+    shape: &Result<Shape, UnknownSchema>,
+    what: &'static str,
+    text: &str,
+    root: &Node,
+) -> Vec<Problem> {
+    match shape {
         Ok(shape) => {
             let mut walk = Walk { text, problems: Vec::new() };
-            walk.check(shape, root, Subject::Root, &(0..0));
+            walk.check(shape, root, Subject::Root(what), &(0..0));
             walk.problems
         }
         Err(error) => vec![Problem::new("spec/bug", 0..0, format!("a bug of llamark: {error}"))],
@@ -28,7 +44,7 @@ pub(crate) fn validate(text: &str, root: &Node) -> Vec<Problem> {
 /// What is looked at, for messages.
 #[derive(Clone, Copy)]
 enum Subject<'a> {
-    Root,
+    Root(&'static str),
     Key(&'a str),
     Item(usize, &'a str),
 }
@@ -36,7 +52,7 @@ enum Subject<'a> {
 impl fmt::Display for Subject<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Root => f.write_str("an experiment"),
+            Self::Root(what) => f.write_str(what),
             Self::Key(key) => write!(f, "`{}`", shortened(key)),
             Self::Item(index, list) => write!(f, "item {} of `{}`", index + 1, shortened(list)),
         }
@@ -82,7 +98,7 @@ impl Walk<'_> {
                 }
                 let name = match subject {
                     Subject::Key(key) | Subject::Item(_, key) => key,
-                    Subject::Root => "",
+                    Subject::Root(_) => "",
                 };
                 for (index, value) in items.iter().enumerate() {
                     self.check(item, value, Subject::Item(index, name), &first_line(self.text, &value.span));

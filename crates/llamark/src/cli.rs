@@ -201,6 +201,32 @@ pub(crate) struct Diff {
     /// Format
     #[arg(long, value_name = "FORMAT", default_value = "term")]
     pub(crate) format: DiffFormat,
+    /// Show how each verdict came to be, and what differs around each case
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Show what is equivalent too, instead of a count; as `-v`
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Call a change by the size of its estimate: more power, more false calls
+    #[arg(long)]
+    pub(crate) sensitive: bool,
+    /// Margin of every metric that gates, in percent, in place of the baseline's
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) threshold: Option<f64>,
+    /// Compare although FIELD differs, since that is what is compared: a kind (model, prompt, shape, hardware, ...) or
+    /// a field as the output names it; may be given several times
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) across: Vec<String>,
+    /// File of accepted regressions (YAML or JSON; schema: `llamark schema accepted`): shown, and no failure
+    #[arg(long, value_name = "FILE")]
+    pub(crate) accept: Option<Utf8PathBuf>,
+}
+
+/// A share in percent: above 0 and below 100, with or without the sign.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    let share = number.filter(|number| *number > 0.0 && *number < 100.0);
+    share.ok_or_else(|| "a number above 0 and below 100 is expected, as in `5` or `2.5%`".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -258,6 +284,10 @@ pub(crate) enum SchemaOf {
     Manifest,
     /// `environment.json`
     Environment,
+    /// `llamark diff --format json`
+    Comparison,
+    /// The file of `llamark diff --accept`
+    Accepted,
 }
 
 #[derive(Debug, Args)]

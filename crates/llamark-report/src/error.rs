@@ -30,6 +30,12 @@ pub enum ReportError {
     /// The manifest of a sealed set cannot be read.
     #[error(transparent)]
     Manifest(std::io::Error),
+    /// A set has no manifest, and what was asked for names sets by its digest.
+    #[error("the set `{set}` is not sealed, so that nothing can be attested of it")]
+    NotSealed {
+        /// Id of the set.
+        set: String,
+    },
     /// A field that was declared is none of either set.
     #[error("`{field}` is neither a kind of difference nor a field of these sets")]
     UnknownField {
@@ -68,6 +74,7 @@ impl ReportError {
     /// What the user can do about it; empty when nothing is known.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::NotSealed { .. } => "finish it: the command that began it goes on",
             Self::UnknownField { .. } => {
                 "name a kind (engine, build-flags, compiler, sdk, driver, kernel, power, model, prompt, shape, \
                  settings, variables, hardware, method), or a field as `llamark diff --format json` lists it"

@@ -3,6 +3,8 @@
 
 mod common;
 
+use proptest::prelude::{ProptestConfig, prop_assert, proptest};
+
 use common::synthetic::{Shape, other_model};
 use common::{Parts, sample_set};
 use llamark_record::Sha256;
@@ -14,7 +16,9 @@ use llamark_record::journal::{BrokenRule, Failure, FailureKind, Outcome, Rule};
 use llamark_record::metric::Metric;
 use llamark_record::plan::{Gate, PromptContent, Settings};
 use llamark_report::ReportError;
-use llamark_report::compare::{CompareOptions, Detail, Side, Tally, compare_sides, markdown, terminal};
+use llamark_report::compare::{
+    CompareOptions, Detail, Side, Tally, compare_sides, forest_plot, in_toto, junit, markdown, terminal,
+};
 
 const FIVE: Shape = Shape::new(12, 5);
 
@@ -482,11 +486,95 @@ fn every_format_of_a_rich_comparison() {
         terminal(&comparison, 100, Detail { all: false, explain: true })
     );
     insta::assert_snapshot!("markdown", markdown(&comparison, Detail::default()));
+    insta::assert_snapshot!("junit", junit(&comparison).unwrap());
+    insta::assert_snapshot!("in_toto", in_toto(&comparison).unwrap());
+    insta::assert_snapshot!("forest", forest_plot(&comparison).unwrap());
     let json = serde_json::to_string(&comparison).unwrap();
     assert_eq!(serde_json::from_str::<Comparison>(&json).unwrap(), comparison);
     for width in [60, 72, 100] {
         let text = terminal(&comparison, width, Detail { all: true, explain: true });
         let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
         assert!(widest <= usize::from(width), "{widest} > {width}");
+    }
+}
+
+#[test]
+fn markup_holds_whatever_a_name_or_a_reason_holds() {
+    let mut comparison = rich();
+    let hostile = "</title><script>alert(1)</script> & \"quoted\" 'too' ]]> \u{0}\u{1b}[2J\u{fffe}";
+    for case in &mut comparison.cases {
+        case.id.push_str(hostile);
+        case.reason.push_str(hostile);
+    }
+    comparison.base.name = hostile.to_owned();
+    for text in [junit(&comparison).unwrap(), forest_plot(&comparison).unwrap()] {
+        let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{error} in {text}"));
+        assert!(document.descendants().all(|node| node.tag_name().name() != "script"), "{text}");
+    }
+}
+
+#[test]
+fn machines_read_the_conclusion() {
+    let result = |comparison: &Comparison| {
+        let statement: serde_json::Value = serde_json::from_str(&in_toto(comparison).unwrap()).unwrap();
+        statement["predicate"]["result"].as_str().unwrap().to_owned()
+    };
+    let counts = |comparison: &Comparison| {
+        let text = junit(comparison).unwrap();
+        let document = roxmltree::Document::parse(&text).unwrap();
+        let of = |name: &str| document.root_element().attribute(name).unwrap().parse::<u32>().unwrap();
+        (of("tests"), of("failures"), of("errors"), of("skipped"))
+    };
+    let base = FIVE.build(usual);
+    let same = compared(&base, &FIVE.seed(2).build(usual));
+    assert_eq!((result(&same).as_str(), counts(&same)), ("PASSED", (24, 0, 0, 0)));
+    let slow = compared(&base, &FIVE.seed(2).build(slower(3, 0.06)));
+    assert_eq!((result(&slow).as_str(), counts(&slow)), ("FAILED", (24, 2, 0, 0)));
+    let few = Shape::new(3, 1);
+    let open = compared(&few.build(usual), &few.seed(2).build(usual));
+    assert_eq!((result(&open).as_str(), counts(&open)), ("WARNED", (6, 0, 0, 6)));
+    let mut other = FIVE.seed(2).build(usual);
+    other_model(&mut other);
+    let other = compared(&base, &other);
+    assert_eq!((result(&other).as_str(), counts(&other)), ("FAILED", (12, 0, 12, 0)));
+    let mut unsealed = same;
+    unsealed.candidate.manifest = None;
+    assert!(matches!(in_toto(&unsealed), Err(ReportError::NotSealed { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever the sets are, a verdict never contradicts the numbers that are shown beside it.
+    #[test]
+    fn verdicts_agree_with_their_numbers(
+        speeds in proptest::collection::vec(0.8_f64..1.25, 1..14),
+        starts in 1_u32..7,
+        between in 0.0_f64..0.05,
+        sensitive: bool,
+        seed in 2_u64..1000,
+    ) {
+        let shape = Shape::new(speeds.len(), starts).between(between);
+        let options = CompareOptions { sensitive, ..CompareOptions::default() };
+        let comparison = with(&shape.build(usual), &shape.seed(seed).build(|case| speeds[case]), &options);
+        for case in &comparison.cases {
+            for found in &case.metrics {
+                let rule = comparison.rules.metrics.iter().find(|rule| rule.metric == found.metric).unwrap();
+                let Some(evidence) = found.evidence else {
+                    prop_assert!(!matches!(found.verdict, Verdict::Suspect));
+                    continue;
+                };
+                let (d, least) = (evidence.difference, rule.minimum.ln_1p());
+                let inside = evidence.interval.low > -rule.margin && evidence.interval.high < rule.margin * 1.1;
+                match found.verdict {
+                    Verdict::Regressed => prop_assert!((d > least || sensitive) && d > 0.0 && starts >= 3),
+                    Verdict::Improved => prop_assert!((d < -least || sensitive) && d < 0.0 && starts >= 3),
+                    Verdict::Equivalent => prop_assert!(inside && starts >= 3, "{:?}", found),
+                    _ => prop_assert!(evidence.detectable.is_some()),
+                }
+            }
+        }
+        let text = terminal(&comparison, 100, Detail { all: true, explain: true });
+        prop_assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 }

@@ -186,8 +186,14 @@ pub(crate) enum DiffFormat {
     Term,
     /// Markdown, for a comment on a pull request
     Md,
-    /// JSON
+    /// JSON (schema: `llamark schema comparison`)
     Json,
+    /// JUnit XML, for CI
+    Junit,
+    /// An in-toto statement of the test result, for policies
+    InToto,
+    /// A forest plot of changes and intervals, as SVG
+    Svg,
 }
 
 #[derive(Debug, Args)]
@@ -198,9 +204,15 @@ pub(crate) struct Diff {
     /// The candidate, likewise
     #[arg(value_name = "CANDIDATE")]
     pub(crate) candidate: String,
-    /// Format
-    #[arg(long, value_name = "FORMAT", default_value = "term")]
-    pub(crate) format: DiffFormat,
+    /// Formats, separated by commas
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "term")]
+    pub(crate) format: Vec<DiffFormat>,
+    /// Folder to write to [default: standard output, when one format is asked for]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<Utf8PathBuf>,
+    /// Write the forest plot (SVG) to FILE too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<Utf8PathBuf>,
     /// Show how each verdict came to be, and what differs around each case
     #[arg(long)]
     pub(crate) explain: bool,

@@ -24,8 +24,10 @@ use llamark_record::comparison::{
 };
 
 pub use options::Options as CompareOptions;
-pub use render::{Detail, tally::Tally};
-pub use render::{markdown::markdown, terminal::terminal};
+pub use render::{Detail, tally::Tally, tally::headline};
+pub use render::{
+    forest::forest_plot, in_toto::in_toto, junit::junit, markdown::markdown, terminal::terminal,
+};
 
 use crate::error::ReportError;
 use crate::summarize::Material;

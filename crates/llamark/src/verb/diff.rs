@@ -33,14 +33,52 @@ pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
     })
 }
 
-fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail) -> Result<(), Failed> {
-    match args.format {
-        DiffFormat::Term => {
-            let text = compare::terminal(comparison, context.terminal.width(), detail);
-            context.terminal.data(text.as_bytes());
+impl DiffFormat {
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Term => "comparison.txt",
+            Self::Md => "comparison.md",
+            Self::Json => "comparison.json",
+            Self::Junit => "comparison.junit.xml",
+            Self::InToto => "comparison.intoto.json",
+            Self::Svg => "comparison.svg",
         }
-        DiffFormat::Md => context.terminal.data(compare::markdown(comparison, detail).as_bytes()),
-        DiffFormat::Json => context.terminal.json(comparison)?,
+    }
+}
+
+/// To the folder that was named, else to standard output.
+fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail) -> Result<(), Failed> {
+    let terminal = &context.terminal;
+    let make = |format: DiffFormat| -> Result<String, Failed> {
+        Ok(match format {
+            DiffFormat::Term => compare::terminal(comparison, terminal.width(), detail),
+            DiffFormat::Md => compare::markdown(comparison, detail),
+            DiffFormat::Json => serde_json::to_string_pretty(comparison).or_fail(Exit::Internal)? + "\n",
+            DiffFormat::Junit => compare::junit(comparison).map_err(failed)?,
+            DiffFormat::InToto => compare::in_toto(comparison).map_err(failed)?,
+            DiffFormat::Svg => compare::forest_plot(comparison).map_err(failed)?,
+        })
+    };
+    let write = |path: &Utf8Path, text: String| -> Result<(), Failed> {
+        llamark_artifact::files::write_atomic(path, text.as_bytes()).or_fail(Exit::BadInput)?;
+        terminal.step("Wrote", &shown(path));
+        Ok(())
+    };
+    if let Some(path) = &args.plot {
+        write(path, make(DiffFormat::Svg)?)?;
+    }
+    match (&args.out, args.format.as_slice()) {
+        (Some(folder), formats) => {
+            llamark_artifact::files::create_dir_all(folder).or_fail(Exit::BadInput)?;
+            for format in formats {
+                write(&folder.join(format.file_name()), make(*format)?)?;
+            }
+            terminal.text(&compare::headline(comparison));
+        }
+        (None, [format]) => terminal.data(make(*format)?.as_bytes()),
+        (None, _) => {
+            return fail(Exit::BadInput, "several formats need a folder", "name one with `--out DIR`");
+        }
     }
     Ok(())
 }
@@ -73,7 +111,7 @@ fn accepted(path: &Utf8Path) -> Result<Vec<AcceptedChange>, Failed> {
 
 fn failed(error: ReportError) -> Failed {
     let exit = match &error {
-        ReportError::UnknownField { .. } => Exit::BadInput,
+        ReportError::UnknownField { .. } | ReportError::NotSealed { .. } => Exit::BadInput,
         _ => Exit::NotVerified,
     };
     let hint = error.hint().to_owned();

@@ -35,6 +35,15 @@ fn the_same_twice_is_no_regression() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["format"], "llamark/comparison/v1");
     assert_eq!(json["conclusion"], "no_regression");
+    a_box.run(&["diff", &base, &candidate, "--format", "md,json"], 2);
+    let all = ["diff", &base, &candidate, "--format", "term,md,json,junit,in-toto,svg", "--out", "out"];
+    let (out, err) = a_box.run(&all, 0);
+    assert!(out.is_empty() && err.contains("No regression"), "{err}");
+    for file in ["txt", "md", "json", "junit.xml", "intoto.json", "svg"] {
+        assert!(a_box.path(&format!("out/comparison.{file}")).is_file(), "{file}");
+    }
+    a_box.run(&["diff", &base, &candidate, "--plot", "plot.svg"], 0);
+    assert!(std::fs::read_to_string(a_box.path("plot.svg")).unwrap().starts_with("<svg "));
 }
 
 #[test]

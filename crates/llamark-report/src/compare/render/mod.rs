@@ -1,8 +1,13 @@
 //! A comparison for people and for programs; this file has what the formats share. All are pure functions of it.
 
-pub(super) mod explain;
+mod checks;
+mod explain;
+pub(super) mod forest;
+pub(super) mod in_toto;
+pub(super) mod junit;
 pub(super) mod markdown;
-pub(super) mod rows;
+mod markup;
+mod rows;
 pub(super) mod tally;
 pub(super) mod terminal;
 mod why;

@@ -62,7 +62,7 @@ impl Tally {
 }
 
 /// The verdict in one line, without a full stop.
-pub(crate) fn headline(comparison: &Comparison) -> String {
+pub fn headline(comparison: &Comparison) -> String {
     let tally = Tally::of(comparison);
     let gating = |count: usize| format!("{count} of {} gating comparisons", tally.gating);
     let mut parts = Vec::new();

@@ -24,6 +24,9 @@ pub struct Behaviour {
     pub prompt_rate: f64,
     /// Speed of token generation, tok/s, likewise.
     pub generation_rate: f64,
+    /// Spread of the times that it reports, as a share: each differs from the exact one by up to so much, otherwise in
+    /// every life of the server.
+    pub jitter: f64,
     /// Devices that it says it has, as in `Vulkan0`.
     pub devices: Vec<String>,
 
@@ -98,6 +101,7 @@ impl Default for Behaviour {
             load_ms: 2.0,
             prompt_rate: 20_000.0,
             generation_rate: 4_000.0,
+            jitter: 0.0,
             devices: Vec::new(),
             refuse: None,
             hang: None,

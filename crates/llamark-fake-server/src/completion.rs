@@ -76,7 +76,8 @@ pub(crate) fn stream(
     }
     let off = |value: i64| if is_wrong { value } else { 0 };
     let factor = if is_wrong { behaviour.time_factor } else { 1.0 };
-    let milliseconds = |seconds: f64| (seconds * factor * 1e6).round() / 1e3;
+    let luck = 1.0 + behaviour.jitter * app.luck();
+    let milliseconds = |seconds: f64| (seconds * factor * luck * 1e6).round() / 1e3;
     let mut timings = json!({
         "prompt_n": i64::from(processed) + off(behaviour.prompt_n_off),
         "prompt_ms": milliseconds(prompt_s),

@@ -42,6 +42,16 @@ impl App {
         self.in_flight.load(Ordering::SeqCst)
     }
 
+    /// Something from -1 to 1 that differs from life to life and from answer to answer.
+    pub(crate) fn luck(&self) -> f64 {
+        let life = u64::from(std::process::id()).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let answer = u64::from(self.completions.load(Ordering::SeqCst)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let spread =
+            |seed: u64| f64::from(u16::try_from((seed ^ (seed >> 29)) >> 48).unwrap_or(0)) / 32_767.5 - 1.0;
+        // Most of it is the life's: the answers of one life are alike.
+        0.8 * spread(life) + 0.2 * spread(life ^ answer)
+    }
+
     pub(crate) fn alias(&self) -> &str {
         self.behaviour.alias.as_deref().unwrap_or(self.arguments.alias())
     }

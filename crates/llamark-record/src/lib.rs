@@ -3,6 +3,7 @@
 //! Never: a file, a process, a clock, a line of YAML; only data, its JSON form and pure functions on it.
 
 pub mod build;
+pub mod comparison;
 pub mod digest;
 pub mod environment;
 pub mod grade;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sha256;
 use crate::digest::CanonicalError;
+use crate::metric::Metric;
 use crate::model::FileIdentity;
 
 /// `format` of a [`ResolvedPlan`] as written by this version.
@@ -53,6 +54,9 @@ pub struct Plan {
     pub timeouts: Timeouts,
     /// How often the sensors of the machine are read while it measures.
     pub telemetry: TelemetryRate,
+    /// How a later comparison with this set as its baseline judges each metric, in the order of a report. Empty where
+    /// the plan is of a document, which states nothing of it: [`STANDARD_GATES`] hold then.
+    pub gates: Vec<Gate>,
 }
 
 /// How often the sensors of the machine are read.
@@ -110,6 +114,36 @@ impl DocumentKind {
         }
     }
 }
+
+/// How a comparison judges a metric. Shares are in parts per million of the baseline's value: 30 000 are 3 %.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// The metric.
+    pub metric: Metric,
+    /// Whether its verdict decides that of the comparison; otherwise it is shown only.
+    pub decides: bool,
+    /// τ: no change is called unless it is shown to be larger than this.
+    pub minimum_ppm: u32,
+    /// δ: a change that is shown to be smaller than this is called equivalent.
+    pub margin_ppm: u32,
+}
+
+impl Gate {
+    /// The gate of a metric with this margin. The least change that is looked for is a third of it, as 1 % is of 3 %.
+    pub const fn with_margin(metric: Metric, decides: bool, margin_ppm: u32) -> Self {
+        Self { metric, decides, minimum_ppm: margin_ppm / 3, margin_ppm }
+    }
+}
+
+/// How each metric is judged where the author says nothing: throughput decides, at 3 %. Times vary more, loading most.
+pub const STANDARD_GATES: [Gate; 5] = [
+    Gate::with_margin(Metric::Pp, true, 30_000),
+    Gate::with_margin(Metric::Tg, true, 30_000),
+    Gate::with_margin(Metric::Ttft, false, 60_000),
+    Gate::with_margin(Metric::Load, false, 150_000),
+    Gate::with_margin(Metric::Rss, false, 30_000),
+];
 
 /// What the author says of the machine (shown in the report) and demands of it (checked before a run).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

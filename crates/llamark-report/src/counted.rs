@@ -64,7 +64,7 @@ pub(crate) struct Run<'a> {
 
 impl Start<'_> {
     /// The values of a metric in this start that count: one per run, or one of the start itself.
-    fn values(&self, metric: Metric) -> Vec<f64> {
+    pub(crate) fn values(&self, metric: Metric) -> Vec<f64> {
         match metric {
             Metric::Load => self.load_ms.into_iter().collect(),
             Metric::Rss => self.rss_bytes.into_iter().collect(),

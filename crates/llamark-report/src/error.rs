@@ -27,6 +27,21 @@ pub enum ReportError {
     /// A value has no canonical form, so it has no digest.
     #[error("cannot digest the plan")]
     Digest(#[from] CanonicalError),
+    /// The manifest of a sealed set cannot be read.
+    #[error(transparent)]
+    Manifest(std::io::Error),
+    /// A set has no manifest, and what was asked for names sets by its digest.
+    #[error("the set `{set}` is not sealed, so that nothing can be attested of it")]
+    NotSealed {
+        /// Id of the set.
+        set: String,
+    },
+    /// A field that was declared is none of either set.
+    #[error("`{field}` is neither a kind of difference nor a field of these sets")]
+    UnknownField {
+        /// As typed.
+        field: String,
+    },
     /// The folder of templates is not there, or cannot be read.
     #[error("cannot use `{path}` as a folder of templates")]
     TemplateFolder {
@@ -59,12 +74,17 @@ impl ReportError {
     /// What the user can do about it; empty when nothing is known.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::NotSealed { .. } => "finish it: the command that began it goes on",
+            Self::UnknownField { .. } => {
+                "name a kind (engine, build-flags, compiler, sdk, driver, kernel, power, model, prompt, shape, \
+                 settings, variables, hardware, method), or a field as `llamark diff --format json` lists it"
+            }
             Self::TemplateFolder { .. } => {
                 "give a folder that holds a `report.md.j2`, or leave `--template` out"
             }
             Self::Template { .. } => "every name that a template may use is in `summary.json` of a set",
             Self::Inconsistent { .. } => "`llamark verify` says which file of the set was changed",
-            Self::Frame { .. } | Self::Json { .. } | Self::Digest(_) => "",
+            Self::Frame { .. } | Self::Json { .. } | Self::Digest(_) | Self::Manifest(_) => "",
         }
     }
 }

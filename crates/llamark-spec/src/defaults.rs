@@ -48,5 +48,8 @@ pub const MLOCK: bool = false;
 /// Layers on the device of a backend that has one.
 pub const GPU_LAYERS: &str = "all";
 
+/// How a comparison judges each metric. They stand with the plan, since they also hold for sets that say nothing of it.
+pub use llamark_record::plan::STANDARD_GATES as GATES;
+
 /// Branch or commit of a Hugging Face repository.
 pub const REVISION: &str = "main";

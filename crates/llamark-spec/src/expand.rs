@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use camino::Utf8Path;
 use llamark_record::Sha256;
+use llamark_record::metric::Metric;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin, Package,
+    BackendKind, CacheType, Case, Engine, EngineSource, Gate, GpuLayers, Hardware, ModelSource, Origin, Package,
     Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings, Settings,
     TelemetryRate, Timeouts, model_id,
 };
@@ -111,6 +112,7 @@ impl Expander<'_> {
                 stop_ms: timeouts.stop.unwrap_or_else(|| assumed(defaults::STOP_TIMEOUT, Timeout(10_000))).0,
             },
             telemetry: telemetry(protocol.telemetry.as_ref()),
+            gates: gates(experiment.gates.as_ref()),
         }
     }
 
@@ -275,6 +277,26 @@ fn cases(
         }
     }
     cases
+}
+
+/// How each metric is judged: those that the author names decide, with his margins; the others as is standard.
+fn gates(gates: Option<&experiment::Gates>) -> Vec<Gate> {
+    let Some(gates) = gates else { return defaults::GATES.to_vec() };
+    let margin = |metric: Metric| match metric {
+        Metric::Pp => gates.pp,
+        Metric::Tg => gates.tg,
+        Metric::Ttft => gates.ttft,
+        Metric::Load => gates.load,
+        Metric::Rss => gates.rss,
+    };
+    let gate = |standard: &Gate| match margin(standard.metric) {
+        // The pattern of a share keeps it below 100 %.
+        Some(share) => {
+            Gate::with_margin(standard.metric, true, u32::try_from(share.0).unwrap_or(standard.margin_ppm))
+        }
+        None => Gate { decides: false, ..*standard },
+    };
+    defaults::GATES.iter().map(gate).collect()
 }
 
 fn hardware(hardware: Option<&experiment::Hardware>) -> Hardware {

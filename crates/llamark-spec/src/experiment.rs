@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::defaults;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
-use crate::units::{Bandwidth, Duration, Size, Timeout};
+use crate::units::{Bandwidth, Duration, Share, Size, Timeout};
 use crate::values::{CMakeValue, LayerCount, PromptNames, SampleRate};
 
 /// A benchmark of llama.cpp: which machine, which llama.cpp, which backends, which models, and how to measure.
@@ -40,9 +40,29 @@ pub struct Experiment {
     pub prompts: IndexMap<Name, PromptSource>,
     /// What one measurement is, and how often it is made.
     pub protocol: Option<Protocol>,
+    /// The metrics whose regression fails a `diff` with these results as its baseline, each with the change that is
+    /// still of no concern, as in `{ tg: 3%, pp: 5% }`. The others are shown only. Default: `pp` and `tg`, 3 % each.
+    pub gates: Option<Gates>,
     /// The models.
     #[schemars(length(min = 1))]
     pub models: Vec<Model>,
+}
+
+/// The metrics whose regression fails a `diff`, each with its margin: a change that is certainly smaller is
+/// equivalent, and none is called that is not certainly larger than a third of it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// Margin of prompt processing, tok/s.
+    pub pp: Option<Share>,
+    /// Margin of token generation, tok/s.
+    pub tg: Option<Share>,
+    /// Margin of the time to the first token.
+    pub ttft: Option<Share>,
+    /// Margin of the time from the start of the server until it is ready.
+    pub load: Option<Share>,
+    /// Margin of the peak memory of the server.
+    pub rss: Option<Share>,
 }
 
 /// The schema of keys that the author chooses.

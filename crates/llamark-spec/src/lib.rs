@@ -3,6 +3,7 @@
 //! JSON Schemas.
 //! Never: a process, a clock, the network, or a file that the caller did not read for it.
 
+pub mod accepted;
 pub mod defaults;
 pub mod diagnostic;
 pub mod experiment;
@@ -26,13 +27,14 @@ mod suggest;
 mod syntax;
 mod validate;
 
+pub use accepted::parse_accepted;
 pub use diagnostic::{Diagnostic, Diagnostics, Style};
 pub use expand::{Surroundings, expand};
 pub use experiment::Experiment;
 pub use llamark_record::plan::Plan;
 pub use parse::{Spec, parse};
 pub use schema::{
-    environment_schema, experiment_schema, journal_schema, lock_schema, manifest_schema, plan_schema,
-    resolved_plan_schema,
+    accepted_schema, comparison_schema, environment_schema, experiment_schema, journal_schema, lock_schema,
+    manifest_schema, plan_schema, resolved_plan_schema,
 };
 pub use source::Source;

@@ -50,6 +50,10 @@ pub(crate) struct Entry {
 }
 
 impl Node {
+    pub(crate) fn is_empty_map(&self) -> bool {
+        matches!(&self.value, Value::Map(entries) if entries.is_empty())
+    }
+
     pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,

@@ -55,7 +55,7 @@ pub fn parse(source: &Source) -> Result<Spec, Diagnostics> {
     if !problems.is_empty() {
         return Err(Diagnostics::new(source.clone(), problems));
     }
-    match typed(source) {
+    match typed::<Experiment>(source) {
         Ok(experiment) => Ok(Spec { experiment, root }),
         Err(problem) => Err(Diagnostics::new(source.clone(), vec![*problem])),
     }

@@ -1,5 +1,6 @@
 //! The JSON Schemas (draft 2020-12) of what llamark reads and writes, generated from the types.
 
+use llamark_record::comparison::Comparison;
 use llamark_record::environment::Environment;
 use llamark_record::journal::Entry;
 use llamark_record::manifest::Manifest;
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
+use crate::accepted::AcceptedFile;
 use crate::experiment::Experiment;
 use crate::lock::LockFile;
 
@@ -52,8 +54,20 @@ pub fn environment_schema() -> Value {
     schema_of::<Environment>()
 }
 
+/// The schema of what `llamark diff --format json` prints: a [`Comparison`].
+pub fn comparison_schema() -> Value {
+    schema_of::<Comparison>()
+}
+
+/// The schema of a file of accepted changes (`llamark diff --accept`). Without `null`, as [`experiment_schema`].
+pub fn accepted_schema() -> Value {
+    let mut schema = schema_of::<AcceptedFile>();
+    remove_null(&mut schema);
+    schema
+}
+
 /// Every schema and the name of its file in `schema/`.
-pub fn all() -> [(&'static str, Value); 7] {
+pub fn all() -> [(&'static str, Value); 9] {
     [
         ("experiment.schema.json", experiment_schema()),
         ("lock.schema.json", lock_schema()),
@@ -62,6 +76,8 @@ pub fn all() -> [(&'static str, Value); 7] {
         ("journal-entry.schema.json", journal_schema()),
         ("manifest.schema.json", manifest_schema()),
         ("environment.schema.json", environment_schema()),
+        ("comparison.schema.json", comparison_schema()),
+        ("accepted.schema.json", accepted_schema()),
     ]
 }
 

@@ -30,7 +30,17 @@ pub(crate) fn check(root: &Node) -> Vec<Problem> {
     check_prompts(root, &mut problems);
     check_protocol(root, &mut problems);
     check_models(root, &mut problems);
+    check_gates(root, &mut problems);
     problems
+}
+
+fn check_gates(root: &Node, problems: &mut Vec<Problem>) {
+    let Some(entry) = root.entry("gates").filter(|entry| entry.node.is_empty_map()) else { return };
+    let message = "`gates` names no metric, so that no regression would ever be found";
+    problems.push(
+        Problem::new("spec/no-gates", entry.key_span.clone(), message)
+            .help("name one, as in `gates: { tg: 3% }`, or leave `gates` out: then `pp` and `tg` decide"),
+    );
 }
 
 /// The names that a mapping defines, in the author's order.

@@ -57,6 +57,16 @@ text_type! {
     examples: ["strix-halo", "infrastructure"]
 }
 text_type! {
+    /// The id of a case: `MODEL/BACKEND/PROMPT`.
+    CaseId, title: "id of a case", pattern: "^[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*/[a-z0-9][a-z0-9._-]*$", most: 300,
+    examples: ["qwen3-8b-q4_k_m/vulkan/infrastructure"]
+}
+text_type! {
+    /// A day: year, month and day.
+    Date, title: "date", pattern: "^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$", most: 10,
+    examples: ["2027-01-31"]
+}
+text_type! {
     /// One line of text.
     Line, title: "line of text", pattern: r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$", most: 500,
     examples: ["AMD Strix Halo, 128 GB unified memory"]

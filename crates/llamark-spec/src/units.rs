@@ -82,6 +82,12 @@ quantity_type! {
     examples: ["256 GB/s"], units: BANDWIDTHS
 }
 
+quantity_type! {
+    /// A share: a number above 0 and below 100, and `%`.
+    Share, title: "share", pattern: r"^([1-9][0-9]?(\.[0-9]{1,2})?|0\.(0[1-9]|[1-9][0-9]?)) ?%$",
+    examples: ["3%", "0.5%"], units: SHARES
+}
+
 /// In milliseconds.
 const TIMES: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 /// In bytes.
@@ -105,6 +111,9 @@ const BANDWIDTHS: &[(&str, u64)] = &[
     ("GB/s", 1_000_000_000),
     ("TB/s", 1_000_000_000_000),
 ];
+
+/// In parts per million.
+const SHARES: &[(&str, u64)] = &[("%", 10_000)];
 
 /// The number before a unit times the unit, exactly: the number is held in thousandths.
 fn quantity(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -138,6 +147,8 @@ mod tests {
         assert_eq!("1.5GB".parse(), Ok(Size(1_500_000_000)));
         assert_eq!("7B".parse(), Ok(Size(7)));
         assert_eq!("256.5 GB/s".parse(), Ok(Bandwidth(256_500_000_000)));
+        assert_eq!("3%".parse(), Ok(Share(30_000)));
+        assert_eq!("0.05 %".parse(), Ok(Share(500)));
         for bad in [
             "",
             "s",

@@ -83,6 +83,8 @@ pub struct Evidence {
     pub estimate: Estimate,
     /// The variance used.
     pub variance: Variance,
+    /// What it was steadied with; `None` when there were too few cells.
+    pub prior: Option<Prior>,
     /// p of the test that the sensitivity names.
     pub p: f64,
     /// The same after Benjamini–Hochberg in its family.
@@ -145,6 +147,7 @@ fn weigh(
     let evidence = Evidence {
         estimate,
         variance,
+        prior,
         p,
         p_adjusted: p,
         p_not_equivalent: estimate.p_not_equivalent(cell.margin)?,

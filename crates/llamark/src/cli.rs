@@ -203,8 +203,14 @@ pub(crate) enum DiffFormat {
     Term,
     /// Markdown, for a comment on a pull request
     Md,
-    /// JSON
+    /// JSON (schema: `llamark schema comparison`)
     Json,
+    /// JUnit XML, for CI
+    Junit,
+    /// An in-toto statement of the test result, for policies
+    InToto,
+    /// A forest plot of changes and intervals, as SVG
+    Svg,
 }
 
 #[derive(Debug, Args)]
@@ -215,9 +221,41 @@ pub(crate) struct Diff {
     /// The candidate, likewise
     #[arg(value_name = "CANDIDATE")]
     pub(crate) candidate: String,
-    /// Format
-    #[arg(long, value_name = "FORMAT", default_value = "term")]
-    pub(crate) format: DiffFormat,
+    /// Formats, separated by commas
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "term")]
+    pub(crate) format: Vec<DiffFormat>,
+    /// Folder to write to [default: standard output, when one format is asked for]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<Utf8PathBuf>,
+    /// Write the forest plot (SVG) to FILE too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<Utf8PathBuf>,
+    /// Show how each verdict came to be, and what differs around each case
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Show what is equivalent too, instead of a count; as `-v`
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Call a change by the size of its estimate: more power, more false calls
+    #[arg(long)]
+    pub(crate) sensitive: bool,
+    /// Margin of every metric that gates, in percent, in place of the baseline's
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) threshold: Option<f64>,
+    /// Compare although FIELD differs, since that is what is compared: a kind (model, prompt, shape, hardware, ...) or
+    /// a field as the output names it; may be given several times
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) across: Vec<String>,
+    /// File of accepted regressions (YAML or JSON; schema: `llamark schema accepted`): shown, and no failure
+    #[arg(long, value_name = "FILE")]
+    pub(crate) accept: Option<Utf8PathBuf>,
+}
+
+/// A share in percent: above 0 and below 100, with or without the sign.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
+    let share = number.filter(|number| *number > 0.0 && *number < 100.0);
+    share.ok_or_else(|| "a number above 0 and below 100 is expected, as in `5` or `2.5%`".to_owned())
 }
 
 /// Kinds of document that can be imported.
@@ -306,6 +344,10 @@ pub(crate) enum SchemaOf {
     Manifest,
     /// `environment.json`
     Environment,
+    /// `llamark diff --format json`
+    Comparison,
+    /// The file of `llamark diff --accept`
+    Accepted,
 }
 
 #[derive(Debug, Args)]

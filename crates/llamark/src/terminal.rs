@@ -42,6 +42,11 @@ impl Terminal {
         self.color
     }
 
+    /// Whether the curious are asking.
+    pub(crate) fn is_verbose(self) -> bool {
+        self.verbose
+    }
+
     /// Whether standard error is a terminal on which a line may be drawn again.
     pub(crate) fn is_live(self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()

@@ -245,6 +245,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             cooldown_ms: 0,
             timeouts: Timeouts { load_ms: 600_000, request_ms: 600_000, stop_ms: 5_000 },
             telemetry: TelemetryRate::Off,
+            gates: llamark_record::plan::STANDARD_GATES.to_vec(),
         },
         engine_tree: Some(digest("tree")),
         build_keys,

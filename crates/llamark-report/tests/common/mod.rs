@@ -6,6 +6,8 @@
     reason = "each test file uses a part of this; a broken helper is a broken test"
 )]
 
+pub(crate) mod synthetic;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::{ArtifactSet, Ledger};
 use llamark_record::environment::Environment;

@@ -1,22 +1,119 @@
 //! `llamark diff`: a verdict per case and metric, and what changed around it.
 
+use camino::Utf8Path;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use llamark_artifact::ArtifactSet;
+use llamark_record::comparison::{AcceptedChange, Comparison, Conclusion};
+use llamark_report::ReportError;
+use llamark_report::compare::{self, CompareOptions, Detail};
+
 use crate::cli::{Diff, DiffFormat};
-use crate::context::Context;
-use crate::exit::{Exit, OrFail as _, Outcome};
+use crate::context::{Context, shown};
+use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
-    let base = context.read_set(Some(&args.base))?;
-    let candidate = context.read_set(Some(&args.candidate))?;
-    let comparison = llamark_report::compare(&base, &candidate).or_fail(Exit::NotVerified)?;
-    match args.format {
-        DiffFormat::Term => context.terminal.data(comparison.terminal(context.terminal.width()).as_bytes()),
-        DiffFormat::Md => context.terminal.data(comparison.markdown().as_bytes()),
-        DiffFormat::Json => context.terminal.json(&comparison)?,
-    }
-    Ok(match comparison.conclusion() {
-        llamark_report::Conclusion::NoRegression => Exit::Done,
-        llamark_report::Conclusion::Regression => Exit::Regression,
-        llamark_report::Conclusion::NotComparable => Exit::NotVerified,
-        llamark_report::Conclusion::Inconclusive => Exit::Inconclusive,
+    let options = CompareOptions {
+        sensitive: args.sensitive,
+        threshold: args.threshold.map(|percent| percent / 100.0),
+        across: args.across.clone(),
+        accepted: args.accept.as_deref().map(accepted).transpose()?.unwrap_or_default(),
+        today: Timestamp::now().to_zoned(TimeZone::UTC).date().to_string(),
+    };
+    let base = whole_set(context, &args.base)?;
+    let candidate = whole_set(context, &args.candidate)?;
+    let comparison = llamark_report::compare(&base, &candidate, &options).map_err(failed)?;
+    let detail = Detail { all: args.all || context.terminal.is_verbose(), explain: args.explain };
+    print(context, args, &comparison, detail)?;
+    Ok(match comparison.conclusion {
+        Conclusion::NoRegression => Exit::Done,
+        Conclusion::Regression => Exit::Regression,
+        Conclusion::NotComparable => Exit::NotVerified,
+        Conclusion::Inconclusive => Exit::Inconclusive,
     })
+}
+
+impl DiffFormat {
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Term => "comparison.txt",
+            Self::Md => "comparison.md",
+            Self::Json => "comparison.json",
+            Self::Junit => "comparison.junit.xml",
+            Self::InToto => "comparison.intoto.json",
+            Self::Svg => "comparison.svg",
+        }
+    }
+}
+
+/// To the folder that was named, else to standard output.
+fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail) -> Result<(), Failed> {
+    let terminal = &context.terminal;
+    let make = |format: DiffFormat| -> Result<String, Failed> {
+        Ok(match format {
+            DiffFormat::Term => compare::terminal(comparison, terminal.width(), detail),
+            DiffFormat::Md => compare::markdown(comparison, detail),
+            DiffFormat::Json => serde_json::to_string_pretty(comparison).or_fail(Exit::Internal)? + "\n",
+            DiffFormat::Junit => compare::junit(comparison).map_err(failed)?,
+            DiffFormat::InToto => compare::in_toto(comparison).map_err(failed)?,
+            DiffFormat::Svg => compare::forest_plot(comparison).map_err(failed)?,
+        })
+    };
+    let write = |path: &Utf8Path, text: String| -> Result<(), Failed> {
+        llamark_artifact::files::write_atomic(path, text.as_bytes()).or_fail(Exit::BadInput)?;
+        terminal.step("Wrote", &shown(path));
+        Ok(())
+    };
+    if let Some(path) = &args.plot {
+        write(path, make(DiffFormat::Svg)?)?;
+    }
+    match (&args.out, args.format.as_slice()) {
+        (Some(folder), formats) => {
+            llamark_artifact::files::create_dir_all(folder).or_fail(Exit::BadInput)?;
+            for format in formats {
+                write(&folder.join(format.file_name()), make(*format)?)?;
+            }
+            terminal.text(&compare::headline(comparison));
+        }
+        (None, [format]) => terminal.data(make(*format)?.as_bytes()),
+        (None, _) => {
+            return fail(Exit::BadInput, "several formats need a folder", "name one with `--out DIR`");
+        }
+    }
+    Ok(())
+}
+
+/// The set, with every file as its manifest says: what was touched is not compared. A set that is not sealed has no
+/// manifest; the comparison says so.
+fn whole_set(context: &Context, word: &str) -> Result<ArtifactSet, Failed> {
+    let set = context.read_set(Some(word))?;
+    if set.sealed.is_some() {
+        let verification = llamark_artifact::verify(&set.path, 0).or_fail(Exit::NotVerified)?;
+        let problem =
+            verification.checks.iter().find_map(|check| Some((check.name, check.problems.first()?)));
+        if let Some((name, problem)) = problem {
+            return fail(
+                Exit::NotVerified,
+                format!("{} does not verify, so it is not compared: {name}: {problem}", shown(&set.path)),
+                format!("`llamark verify {}` shows everything that is wrong", shown(&set.path)),
+            );
+        }
+    }
+    Ok(set)
+}
+
+fn accepted(path: &Utf8Path) -> Result<Vec<AcceptedChange>, Failed> {
+    let bytes = fs_err::read(path).or_fail(Exit::BadInput)?;
+    llamark_spec::Source::from_bytes(path.as_str(), bytes)
+        .and_then(|source| llamark_spec::parse_accepted(&source))
+        .or_fail(Exit::BadInput)
+}
+
+fn failed(error: ReportError) -> Failed {
+    let exit = match &error {
+        ReportError::UnknownField { .. } | ReportError::NotSealed { .. } => Exit::BadInput,
+        _ => Exit::NotVerified,
+    };
+    let hint = error.hint().to_owned();
+    Failed { exit, error: error.into(), hint }
 }

@@ -13,6 +13,8 @@ pub(crate) fn run(context: &Context, args: &Schema) -> Outcome {
         SchemaOf::Journal => llamark_spec::journal_schema(),
         SchemaOf::Manifest => llamark_spec::manifest_schema(),
         SchemaOf::Environment => llamark_spec::environment_schema(),
+        SchemaOf::Comparison => llamark_spec::comparison_schema(),
+        SchemaOf::Accepted => llamark_spec::accepted_schema(),
     };
     context.terminal.json(&schema)?;
     Ok(Exit::Done)

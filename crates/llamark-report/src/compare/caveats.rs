@@ -1,0 +1,78 @@
+//! What a reader must know before the numbers.
+
+use llamark_record::comparison::{CaseComparison, Cause, Caveat, CaveatCode, ComparedSet, Difference};
+use llamark_record::environment::FieldClass;
+
+use super::rules::gates;
+use crate::summarize::Material;
+
+/// Every caveat, the gravest first.
+pub(super) fn of(
+    sets: (&ComparedSet, &ComparedSet),
+    materials: (Material<'_>, Material<'_>),
+    cases: &[CaseComparison],
+    differences: &[Difference],
+) -> Vec<Caveat> {
+    let mut caveats = Vec::new();
+    let mut say = |code: CaveatCode, text: String| caveats.push(Caveat { code, text });
+    let (base, candidate) = sets;
+    let is_same = base.manifest.is_some() && base.manifest == candidate.manifest;
+    if is_same {
+        say(CaveatCode::SameSet, "baseline and candidate are one and the same set".to_owned());
+    }
+    let both = [(base, materials.0, "baseline"), (candidate, materials.1, "candidate")];
+    for (set, material, side) in both {
+        if material.resolved.plan.document().is_some() {
+            let text = format!(
+                "the numbers of the {side} are stated by a document: they were rounded, and nobody can check them"
+            );
+            say(CaveatCode::Stated, text);
+        }
+        if set.manifest.is_none() {
+            let text =
+                format!("the {side} is not sealed: nothing vouches for its files, and cases may be open");
+            say(CaveatCode::NotSealed, text);
+        }
+    }
+    if gates(&materials.0.resolved.plan) != gates(&materials.1.resolved.plan) {
+        let text = "the two experiments have different gates; those of the baseline hold";
+        say(CaveatCode::OtherGates, text.to_owned());
+    }
+    if base.host != candidate.host {
+        let text = "the sets were measured on different machines, or the kernel or a driver changed: whatever differs \
+                    between them is in the numbers";
+        say(CaveatCode::OtherHost, text.to_owned());
+    }
+    if !is_same && cases.iter().any(|case| !case.metrics.is_empty()) {
+        let text = "arms not interleaved, drift not controlled: one set was measured after the other";
+        say(CaveatCode::NotInterleaved, text.to_owned());
+    }
+    let mut causes: Vec<Cause> = differences
+        .iter()
+        .filter(|difference| difference.class == FieldClass::Treatment)
+        .map(|difference| difference.cause)
+        .collect();
+    causes.sort_unstable();
+    causes.dedup();
+    if causes.len() > 1 {
+        let words: Vec<&str> = causes.iter().map(|cause| cause.word()).collect();
+        let text = format!(
+            "{} kinds of things differ at once ({}): a comparison of two sets cannot tell their effects apart",
+            causes.len(),
+            words.join(", ")
+        );
+        say(CaveatCode::Confounded, text);
+    }
+    if causes.is_empty() && !is_same {
+        let text = "nothing that could be a cause differs between the sets, as far as they record it";
+        say(CaveatCode::NothingDiffers, text.to_owned());
+    }
+    let other = cases.iter().filter(|case| !case.exact.is_empty()).count();
+    if other > 0 {
+        let text = format!(
+            "in {other} cases something deterministic differs: generated tokens, or bytes of buffers"
+        );
+        say(CaveatCode::OutputDiffers, text);
+    }
+    caveats
+}

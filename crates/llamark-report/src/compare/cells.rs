@@ -1,0 +1,96 @@
+//! From the journal of a case to one number per start, and from two of these to one effect.
+
+use std::collections::BTreeMap;
+
+use llamark_artifact::CaseLedger;
+use llamark_record::comparison::Arm;
+use llamark_record::metric::{Direction, Metric};
+use llamark_stats::start_level::{Effect, level, start_median, unblocked};
+
+use crate::counted;
+use crate::estimate::round;
+use crate::format::float;
+
+/// More invalid runs than this share, and a case says nothing: what is left was not chosen by chance.
+const MOST_INVALID: f64 = 0.2;
+
+/// The starts of one side that count, for one metric.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Levels {
+    /// ln of the value of each start.
+    pub(super) logarithms: Vec<f64>,
+    runs: u64,
+    left_out: u64,
+}
+
+/// The starts of a case that count, for every metric that it has.
+pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
+    let mut found: BTreeMap<Metric, Levels> = BTreeMap::new();
+    for start in counted::starts(case).filter(|start| start.counts) {
+        for metric in Metric::ALL {
+            let levels = found.entry(metric).or_default();
+            let values = start.values(metric);
+            // Warm-up runs are not among them, so that all of these count.
+            let logarithm = match metric {
+                Metric::Load | Metric::Rss => {
+                    values.first().filter(|value| **value > 0.0).map(|value| value.ln())
+                }
+                Metric::Pp | Metric::Tg | Metric::Ttft => start_median(&values, 0),
+            };
+            match logarithm.filter(|logarithm| logarithm.is_finite()) {
+                Some(logarithm) => {
+                    levels.logarithms.push(logarithm);
+                    levels.runs += u64::try_from(values.len()).unwrap_or(u64::MAX);
+                }
+                None => levels.left_out += 1,
+            }
+        }
+    }
+    found.retain(|_, levels| !levels.logarithms.is_empty());
+    found
+}
+
+impl Levels {
+    /// For the record.
+    pub(super) fn arm(&self) -> Option<Arm> {
+        Some(Arm {
+            value: round(level(&self.logarithms, 0.95)?.estimate),
+            starts: self.logarithms.iter().map(|logarithm| round(logarithm.exp())).collect(),
+            runs: self.runs,
+            left_out: self.left_out,
+        })
+    }
+
+    /// Whether every start has the very same value.
+    pub(super) fn agree_exactly(&self) -> bool {
+        self.logarithms.windows(2).all(|pair| pair.first() == pair.last())
+    }
+
+    /// How many starts count.
+    pub(super) fn starts(&self) -> usize {
+        self.logarithms.len()
+    }
+}
+
+/// The effect of sets that were measured one after the other: start 1 of one did not run beside start 1 of the other,
+/// so nothing pairs them.
+pub(super) fn effect(metric: Metric, base: &Levels, candidate: &Levels) -> Option<Effect> {
+    unblocked(&base.logarithms, &candidate.logarithms, direction(metric))
+}
+
+/// The direction, as the statistics know it.
+pub(super) fn direction(metric: Metric) -> llamark_stats::Direction {
+    match metric.direction() {
+        Direction::HigherIsBetter => llamark_stats::Direction::HigherIsBetter,
+        Direction::LowerIsBetter => llamark_stats::Direction::LowerIsBetter,
+    }
+}
+
+/// Why so many runs of the case are invalid that it says nothing; `None` when they are few.
+pub(super) fn too_many_invalid(case: &CaseLedger) -> Option<String> {
+    let runs = || case.starts.values().flat_map(|start| &start.runs).filter(|run| !run.warmup);
+    let (all, valid) = (runs().count(), runs().filter(|run| run.counts()).count());
+    let share = |count: usize| float(u64::try_from(count).unwrap_or(u64::MAX));
+    (share(all - valid) > MOST_INVALID * share(all))
+        .then(|| format!("{} of {all} runs are invalid, which is more than 20 %", all - valid))
+}

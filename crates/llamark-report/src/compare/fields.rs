@@ -1,0 +1,260 @@
+//! Everything that a set says about how it came to be, as flat fields with a path and a value.
+//!
+//! Plans and records are taken apart through their JSON form, so that a field that is added to them is seen here by
+//! itself; until [`super::classes`] knows it, it is identity.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use llamark_artifact::CaseLedger;
+use llamark_record::Sha256;
+use llamark_record::comparison::Touches;
+use llamark_record::plan::PromptContent;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::error::ReportError;
+use crate::summarize::Material;
+
+/// Where a field is: the parts of its name. A part may hold dots (`qwen3-1.7b`).
+pub(super) type Path = Vec<String>;
+
+/// Fields of a set: value, and which cases it has to do with.
+pub(super) type Fields = BTreeMap<Path, (String, Touches)>;
+
+/// What both sets have, so that only this is compared: what one set lacks is told by its missing cases.
+pub(super) struct Common<'a> {
+    pub(super) cases: BTreeSet<&'a str>,
+    backends: BTreeSet<&'a str>,
+    models: BTreeSet<&'a str>,
+    prompts: BTreeSet<&'a str>,
+}
+
+impl<'a> Common<'a> {
+    pub(super) fn of(base: Material<'a>, candidate: Material<'a>) -> Self {
+        let cases = |material: Material<'a>| -> BTreeMap<&'a str, &'a CaseLedger> {
+            material.ledger.cases.iter().map(|case| (case.case.id.as_str(), case)).collect()
+        };
+        let other = cases(candidate);
+        let both: Vec<&CaseLedger> =
+            cases(base).into_values().filter(|case| other.contains_key(case.case.id.as_str())).collect();
+        Self {
+            cases: both.iter().map(|case| case.case.id.as_str()).collect(),
+            backends: both.iter().map(|case| case.case.backend.as_str()).collect(),
+            models: both.iter().map(|case| case.case.model.as_str()).collect(),
+            prompts: both.iter().map(|case| case.case.prompt.as_str()).collect(),
+        }
+    }
+}
+
+/// The fields of a set, as far as they have to do with cases that both have.
+pub(super) fn fields(material: Material<'_>, common: &Common<'_>) -> Result<Fields, ReportError> {
+    let mut out = Collector { fields: Fields::new() };
+    plan(material, &mut out)?;
+    backends(material, common, &mut out)?;
+    models(material, common, &mut out)?;
+    let plan = &material.resolved.plan;
+    for prompt in plan.prompts.iter().filter(|prompt| common.prompts.contains(prompt.name.as_str())) {
+        let touches = Touches::Prompt(prompt.name.clone());
+        match &prompt.content {
+            PromptContent::Text { sha256, .. } => {
+                out.put(&["prompt", &prompt.name, "sha256"], sha256.as_str(), &touches);
+            }
+            PromptContent::Unstated { description } => {
+                out.put(&["prompt", &prompt.name, "description"], description, &touches);
+            }
+        }
+    }
+    for case in material.ledger.cases.iter().filter(|case| common.cases.contains(case.case.id.as_str())) {
+        shape(case, &mut out);
+    }
+    if let Some(begin) = &material.ledger.begin {
+        out.put(&["llamark"], &begin.llamark, &Touches::All);
+    }
+    for name in material.environment.facts.keys() {
+        if let Some(value) = material.environment.value(name) {
+            let path: Path = std::iter::once("host").chain(name.split('.')).map(str::to_owned).collect();
+            out.fields.insert(path, (value.to_owned(), Touches::All));
+        }
+    }
+    Ok(out.fields)
+}
+
+/// The plan as a whole, and the engine.
+fn plan(material: Material<'_>, out: &mut Collector) -> Result<(), ReportError> {
+    let resolved = material.resolved;
+    let mut plan = json(&resolved.plan)?;
+    if let Value::Object(plan) = &mut plan {
+        // Told below, or by the cases; the order of the starts follows from the seed; the gates are rules of ours.
+        for told in ["schedule", "cases", "backends", "models", "prompts", "builds", "gates"] {
+            plan.remove(told);
+        }
+        if let Some(engine) = plan.remove("engine") {
+            out.flatten(vec!["engine".to_owned()], &engine, &Touches::All);
+        }
+    }
+    out.flatten(vec!["plan".to_owned()], &plan, &Touches::All);
+    if let Some(tree) = &resolved.engine_tree {
+        out.put(&["engine", "tree"], tree.as_str(), &Touches::All);
+    }
+    Ok(())
+}
+
+fn backends(material: Material<'_>, common: &Common<'_>, out: &mut Collector) -> Result<(), ReportError> {
+    let plan = &material.resolved.plan;
+    for backend in plan.backends.iter().filter(|backend| common.backends.contains(backend.name.as_str())) {
+        let touches = Touches::Backend(backend.name.clone());
+        let mut value = json(backend)?;
+        if let Value::Object(value) = &mut value {
+            value.insert("server".to_owned(), json(&backend.server.by_name())?);
+        }
+        // The variables that the server really got, where one was started: those of the author are among them.
+        let case = material.ledger.cases.iter().find(|case| case.case.backend == backend.name);
+        let started = case.and_then(|case| case.starts.values().next());
+        if let (Value::Object(value), Some(start)) = (&mut value, started) {
+            value.insert("environment".to_owned(), json(&start.opened.environment)?);
+        }
+        out.flatten(vec!["backend".to_owned(), backend.name.clone()], &value, &touches);
+        build(material, &backend.name, &backend.build, &touches, out)?;
+    }
+    Ok(())
+}
+
+/// The build of a backend, under the name of the backend: ids of builds depend on what else is in an experiment.
+fn build(
+    material: Material<'_>,
+    backend: &str,
+    id: &str,
+    touches: &Touches,
+    out: &mut Collector,
+) -> Result<(), ReportError> {
+    let path = vec!["build".to_owned(), backend.to_owned()];
+    let Some(record) = material.ledger.builds.get(id) else {
+        if let Some(planned) = material.resolved.plan.builds.iter().find(|build| build.id == id) {
+            let mut value = json(planned)?;
+            if let Value::Object(value) = &mut value {
+                value.remove("id");
+            }
+            out.flatten(path, &value, touches);
+        }
+        return Ok(());
+    };
+    let files: Vec<(&str, &str)> =
+        record.files.iter().map(|file| (file.name.as_str(), file.sha256.as_str())).collect();
+    let binaries = Sha256::of_canonical_json(&files)?;
+    out.put(&["build", backend, "binaries"], binaries.as_str(), touches);
+    let Some(inputs) = &record.inputs else {
+        out.put(&["build", backend, "version"], record.version.trim(), touches);
+        return Ok(());
+    };
+    let mut inputs = json(inputs)?;
+    if let Value::Object(inputs) = &mut inputs {
+        // Those of the engine, which are told there.
+        inputs.remove("source_tree");
+        if let Some(Value::Object(cmake)) = inputs.get_mut("cmake") {
+            cmake.remove("LLAMA_BUILD_NUMBER");
+            cmake.remove("LLAMA_BUILD_COMMIT");
+        }
+    }
+    out.flatten(path, &inputs, touches);
+    Ok(())
+}
+
+fn models(material: Material<'_>, common: &Common<'_>, out: &mut Collector) -> Result<(), ReportError> {
+    let resolved = material.resolved;
+    for model in resolved.plan.models.iter().filter(|model| common.models.contains(model.id.as_str())) {
+        let touches = Touches::Model(model.id.clone());
+        out.flatten(vec!["model".to_owned(), model.id.clone()], &json(model)?, &touches);
+        if let Some(files) = resolved.model_files.get(&model.id) {
+            let path = vec!["model".to_owned(), model.id.clone(), "files".to_owned()];
+            out.flatten(path, &json(files)?, &touches);
+        }
+    }
+    Ok(())
+}
+
+/// What one run of a case is, as planned and as the server counted it.
+fn shape(case: &CaseLedger, out: &mut Collector) {
+    let planned = &case.case;
+    let touches = Touches::Case(planned.id.clone());
+    for (name, value) in [
+        ("max_tokens", planned.max_tokens),
+        ("context", planned.context),
+        ("warmup", planned.warmup),
+        ("runs", planned.runs),
+        ("starts", planned.starts),
+    ] {
+        out.put(&["case", &planned.id, name], &value.to_string(), &touches);
+    }
+    let ready = || case.starts.values().filter_map(|start| start.ready.as_ref());
+    let list = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join(", ");
+    let stated = case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens);
+    let tokens = ready().map(|ready| ready.prompt_tokens).chain(stated);
+    let tokens = list(tokens.map(|tokens| tokens.to_string()).collect());
+    let ids = list(ready().map(|ready| ready.prompt_ids.to_string()).collect());
+    for (name, value) in [("prompt_tokens", tokens), ("prompt_ids", ids)] {
+        if !value.is_empty() {
+            out.put(&["case", &planned.id, name], &value, &touches);
+        }
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Result<Value, ReportError> {
+    serde_json::to_value(value).map_err(|source| ReportError::Json { what: "fields of a set", source })
+}
+
+struct Collector {
+    fields: Fields,
+}
+
+impl Collector {
+    fn put(&mut self, path: &[&str], value: &str, touches: &Touches) {
+        let path = path.iter().map(|part| (*part).to_owned()).collect();
+        self.fields.insert(path, (value.to_owned(), touches.clone()));
+    }
+
+    /// The leaves of a JSON value; elements of a list by their place. An absence is no field.
+    fn flatten(&mut self, path: Path, value: &Value, touches: &Touches) {
+        let below = |part: &str| path.iter().cloned().chain([part.to_owned()]).collect::<Path>();
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    self.flatten(below(name), value, touches);
+                }
+            }
+            Value::Array(elements) => {
+                for (place, element) in elements.iter().enumerate() {
+                    self.flatten(below(&place.to_string()), element, touches);
+                }
+            }
+            Value::Null => {}
+            Value::String(text) => {
+                self.fields.insert(path, (text.clone(), touches.clone()));
+            }
+            Value::Bool(_) | Value::Number(_) => {
+                self.fields.insert(path, (value.to_string(), touches.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_taken_apart_to_its_leaves() {
+        let mut out = Collector { fields: Fields::new() };
+        let value = serde_json::json!({"server": {"threads": 8, "x": null, "mmap": true}, "n": ["a"]});
+        out.flatten(vec!["backend".to_owned(), "a.b".to_owned()], &value, &Touches::All);
+        let found: Vec<(String, &str)> =
+            out.fields.iter().map(|(path, (value, _))| (path.join("|"), value.as_str())).collect();
+        assert_eq!(
+            found,
+            [
+                ("backend|a.b|n|0".to_owned(), "a"),
+                ("backend|a.b|server|mmap".to_owned(), "true"),
+                ("backend|a.b|server|threads".to_owned(), "8"),
+            ]
+        );
+    }
+}

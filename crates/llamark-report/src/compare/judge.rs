@@ -1,0 +1,225 @@
+//! From pairs of cases to verdicts: the procedure of `llamark_stats` over all of them at once, a family at a time.
+//!
+//! The metrics that gate and those that do not are two families, apart in everything: a noisy load time neither costs
+//! throughput its significance nor lends it its variance.
+
+use llamark_artifact::CaseLedger;
+use llamark_record::comparison::{
+    CaseComparison, Evidence, Interval, MetricComparison, MetricRule, Prior, Rules, Spread, Verdict,
+};
+use llamark_record::metric::{Direction, Metric};
+use llamark_stats::decide::FEWEST_STARTS;
+use llamark_stats::procedure::{self, Cell, Decision};
+use llamark_stats::start_level::{Effect, relative};
+
+use super::cells::{Levels, direction, effect, levels};
+use super::{exact, pairing, rules};
+use crate::estimate::round;
+
+/// One metric of one pair, before it is decided.
+struct Open<'a> {
+    /// Place of the case in the list of pairs.
+    case: usize,
+    backend: &'a str,
+    metric: Metric,
+    rule: MetricRule,
+    base: Option<Levels>,
+    candidate: Option<Levels>,
+    effect: Option<Effect>,
+}
+
+/// Verdicts on every metric of these pairs, in their order.
+pub(super) fn judge(pairs: &[(&CaseLedger, &CaseLedger)], by: &Rules) -> Vec<CaseComparison> {
+    let mut open = Vec::new();
+    for (case, (base, candidate)) in pairs.iter().enumerate() {
+        let (mut of_base, mut of_candidate) = (levels(base), levels(candidate));
+        for metric in Metric::ALL {
+            let (a, b) = (of_base.remove(&metric), of_candidate.remove(&metric));
+            let rule = rules::rule(by, metric);
+            if a.is_none() && b.is_none() && !rule.gates {
+                continue;
+            }
+            let effect = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| effect(metric, a, b));
+            let backend = base.case.backend.as_str();
+            open.push(Open { case, backend, metric, rule, base: a, candidate: b, effect });
+        }
+    }
+    let mut decided: Vec<Option<Decision>> = vec![None; open.len()];
+    for gating in [true, false] {
+        decide_family(&open, by, gating, &mut decided);
+    }
+    let mut cases: Vec<CaseComparison> =
+        pairs.iter().map(|(base, candidate)| empty(base, candidate)).collect();
+    for (open, decision) in open.iter().zip(decided) {
+        if let Some(case) = cases.get_mut(open.case) {
+            case.metrics.push(compared(open, decision.as_ref()));
+        }
+    }
+    for case in &mut cases {
+        conclude(case);
+    }
+    cases
+}
+
+fn decide_family(open: &[Open<'_>], by: &Rules, gating: bool, decided: &mut [Option<Decision>]) {
+    let mut places = Vec::new();
+    let mut cells = Vec::new();
+    for (place, one) in open.iter().enumerate() {
+        let Some(effect) = one.effect.filter(|_| one.rule.gates == gating && !one.is_exact()) else {
+            continue;
+        };
+        places.push(place);
+        cells.push(Cell {
+            backend: one.backend,
+            metric: one.metric.name(),
+            gating,
+            effect,
+            history: (0.0, 0),
+            minimum: one.rule.minimum.ln_1p(),
+            margin: one.rule.margin.ln_1p(),
+        });
+    }
+    let found = procedure::decide(&cells, &rules::of_family(by, gating));
+    for (place, decision) in places.into_iter().zip(found) {
+        if let Some(slot) = decided.get_mut(place) {
+            *slot = Some(decision);
+        }
+    }
+}
+
+impl Open<'_> {
+    /// Whether the values are deterministic: bytes that every start of a side agrees on. Then they are compared as they
+    /// are.
+    fn is_exact(&self) -> bool {
+        let agrees = |side: &Option<Levels>| {
+            side.as_ref().is_some_and(|side| side.starts() >= FEWEST && side.agree_exactly())
+        };
+        self.metric == Metric::Rss && agrees(&self.base) && agrees(&self.candidate)
+    }
+}
+
+const FEWEST: usize = FEWEST_STARTS as usize;
+
+fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
+    let (verdict, reason) = match (&open.base, &open.candidate, open.effect) {
+        (Some(a), Some(b), Some(effect)) => match decision {
+            None => exact_verdict(effect.difference, &open.rule),
+            Some(decision) => (word(decision.verdict), why(decision, a, b)),
+        },
+        (Some(_), None, _) => (Verdict::Missing, no_value(open.metric, "the candidate")),
+        (None, None, _) => (Verdict::Missing, no_value(open.metric, "neither side")),
+        (None, Some(_), _) => (Verdict::Missing, no_value(open.metric, "the baseline")),
+        (Some(_), Some(_), None) => (Verdict::Inconclusive, "its values are no positive numbers".to_owned()),
+    };
+    MetricComparison {
+        metric: open.metric,
+        gates: open.rule.gates,
+        verdict,
+        reason,
+        base: open.base.as_ref().and_then(Levels::arm),
+        candidate: open.candidate.as_ref().and_then(Levels::arm),
+        change: open.effect.map(|effect| round(change(open.metric, effect.difference))),
+        evidence: decision.and_then(|decision| evidence(open, decision)),
+        accepted: None,
+    }
+}
+
+fn exact_verdict(difference: f64, rule: &MetricRule) -> (Verdict, String) {
+    let verdict = if difference.abs() <= rule.margin.ln_1p() {
+        Verdict::Equivalent
+    } else if difference > 0.0 {
+        Verdict::Regressed
+    } else {
+        Verdict::Improved
+    };
+    (
+        verdict,
+        "every start of a side agrees to the byte, so that the values were compared as they are".to_owned(),
+    )
+}
+
+fn word(verdict: procedure::Verdict) -> Verdict {
+    match verdict {
+        procedure::Verdict::Regressed => Verdict::Regressed,
+        procedure::Verdict::Improved => Verdict::Improved,
+        procedure::Verdict::Suspect => Verdict::Suspect,
+        procedure::Verdict::Equivalent => Verdict::Equivalent,
+        procedure::Verdict::Inconclusive => Verdict::Inconclusive,
+    }
+}
+
+/// Why nothing final can be said, where it is not the size of the noise.
+fn why(decision: &Decision, base: &Levels, candidate: &Levels) -> String {
+    let fewest = base.starts().min(candidate.starts());
+    let is_open = matches!(decision.verdict, procedure::Verdict::Suspect | procedure::Verdict::Inconclusive);
+    if !is_open {
+        String::new()
+    } else if fewest == 1 {
+        "one start on a side: between-start noise unknown".to_owned()
+    } else if fewest < FEWEST {
+        "two starts on a side: no verdict is final below three".to_owned()
+    } else if decision.evidence.is_none() {
+        "the starts agree exactly: nothing is known of the noise".to_owned()
+    } else {
+        String::new()
+    }
+}
+
+fn no_value(metric: Metric, side: &str) -> String {
+    let verb = if side.starts_with("neither") { "has" } else { "lacks" };
+    match metric {
+        Metric::Load | Metric::Rss => format!("{side} {verb} a value of it"),
+        Metric::Pp | Metric::Tg | Metric::Ttft => format!("{side} {verb} a start with two valid runs"),
+    }
+}
+
+/// Candidate over base, less one, of a worsening in logarithms.
+fn change(metric: Metric, difference: f64) -> f64 {
+    match metric.direction() {
+        Direction::HigherIsBetter => (-difference).exp_m1(),
+        Direction::LowerIsBetter => difference.exp_m1(),
+    }
+}
+
+fn evidence(open: &Open<'_>, decision: &Decision) -> Option<Evidence> {
+    let found = decision.evidence?;
+    let effect = open.effect?;
+    let spread = |s_squared: f64, df: f64| Spread { s: round(s_squared.sqrt()), df: round(df) };
+    let interval = |interval: &llamark_stats::Interval| {
+        let (a, b) = (change(open.metric, interval.low), change(open.metric, interval.high));
+        Interval { low: round(a.min(b)), high: round(a.max(b)), level: round(interval.level) }
+    };
+    let own = effect.own_variance().filter(|own| *own > 0.0);
+    Some(Evidence {
+        difference: round(found.estimate.difference),
+        standard_error: round(found.estimate.standard_error),
+        spread: spread(found.variance.s_squared, found.variance.df),
+        own: own.map(|own| spread(own, f64::from(effect.df))),
+        prior: found.prior.map(|prior| Prior {
+            s: round(prior.s_squared.sqrt()),
+            df: Some(prior.df).filter(|df| df.is_finite()).map(round),
+        }),
+        p: round(found.p),
+        p_adjusted: round(found.p_adjusted),
+        p_not_equivalent: round(found.p_not_equivalent),
+        interval: interval(&found.interval),
+        selected: found.selected_interval.as_ref().map(interval),
+        detectable: found.detectable.map(|d| round(relative(d, direction(open.metric)))),
+        starts_needed: found.starts_needed,
+    })
+}
+
+fn empty(base: &CaseLedger, candidate: &CaseLedger) -> CaseComparison {
+    let exact = exact::differences(base, candidate);
+    let case = pairing::without_metrics(&base.case.id, Verdict::Missing, String::new(), true, false);
+    CaseComparison { exact, ..case }
+}
+
+/// The verdict of a case: the worst of the metrics that gate.
+fn conclude(case: &mut CaseComparison) {
+    let gating = case.metrics.iter().filter(|metric| metric.gates);
+    match gating.map(|metric| metric.verdict).min() {
+        Some(verdict) => case.verdict = verdict,
+        None => "no metric that gates has a value".clone_into(&mut case.reason),
+    }
+}

@@ -1,0 +1,168 @@
+//! Two sets against each other: what may be compared, a verdict for each metric of each case, and what differs around.
+//!
+//! ```text
+//! fields -> classes -> differences -> pairing -> cells -> judge -> accept -> conclusion
+//! ```
+
+mod accept;
+mod caveats;
+mod cells;
+mod classes;
+mod differences;
+mod exact;
+mod fields;
+mod judge;
+mod options;
+mod pairing;
+mod render;
+mod rules;
+
+use llamark_artifact::ArtifactSet;
+use llamark_record::Sha256;
+use llamark_record::comparison::{
+    COMPARISON_FORMAT, CaseComparison, ComparedSet, Comparison, Conclusion, MetricComparison, Verdict,
+};
+
+pub use options::Options as CompareOptions;
+pub use render::{Detail, tally::Tally, tally::headline};
+pub use render::{
+    forest::forest_plot, in_toto::in_toto, junit::junit, markdown::markdown, terminal::terminal,
+};
+
+use crate::error::ReportError;
+use crate::summarize::Material;
+use options::Options;
+use pairing::Paired;
+
+/// Name of the manifest in a set.
+const MANIFEST: &str = "manifest.json";
+
+/// A set of a comparison: what it holds, and the digest of its manifest where it is sealed.
+#[derive(Clone, Copy)]
+pub struct Side<'a> {
+    /// What it holds.
+    pub material: Material<'a>,
+    /// Digest of the manifest; absent when the set is not sealed.
+    pub manifest: Option<&'a Sha256>,
+}
+
+/// Compares two sets.
+///
+/// # Errors
+/// When a plan has no digest, the manifest of a sealed set cannot be read, or a declared field is none.
+pub fn compare(
+    base: &ArtifactSet,
+    candidate: &ArtifactSet,
+    options: &Options,
+) -> Result<Comparison, ReportError> {
+    let manifest = |set: &ArtifactSet| -> Result<Option<Sha256>, ReportError> {
+        if set.sealed.is_none() {
+            return Ok(None);
+        }
+        let bytes = fs_err::read(set.path.join(MANIFEST)).map_err(ReportError::Manifest)?;
+        Ok(Some(Sha256::of_bytes(&bytes)))
+    };
+    let (base_manifest, candidate_manifest) = (manifest(base)?, manifest(candidate)?);
+    compare_sides(
+        Side { material: Material::of(base), manifest: base_manifest.as_ref() },
+        Side { material: Material::of(candidate), manifest: candidate_manifest.as_ref() },
+        options,
+    )
+}
+
+/// [`compare`] from the parts of the sets.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_sides(
+    base: Side<'_>,
+    candidate: Side<'_>,
+    options: &Options,
+) -> Result<Comparison, ReportError> {
+    let (a, b) = (base.material, candidate.material);
+    let common = fields::Common::of(a, b);
+    let differences = differences::between(a, b, &common, &options.across)?;
+    let rules = rules::of(&a.resolved.plan, options);
+    let mut cases = Vec::new();
+    let mut pairs = Vec::new();
+    for paired in pairing::pair(a, b, &differences) {
+        match paired {
+            Paired::Both(base, candidate) => pairs.push((base, candidate)),
+            Paired::Not(case) => cases.push(case),
+        }
+    }
+    cases.extend(judge::judge(&pairs, &rules));
+    let stale = accept::apply(&mut cases, &options.accepted, &options.today);
+    sort(&mut cases);
+    let (base, candidate) = (identity(base)?, identity(candidate)?);
+    Ok(Comparison {
+        format: COMPARISON_FORMAT.to_owned(),
+        conclusion: conclude(&cases),
+        caveats: caveats::of((&base, &candidate), (a, b), &cases, &differences),
+        base,
+        candidate,
+        rules,
+        cases,
+        differences,
+        stale,
+    })
+}
+
+/// The worst first: what broke, then by verdict (what was accepted after what was not), then by size, then by id.
+fn sort(cases: &mut [CaseComparison]) {
+    for case in cases.iter_mut() {
+        case.metrics.sort_by_key(|metric| (!metric.gates, metric.metric));
+    }
+    let size = |case: &CaseComparison| -> f64 {
+        let gating = case.metrics.iter().filter(|metric| metric.gates);
+        gating.filter_map(|metric| Some(metric.evidence?.difference)).fold(f64::NEG_INFINITY, f64::max)
+    };
+    let accepted = |case: &CaseComparison| !case.metrics.iter().any(MetricComparison::is_regression);
+    cases.sort_by(|a, b| {
+        let key = |case: &CaseComparison| {
+            (!case.broke, case.verdict == Verdict::Regressed && accepted(case), case.verdict)
+        };
+        key(a).cmp(&key(b)).then(size(b).total_cmp(&size(a))).then_with(|| a.id.cmp(&b.id))
+    });
+}
+
+fn conclude(cases: &[CaseComparison]) -> Conclusion {
+    let gating = || {
+        cases
+            .iter()
+            .filter(|case| case.gates)
+            .flat_map(|case| case.metrics.iter().filter(|metric| metric.gates))
+    };
+    let any_case = |verdict: Verdict| {
+        cases.iter().any(|case| case.gates && case.metrics.is_empty() && case.verdict == verdict)
+    };
+    let is_open = |metric: &MetricComparison| {
+        let undecided = matches!(metric.verdict, Verdict::Suspect | Verdict::Inconclusive | Verdict::Missing);
+        undecided && metric.accepted.is_none()
+    };
+    if gating().any(MetricComparison::is_regression) || cases.iter().any(|case| case.broke) {
+        Conclusion::Regression
+    } else if any_case(Verdict::NotComparable) || gating().next().is_none() {
+        Conclusion::NotComparable
+    } else if gating().any(is_open) || any_case(Verdict::Missing) {
+        Conclusion::Inconclusive
+    } else {
+        Conclusion::NoRegression
+    }
+}
+
+fn identity(side: Side<'_>) -> Result<ComparedSet, ReportError> {
+    let Material { id, resolved, ledger, environment } = side.material;
+    let engine = &resolved.plan.engine;
+    let number = if engine.build_number > 0 { format!("b{} ", engine.build_number) } else { String::new() };
+    Ok(ComparedSet {
+        name: resolved.plan.name.clone(),
+        id: id.to_owned(),
+        started_at: ledger.started_at.clone(),
+        finished_at: ledger.finished_at.clone(),
+        plan: resolved.digest()?,
+        manifest: side.manifest.cloned(),
+        engine: format!("{number}({})", engine.commit),
+        host: environment.fingerprint(),
+    })
+}

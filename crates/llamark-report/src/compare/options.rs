@@ -1,0 +1,19 @@
+//! What a caller may ask of a comparison.
+
+use llamark_record::comparison::AcceptedChange;
+
+/// What a caller may ask of a comparison. The default asks nothing: the plan of the baseline decides.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Call a change by the size of its estimate: more power, more false calls.
+    pub sensitive: bool,
+    /// The margin of every gating metric, as a share, in place of those of the plan; the least change looked for is a
+    /// third of it.
+    pub threshold: Option<f64>,
+    /// Fields (or beginnings of fields, or words of a cause) whose difference is what is compared.
+    pub across: Vec<String>,
+    /// Regressions that somebody accepted.
+    pub accepted: Vec<AcceptedChange>,
+    /// Today, as `2026-11-22`: accepted changes may have a last day.
+    pub today: String,
+}

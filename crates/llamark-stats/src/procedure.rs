@@ -147,7 +147,7 @@ fn weigh(
     let evidence = Evidence {
         estimate,
         variance,
-        prior,
+        prior: pools.prior(cell),
         p,
         p_adjusted: p,
         p_not_equivalent: estimate.p_not_equivalent(cell.margin)?,

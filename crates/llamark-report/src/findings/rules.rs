@@ -81,7 +81,8 @@ pub(super) const BEST_BY_SIZE: Rule =
 pub(super) const NO_RESULT: Rule = rule("LM601", "no-result", Warning, "cases have no valid result");
 pub(super) const RUNS_NOT_COUNTED: Rule =
     rule("LM602", "runs-not-counted", Warning, "not every planned run counts");
-pub(super) const NOT_PLANNED: Rule = of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
+pub(super) const NOT_PLANNED: Rule =
+    of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
 pub const RULES: [Rule; 23] = [

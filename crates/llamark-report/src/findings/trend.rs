@@ -100,7 +100,7 @@ fn together(context: &Context<'_>, backend: usize, metric: Metric) -> Option<Fin
     let largest = falls.iter().filter(|fall| fall.falls).map(|fall| fall.share).fold(0.0, f64::min);
     let text = format!(
         "{falling} of {} {} models: {} falls from run to run, by up to {} from the first to the last (chance alone: {} for \
-         so many).\",
+         so many).",
         falls.len(),
         context.backend(backend),
         title(metric),

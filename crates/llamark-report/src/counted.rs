@@ -118,6 +118,18 @@ pub(crate) fn samples(case: &CaseLedger, metric: Metric) -> Vec<Vec<f64>> {
     counting.map(|start| start.values(metric)).filter(|values| !values.is_empty()).collect()
 }
 
+/// Half a unit of the last digit of the values of a metric as a document writes them, the coarsest of a case; `None`
+/// where they were measured.
+pub(crate) fn half_unit(case: &CaseLedger, metric: Metric) -> Option<f64> {
+    let runs = case.stated.values().flat_map(|start| &start.runs);
+    let written = runs.filter_map(|run| match metric {
+        Metric::Pp => run.pp.as_ref(),
+        Metric::Tg => run.tg.as_ref(),
+        _ => None,
+    });
+    written.map(Decimal::half_unit).max_by(f64::total_cmp)
+}
+
 /// Whether the numbers of this start mean what the plan says. Those of a start or a case that was found invalid
 /// do not: a fallback to the processor must not be read as a result of the device.
 fn counts(case: &CaseLedger, start: Option<&StartLedger>) -> bool {

@@ -1,18 +1,19 @@
 //! Machine, engine, builds, backends and models in the words of a report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
 use llamark_record::plan::{
-    BackendKind, EngineSource, GpuLayers, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
+    BackendKind, EngineSource, GpuLayers, Plan, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
     ServerSettings, Settings,
 };
 
 use crate::estimate::round;
 use crate::format;
 use crate::summary::{BackendSummary, BuildSummary, EngineSummary, HostFact, ModelHeader, ModelSummary};
+use crate::weights::{self, Claim, UnitReading};
 
 /// The facts that most readers ask for: name in `environment.json`, name for people. Those of GPUs come after the
 /// processor and the memory.
@@ -179,12 +180,42 @@ pub(crate) fn model(model: &PlannedModel, record: Option<&ModelRecord>) -> Model
         note: model.note.clone(),
         parameters_short,
         parameters_long,
+        claimed_parameters: model.claimed_parameters.clone(),
+        claimed_active_parameters: model.claimed_active_parameters.clone(),
         claimed_file_size: model.claimed_file_size.clone(),
+        weights: None,
         file_bytes: record.map(|record| record.files.iter().map(|file| file.bytes).sum()),
         files: record.map(|record| record.files.clone()).unwrap_or_default(),
         facts: facts.map(header),
         contradictions: record.map(|record| record.contradictions.clone()).unwrap_or_default(),
     }
+}
+
+/// Every model, with its weights: in which unit claimed sizes are is decided over all of them.
+pub(crate) fn models(plan: &Plan, records: &BTreeMap<String, ModelRecord>) -> Vec<ModelSummary> {
+    let mut models: Vec<ModelSummary> =
+        plan.models.iter().map(|planned| model(planned, records.get(&planned.id))).collect();
+    let claims: Vec<Option<Claim>> = models.iter().map(claim_of).collect();
+    let reading = unit_reading(&models);
+    for (model, claim) in models.iter_mut().zip(&claims) {
+        model.weights = weights::weights(model.facts.as_ref(), model.file_bytes, claim.as_ref(), &reading);
+    }
+    models
+}
+
+/// What is claimed of a model whose header nobody has read.
+pub(crate) fn claim_of(model: &ModelSummary) -> Option<Claim> {
+    if model.facts.is_some() {
+        return None;
+    }
+    weights::claim(&model.claimed_parameters, &model.claimed_active_parameters, &model.claimed_file_size)
+}
+
+/// How well the claimed sizes fit, over all models.
+pub(crate) fn unit_reading(models: &[ModelSummary]) -> UnitReading {
+    let claims: Vec<(Claim, &str)> =
+        models.iter().filter_map(|model| Some((claim_of(model)?, model.quant.as_str()))).collect();
+    UnitReading::of(claims.iter().map(|(claim, quant)| (claim, *quant)))
 }
 
 fn header(facts: &ModelFacts) -> ModelHeader {
@@ -222,8 +253,6 @@ fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, Stri
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use llamark_record::plan::{CacheType, ModelSource};
 
     use super::*;

@@ -7,6 +7,7 @@ use polars::error::PolarsError;
 use polars::prelude::{DataFrame, IdxSize, IntoLazy, LazyFrame, col, len};
 
 use crate::error::ReportError;
+use crate::format::float;
 use crate::frame::{CASE_INDEX, Frames};
 use crate::summary::{Estimate, Interval, Replication};
 
@@ -110,7 +111,24 @@ fn interval(start_means: &[f64], values: &[f64]) -> Option<Interval> {
     let interval = llamark_stats::interval::t_interval(sample, LEVEL)?;
     let n = u64::try_from(sample.len()).unwrap_or(u64::MAX);
     let half_width = round((interval.high - interval.low) / 2.0);
-    Some(Interval { low: round(interval.low), high: round(interval.high), half_width, level: LEVEL, over, n })
+    Some(Interval {
+        low: round(interval.low),
+        high: round(interval.high),
+        half_width,
+        level: LEVEL,
+        over,
+        n,
+        rounding: 0.0,
+    })
+}
+
+/// Widens an interval for values that a document rounded: each lies within `half_unit` of what is written. The standard
+/// deviation of n values moves by at most √(n/(n − 1)) x that (triangle inequality), so the half-width by t/√(n − 1).
+pub(crate) fn add_rounding(estimate: &mut Estimate, half_unit: Option<f64>) {
+    let (Some(interval), Some(half_unit)) = (&mut estimate.interval, half_unit) else { return };
+    let df = float(interval.n) - 1.0;
+    let t = llamark_stats::special::t_upper_quantile((1.0 - LEVEL) / 2.0, df);
+    interval.rounding = t.map_or(0.0, |t| round(t * half_unit / df.sqrt()));
 }
 
 /// To 12 significant digits: far more than was measured, and few enough that the last bit of another machine's

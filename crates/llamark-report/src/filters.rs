@@ -68,9 +68,12 @@ fn estimate(value: &Value) -> Result<Value, Error> {
     }
     let mean = f64::try_from(value.get_attr("mean")?)?;
     let interval = value.get_attr("interval")?;
-    let half_width =
-        if interval.is_none() { None } else { Some(f64::try_from(interval.get_attr("half_width")?)?) };
-    Ok(Value::from_safe_string(format::with_uncertainty(mean, half_width)))
+    if interval.is_none() {
+        return Ok(Value::from_safe_string(format::with_uncertainty(mean, None)));
+    }
+    let half_width = f64::try_from(interval.get_attr("half_width")?)?;
+    let rounding = f64::try_from(interval.get_attr("rounding")?)?;
+    Ok(Value::from_safe_string(format::with_interval(mean, half_width, rounding)))
 }
 
 /// The interval of an estimate: `77.7 to 82.2`; a dash where there is none.

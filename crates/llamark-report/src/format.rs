@@ -54,6 +54,23 @@ pub fn with_uncertainty(value: f64, uncertainty: Option<f64>) -> String {
     }
 }
 
+/// A value with the half-width of its interval, of which the rounding of a document may hide `rounding`.
+pub fn with_interval(value: f64, half_width: f64, rounding: f64) -> String {
+    if half_width < rounding {
+        return with_bound(value, half_width + rounding);
+    }
+    with_uncertainty(value, Some(half_width))
+}
+
+/// A value whose interval is no wider than the rounding of the numbers that it is made of: `3.37 ±<0.02`. The bound is
+/// rounded up.
+pub fn with_bound(value: f64, bound: f64) -> String {
+    let places = decimals(bound, 1);
+    let unit = 10f64.powi(-i32::try_from(places).unwrap_or(0));
+    let up = (bound / unit - 1e-9).ceil() * unit;
+    format!("{} ±<{}", fixed(value, places), fixed(up, places))
+}
+
 /// An interval, both ends to the digits that its width leaves: `77.7 to 82.2`.
 pub fn interval(low: f64, high: f64) -> String {
     let width = (high - low) / 2.0;
@@ -199,6 +216,13 @@ mod tests {
         for (value, uncertainty, expected) in cases {
             assert_eq!(with_uncertainty(value, uncertainty), expected, "{value} {uncertainty:?}");
         }
+    }
+
+    #[test]
+    fn what_rounding_hides_is_a_bound() {
+        assert_eq!(with_bound(3.37, 0.0152), "3.37 ±<0.02");
+        assert_eq!(with_bound(14.51, 0.02), "14.51 ±<0.02");
+        assert_eq!(with_bound(36.8, 0.961), "37 ±<1");
     }
 
     #[test]

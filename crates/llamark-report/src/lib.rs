@@ -10,14 +10,16 @@ mod error;
 mod escape;
 mod estimate;
 mod filters;
+pub mod findings;
 pub mod format;
 mod frame;
-mod notes;
+mod steady;
 mod summarize;
 pub mod summary;
 mod telemetry;
 mod templates;
 mod terminal;
+mod weights;
 
 pub use compare::{CompareOptions, compare};
 pub use derived::{derived_files, derived_from, summary_json};

@@ -12,13 +12,14 @@ use llamark_stats::Direction;
 use crate::counted::{self, broken_text};
 use crate::describe;
 use crate::error::ReportError;
-use crate::estimate::{estimates, round};
+use crate::estimate::{add_rounding, estimates, round};
+use crate::findings;
 use crate::format::float;
 use crate::frame::{Frames, frames};
-use crate::notes;
+use crate::steady;
 use crate::summary::{
-    CaseSummary, Counts, FirstRun, HardwareSummary, LISTED_RUNS, Method, Metrics, PromptSummary, RunLine,
-    SUMMARY_FORMAT, Section, SetIdentity, Shape, Summary,
+    CaseSummary, Counts, FirstRun, HardwareSummary, LISTED_RUNS, Method, Metrics, ModelSummary,
+    PromptSummary, RunLine, SUMMARY_FORMAT, Section, SetIdentity, Shape, Steady, Summary,
 };
 use crate::telemetry;
 
@@ -71,12 +72,13 @@ pub fn summarize_material(material: Material<'_>) -> Result<Summary, ReportError
 pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Result<Summary, ReportError> {
     let Material { id, resolved, ledger, environment } = material;
     let plan = &resolved.plan;
-    let cases = cases(id, plan, ledger, frames)?;
+    let models = describe::models(plan, &ledger.models);
+    let cases = cases(id, plan, ledger, frames, &models)?;
     let mut outcomes = BTreeMap::new();
     for case in &cases {
         *outcomes.entry(case.outcome.clone()).or_insert(0) += 1;
     }
-    Ok(Summary {
+    let mut summary = Summary {
         format: SUMMARY_FORMAT.to_owned(),
         set: identity(id, resolved, ledger, environment)?,
         hardware: HardwareSummary {
@@ -92,15 +94,16 @@ pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Resul
             .map(|build| describe::build(build, ledger.builds.get(&build.id)))
             .collect(),
         backends: plan.backends.iter().map(describe::backend).collect(),
-        models: plan
-            .models
-            .iter()
-            .map(|model| describe::model(model, ledger.models.get(&model.id)))
-            .collect(),
+        models,
         sections: sections(plan, &cases),
         cases,
+        findings: Vec::new(),
+        headlines: Vec::new(),
         outcomes,
-    })
+    };
+    summary.findings = findings::find(&summary, ledger);
+    summary.headlines = findings::headlines(&summary);
+    Ok(summary)
 }
 
 fn identity(
@@ -184,26 +187,36 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
     }
 }
 
-fn cases(id: &str, plan: &Plan, ledger: &Ledger, frames: &Frames) -> Result<Vec<CaseSummary>, ReportError> {
+fn cases(
+    id: &str,
+    plan: &Plan,
+    ledger: &Ledger,
+    frames: &Frames,
+    models: &[ModelSummary],
+) -> Result<Vec<CaseSummary>, ReportError> {
     let mut by_metric = BTreeMap::new();
     for metric in Metric::ALL {
         by_metric.insert(metric.name(), estimates(frames, metric)?);
     }
-    let mut take = |metric: Metric, place: usize| by_metric.get_mut(metric.name())?.remove(&place);
     let mut cases = Vec::with_capacity(ledger.cases.len());
     for (place, case) in ledger.cases.iter().enumerate() {
-        let metrics = Metrics {
-            pp: take(Metric::Pp, place),
-            tg: take(Metric::Tg, place),
-            ttft: take(Metric::Ttft, place),
-            load: take(Metric::Load, place),
-            rss: take(Metric::Rss, place),
-            vram: take(Metric::Vram, place),
-            gtt: take(Metric::Gtt, place),
-            energy_prefill: take(Metric::EnergyPrefill, place),
-            energy_decode: take(Metric::EnergyDecode, place),
+        let mut take = |metric: Metric| {
+            let mut estimate = by_metric.get_mut(metric.name())?.remove(&place)?;
+            add_rounding(&mut estimate, counted::half_unit(case, metric));
+            Some(estimate)
         };
-        let summary = case_summary(plan, ledger, case, metrics);
+        let metrics = Metrics {
+            pp: take(Metric::Pp),
+            tg: take(Metric::Tg),
+            ttft: take(Metric::Ttft),
+            load: take(Metric::Load),
+            rss: take(Metric::Rss),
+            vram: take(Metric::Vram),
+            gtt: take(Metric::Gtt),
+            energy_prefill: take(Metric::EnergyPrefill),
+            energy_decode: take(Metric::EnergyDecode),
+        };
+        let summary = case_summary(plan, models, case, metrics);
         cases.push(summary.ok_or_else(|| ReportError::Inconsistent {
             set: id.to_owned(),
             what: format!("case `{}` names a model or a backend that the plan does not have", case.case.id),
@@ -212,20 +225,24 @@ fn cases(id: &str, plan: &Plan, ledger: &Ledger, frames: &Frames) -> Result<Vec<
     Ok(cases)
 }
 
-fn case_summary(plan: &Plan, ledger: &Ledger, case: &CaseLedger, metrics: Metrics) -> Option<CaseSummary> {
+fn case_summary(
+    plan: &Plan,
+    models: &[ModelSummary],
+    case: &CaseLedger,
+    metrics: Metrics,
+) -> Option<CaseSummary> {
     let model = plan.models.iter().position(|model| model.id == case.case.model)?;
     let backend = plan.backends.iter().position(|backend| backend.name == case.case.backend)?;
-    let bytes_per_token =
-        ledger.models.get(&case.case.model).and_then(|model| Some(model.facts.as_ref()?.bytes_per_token));
-    let roofline = match (plan.hardware.memory_bandwidth, bytes_per_token, &metrics.tg) {
-        (Some(bandwidth), Some(bytes), Some(tg)) if bandwidth > 0 && bytes > 0 => {
-            Some(round(tg.mean * float(bytes) / float(bandwidth)))
+    let weights = models.get(model).and_then(|model| model.weights.as_ref());
+    let roofline = match (plan.hardware.memory_bandwidth, weights, &metrics.tg) {
+        (Some(bandwidth), Some(weights), Some(tg)) if bandwidth > 0 => {
+            Some(round(tg.mean * weights.bytes_per_token / float(bandwidth)))
         }
         _ => None,
     };
     let (runs, runs_not_listed) = lines(case);
     let (failure, reason, hint, log) = why(case);
-    let mut summary = CaseSummary {
+    Some(CaseSummary {
         id: case.case.id.clone(),
         model,
         backend,
@@ -241,12 +258,10 @@ fn case_summary(plan: &Plan, ledger: &Ledger, case: &CaseLedger, metrics: Metric
         metrics,
         roofline,
         first_run: first_run(case),
+        steady: Steady { pp: steady::state(case, Metric::Pp), tg: steady::state(case, Metric::Tg) },
         runs,
         runs_not_listed,
-        notes: Vec::new(),
-    };
-    summary.notes = notes::of(&summary);
-    Some(summary)
+    })
 }
 
 /// Kind, reason, hint and log of a case that is not ok.

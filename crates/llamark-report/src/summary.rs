@@ -12,8 +12,10 @@ use llamark_record::model::FileIdentity;
 use llamark_record::plan::{BackendKind, Document};
 use serde::{Deserialize, Serialize};
 
+use crate::findings::{Finding, Headline};
+
 /// `format` of a [`Summary`] as written by this version.
-pub const SUMMARY_FORMAT: &str = "llamark/summary/v1";
+pub const SUMMARY_FORMAT: &str = "llamark/summary/v2";
 
 /// Runs of one case that are listed one by one; the others are in `results.parquet`.
 pub const LISTED_RUNS: usize = 60;
@@ -43,6 +45,10 @@ pub struct Summary {
     /// One section of the report each: a model with a prompt. By tg on the first backend, descending; those
     /// without a number come last, in plan order.
     pub sections: Vec<Section>,
+    /// What a reader should know before believing or comparing a number: worst first, by code.
+    pub findings: Vec<Finding>,
+    /// The findings in few lines: worst first, many of one code folded into one.
+    pub headlines: Vec<Headline>,
     /// Cases by the word of their outcome: `ok`, `failed`, `skipped`, `invalid`, `open`.
     pub outcomes: BTreeMap<String, u32>,
 }
@@ -237,8 +243,14 @@ pub struct ModelSummary {
     pub parameters_short: String,
     /// The same for a sentence: `30.5B total / 3.3B active (MoE)`, `3.8B (dense)`.
     pub parameters_long: String,
+    /// Parameters as the author or a document writes them; may be empty.
+    pub claimed_parameters: String,
+    /// Active parameters, likewise.
+    pub claimed_active_parameters: String,
     /// Size of the file as a document writes it; else empty.
     pub claimed_file_size: String,
+    /// What it weighs and what one token reads; absent when neither a header nor claims say.
+    pub weights: Option<Weights>,
     /// Bytes of all files; absent when it was never found.
     pub file_bytes: Option<u64>,
     /// The files, every shard.
@@ -247,6 +259,37 @@ pub struct ModelSummary {
     pub facts: Option<ModelHeader>,
     /// What the author typed that the header contradicts, as sentences.
     pub contradictions: Vec<String>,
+}
+
+/// What a model weighs and what one token reads of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    /// Where the numbers come from.
+    pub basis: Basis,
+    /// Parameters.
+    pub parameters: f64,
+    /// Parameters used for one token.
+    pub active_parameters: f64,
+    /// Bytes of the file.
+    pub bytes: f64,
+    /// Weight bytes read for one generated token. Of claims: bytes x active parameters / parameters.
+    pub bytes_per_token: f64,
+    /// Bits per weight.
+    pub bits_per_weight: f64,
+    /// Unit that a claimed size was read in: not the stated one where the sizes of a set fit only in the other. Empty
+    /// where nothing was claimed.
+    pub size_unit: String,
+}
+
+/// Where the weights of a model come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// The header of its file.
+    Header,
+    /// What the author or a document claims: an estimate.
+    Claims,
 }
 
 /// The facts of a header that a report uses.
@@ -324,12 +367,12 @@ pub struct CaseSummary {
     pub roofline: Option<f64>,
     /// How the first run differs from the others, where there are enough.
     pub first_run: Option<FirstRun>,
+    /// The steady state, where the first runs are not in it.
+    pub steady: Steady,
     /// The runs of the starts that count, warm-up included; at most [`LISTED_RUNS`].
     pub runs: Vec<RunLine>,
     /// Runs that are not in `runs`.
     pub runs_not_listed: u64,
-    /// Notes that come from the data, as sentences.
-    pub notes: Vec<String>,
 }
 
 /// How many runs and starts a case has.
@@ -433,6 +476,8 @@ pub struct Interval {
     pub over: Replication,
     /// How many of these.
     pub n: u64,
+    /// By how much `half_width` may be too small because a document rounded its numbers; 0 of measured ones.
+    pub rounding: f64,
 }
 
 /// What was replicated.
@@ -454,6 +499,29 @@ pub struct FirstRun {
     pub pp: Option<f64>,
     /// Change of tg, likewise.
     pub tg: Option<f64>,
+}
+
+/// The steady state of a case by metric; absent where nothing has to be left out, or too few runs say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Steady {
+    /// Of pp.
+    pub pp: Option<SteadyState>,
+    /// Of tg.
+    pub tg: Option<SteadyState>,
+}
+
+/// A mean without the runs before the steady state: the first runs of every start that are slower than each later run
+/// by more than these differ among themselves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SteadyState {
+    /// Runs left out at the head of each start.
+    pub left_out: u32,
+    /// Mean of the rest: of the means of the starts.
+    pub mean: f64,
+    /// `mean` over the mean of all runs, less one.
+    pub change: f64,
 }
 
 /// One run, for the list.

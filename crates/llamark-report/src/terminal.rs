@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::escape::terminal as plain;
-use crate::format::{NOTHING, duration_ms, percent, with_uncertainty};
+use crate::format::{NOTHING, duration_ms, percent, with_interval, with_uncertainty};
 use crate::summary::{CaseSummary, Estimate, Replication, Section, Summary};
 
 /// Narrower than this, columns that can be missed are left out.
@@ -89,8 +89,11 @@ fn section_name(summary: &Summary, section: &Section) -> String {
 }
 
 pub(crate) fn estimate_text(estimate: Option<&Estimate>) -> String {
-    let width = |estimate: &Estimate| Some(estimate.interval.as_ref()?.half_width);
-    estimate.map_or_else(|| NOTHING.to_owned(), |estimate| with_uncertainty(estimate.mean, width(estimate)))
+    let Some(estimate) = estimate else { return NOTHING.to_owned() };
+    match &estimate.interval {
+        Some(interval) => with_interval(estimate.mean, interval.half_width, interval.rounding),
+        None => with_uncertainty(estimate.mean, None),
+    }
 }
 
 fn legend(summary: &Summary) -> &'static str {

@@ -195,9 +195,11 @@ fn the_first_run_and_an_impossible_roofline_are_said() {
     let case = &summary.cases[0];
     let pp = case.first_run.as_ref().unwrap().pp.unwrap();
     assert!((-0.52..-0.48).contains(&pp), "{pp}");
-    assert!(
-        case.notes.iter().any(|note| note.starts_with("PP of the first run is ") && note.contains("slower"))
-    );
     assert!(case.roofline.unwrap() > 1.0);
-    assert!(case.notes.iter().any(|note| note.contains("bandwidth or the bytes per token are wrong")));
+    let found = |code: &str| summary.findings.iter().find(|finding| finding.code == code).unwrap().clone();
+    assert!(found("LM101").text.contains("the bandwidth or the size is wrong"));
+    let slow = found("LM201");
+    assert_eq!(slow.subject.case.as_deref(), Some(case.id.as_str()));
+    assert!(slow.text.contains("run 1 is slower than every later PP run"), "{}", slow.text);
+    assert!((1.9..2.1).contains(&(slow.numbers["steady_mean"] / case.runs[1].pp.unwrap())), "{slow:?}");
 }

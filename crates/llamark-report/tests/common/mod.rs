@@ -6,6 +6,7 @@
     reason = "each test file uses a part of this; a broken helper is a broken test"
 )]
 
+pub(crate) mod published;
 pub(crate) mod synthetic;
 
 use camino::{Utf8Path, Utf8PathBuf};

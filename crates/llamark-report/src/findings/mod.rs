@@ -1,0 +1,204 @@
+//! Findings: what a reader should know before believing or comparing a number, like the messages of a linter.
+//!
+//! Each rule is a file: a pure function of the summary and the ledger. Codes are stable; `docs/findings.md` has one
+//! section for each.
+
+mod best;
+mod by_size;
+mod claims;
+mod confounded;
+mod coverage;
+mod finding;
+mod first_run;
+mod headlines;
+mod load_steps;
+mod one_start;
+mod prompt_tokens;
+mod roofline;
+mod rules;
+mod too_few;
+mod trend;
+mod unstated;
+
+pub use finding::{Finding, Scope, Severity, Subject};
+pub use headlines::Headline;
+pub use rules::{RULES, Rule};
+
+pub(crate) use headlines::headlines;
+
+use llamark_artifact::Ledger;
+use llamark_record::metric::Metric;
+
+use crate::counted;
+use crate::summary::{CaseSummary, Section, Summary};
+
+/// What a rule sees.
+pub(crate) struct Context<'a> {
+    /// The summary, without findings.
+    pub(crate) summary: &'a Summary,
+    /// The journal, folded: its cases are in the order of the summary's.
+    ledger: &'a Ledger,
+}
+
+/// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
+pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
+    let context = Context { summary, ledger };
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 13] = [
+        roofline::find,
+        claims::find,
+        first_run::find,
+        trend::find,
+        too_few::find,
+        one_start::find,
+        load_steps::find,
+        confounded::find,
+        prompt_tokens::find,
+        unstated::find,
+        best::find,
+        by_size::find,
+        coverage::find,
+    ];
+    let mut findings: Vec<Finding> = rules.into_iter().flat_map(|rule| rule(&context)).collect();
+    findings.sort_by(|a, b| (a.severity, &a.code).cmp(&(b.severity, &b.code)));
+    findings
+}
+
+impl Context<'_> {
+    /// The values of a metric that count, by start.
+    fn samples(&self, case: usize, metric: Metric) -> Vec<Vec<f64>> {
+        self.ledger.cases.get(case).map(|case| counted::samples(case, metric)).unwrap_or_default()
+    }
+
+    /// The cases of a backend with their places, in plan order.
+    fn of_backend(&self, backend: usize) -> impl Iterator<Item = (usize, &CaseSummary)> {
+        self.summary.cases.iter().enumerate().filter(move |(_, case)| case.backend == backend)
+    }
+
+    /// Name of a model for a sentence: `GPT-OSS 20B Q8_0`.
+    fn model(&self, place: usize) -> String {
+        self.summary.models.get(place).map_or_else(String::new, |model| match model.quant.as_str() {
+            "" => model.name.clone(),
+            quant => format!("{} {quant}", model.name),
+        })
+    }
+
+    fn backend(&self, place: usize) -> &str {
+        self.summary.backends.get(place).map_or("", |backend| backend.label.as_str())
+    }
+
+    /// A case for a sentence: `GPT-OSS 20B Q8_0 on Vulkan`, with the prompt where there are several.
+    fn case(&self, case: &CaseSummary) -> String {
+        let mut text = format!("{} on {}", self.model(case.model), self.backend(case.backend));
+        if self.summary.method.prompts.len() > 1 {
+            text.push_str(&format!(" ({})", case.prompt));
+        }
+        text
+    }
+
+    fn subject_of_case(&self, case: &CaseSummary) -> Subject {
+        Subject {
+            scope: Scope::Case,
+            case: Some(case.id.clone()),
+            model: self.summary.models.get(case.model).map(|model| model.id.clone()),
+            prompt: Some(case.prompt.clone()),
+            backends: self.backend_names([case.backend]),
+        }
+    }
+
+    fn subject_of_model(&self, place: usize) -> Subject {
+        let model = self.summary.models.get(place).map(|model| model.id.clone());
+        Subject { model, ..Subject::set(Scope::Model) }
+    }
+
+    fn subject_of_section(&self, section: &Section) -> Subject {
+        Subject { prompt: Some(section.prompt.clone()), ..self.subject_of_model(section.model) }
+    }
+
+    fn subject_of_backends<const N: usize>(&self, places: [usize; N]) -> Subject {
+        Subject { backends: self.backend_names(places), ..Subject::set(Scope::Backends) }
+    }
+
+    fn backend_names<const N: usize>(&self, places: [usize; N]) -> Vec<String> {
+        let name = |place: usize| self.summary.backends.get(place).map(|backend| backend.name.clone());
+        places.into_iter().filter_map(name).collect()
+    }
+}
+
+/// How a metric is called in a sentence.
+fn title(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Pp => "PP",
+        Metric::Tg => "TG",
+        Metric::Ttft => "TTFT",
+        Metric::Load => "load",
+        Metric::Rss => "RSS",
+        Metric::Vram => "VRAM",
+        Metric::Gtt => "GTT",
+        Metric::EnergyPrefill => "energy of prefill",
+        Metric::EnergyDecode => "energy of decode",
+    }
+}
+
+/// Probability that at least `hits` of independent events with these probabilities happen (Poisson binomial, exact).
+fn at_least(hits: usize, chances: &[f64]) -> f64 {
+    let mut exactly = vec![1.0];
+    for chance in chances {
+        let mut next = vec![0.0; exactly.len() + 1];
+        for (count, probability) in exactly.iter().enumerate() {
+            if let [miss, hit] = next.get_mut(count..count + 2).unwrap_or_default() {
+                *miss += probability * (1.0 - chance);
+                *hit += probability * chance;
+            }
+        }
+        exactly = next;
+    }
+    exactly.iter().skip(hits).sum::<f64>().min(1.0)
+}
+
+/// A probability for people: `1 in 900`, `1 in 6`, `35 %`.
+fn odds(probability: f64) -> String {
+    if probability >= 0.2 {
+        return crate::format::percent(probability);
+    }
+    if probability < 1e-6 {
+        return "less than 1 in a million".to_owned();
+    }
+    let one_in = 1.0 / probability;
+    let digits = 10f64.powf((one_in.log10().floor() - 1.0).max(0.0));
+    format!("1 in {:.0}", (one_in / digits).round() * digits)
+}
+
+/// `one`, `one and two`, `one, two and three`.
+fn list<T: AsRef<str>>(items: &[T]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.as_ref().to_owned(),
+        [head @ .., last] => {
+            let head: Vec<&str> = head.iter().map(AsRef::as_ref).collect();
+            format!("{} and {}", head.join(", "), last.as_ref())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_of_equal_chances_is_binomial() {
+        assert!((at_least(6, &[1.0 / 6.0; 9]) - 0.001_136).abs() < 1e-5);
+        assert!((at_least(0, &[0.3; 4]) - 1.0).abs() < 1e-12);
+        assert!((at_least(2, &[0.5, 0.5]) - 0.25).abs() < 1e-12);
+        assert_eq!(at_least(1, &[]), 0.0);
+    }
+
+    #[test]
+    fn odds_and_lists_read_like_sentences() {
+        assert_eq!(odds(0.001_062), "1 in 940");
+        assert_eq!(odds(1.0 / 6.0), "1 in 6");
+        assert_eq!(odds(0.35), "35 %");
+        assert_eq!(odds(1e-9), "less than 1 in a million");
+        assert_eq!(list(&["a", "b", "c"]), "a, b and c");
+        assert_eq!(list::<&str>(&[]), "");
+    }
+}

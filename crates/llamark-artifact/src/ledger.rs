@@ -16,6 +16,9 @@ use llamark_record::plan::{Case, Plan, PlannedStart};
 use llamark_record::stated::StatedStart;
 use llamark_record::telemetry::Telemetry;
 
+/// Most runs of a start that room is made for before they are there: a plan may come from a stranger.
+const MOST_ROOM: u32 = 256;
+
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
@@ -287,8 +290,10 @@ impl Ledger {
         let id = opened.id.clone();
         if let Some(case) = self.case_mut(&id.case) {
             let number = id.start;
-            let start =
-                StartLedger { id, opened, ready: None, runs: Vec::new(), telemetry: None, closed: None };
+            // Room for all of them: in a large set, growing by doubling would cost as much memory as the runs do.
+            let planned = case.case.warmup.saturating_add(case.case.runs).min(MOST_ROOM);
+            let runs = Vec::with_capacity(usize::try_from(planned).unwrap_or_default());
+            let start = StartLedger { id, opened, ready: None, runs, telemetry: None, closed: None };
             if let Some(before) = case.starts.insert(number, start) {
                 case.superseded.push(before);
             }

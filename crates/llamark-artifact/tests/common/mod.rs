@@ -513,19 +513,27 @@ pub(crate) fn record_inputs_again(writer: &mut SetWriter, resolved: &ResolvedPla
 
 /// Does all that is pending, and closes each case as soon as its starts settle it.
 pub(crate) fn finish(writer: &mut SetWriter, resolved: &ResolvedPlan) {
-    loop {
-        let open = writer.ledger().cases.iter().filter(|case| case.outcome.is_none());
-        let settled: Vec<(String, Outcome)> =
-            open.filter_map(|case| Some((case.case.id.clone(), case.outcome_of_starts()?))).collect();
-        for (case, outcome) in settled {
-            writer.append(Event::CaseClosed(CaseClosed { case, outcome })).unwrap();
+    for case in &resolved.plan.cases {
+        close_if_settled(writer, &case.id);
+    }
+    // Asked for once: in a large set that takes as long as a start.
+    for id in writer.ledger().pending() {
+        if writer.ledger().case(&id.case).unwrap().outcome.is_some() {
+            continue;
         }
-        let Some(id) = writer.ledger().pending().into_iter().next() else { break };
         let log = writer.log_path(&id).unwrap();
         write(&log, format!("main: server is listening, start {}\n", id.start).as_bytes());
         for event in start_events(resolved, &id, fate(&id)) {
             writer.append(event).unwrap();
         }
+        close_if_settled(writer, &id.case);
+    }
+}
+
+fn close_if_settled(writer: &mut SetWriter, id: &str) {
+    let case = writer.ledger().case(id).unwrap();
+    if let (None, Some(outcome)) = (&case.outcome, case.outcome_of_starts()) {
+        writer.append(Event::CaseClosed(CaseClosed { case: id.to_owned(), outcome })).unwrap();
     }
 }
 

@@ -30,7 +30,7 @@ pub const REQUEST_TIMEOUT: &str = "600s";
 /// Limit of an orderly end of the server.
 pub const STOP_TIMEOUT: &str = "10s";
 
-/// Readings of the sensors: what most of them refresh at, and far below a thousandth of two cores.
+/// Readings of the sensors: what most of them refresh at.
 pub const TELEMETRY_RATE: &str = "10 Hz";
 
 /// Logical batch.

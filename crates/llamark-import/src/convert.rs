@@ -8,7 +8,7 @@ use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource,
     Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, PromptContent,
-    ResolvedPlan, Settings, StatedSettings, Timeouts, model_id,
+    ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 
@@ -108,6 +108,8 @@ pub(crate) fn convert(
         seed: 0,
         cooldown_ms: 0,
         timeouts: Timeouts { load_ms: 0, request_ms: 0, stop_ms: 0 },
+        telemetry: TelemetryRate::Off,
+        gates: Vec::new(),
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

@@ -137,12 +137,16 @@ impl Gate {
 }
 
 /// How each metric is judged where the author says nothing: throughput decides, at 3 %. Times vary more, loading most.
-pub const STANDARD_GATES: [Gate; 5] = [
+pub const STANDARD_GATES: [Gate; 9] = [
     Gate::with_margin(Metric::Pp, true, 30_000),
     Gate::with_margin(Metric::Tg, true, 30_000),
     Gate::with_margin(Metric::Ttft, false, 60_000),
     Gate::with_margin(Metric::Load, false, 150_000),
     Gate::with_margin(Metric::Rss, false, 30_000),
+    Gate::with_margin(Metric::Vram, false, 30_000),
+    Gate::with_margin(Metric::Gtt, false, 30_000),
+    Gate::with_margin(Metric::EnergyPrefill, false, 60_000),
+    Gate::with_margin(Metric::EnergyDecode, false, 60_000),
 ];
 
 /// What the author says of the machine (shown in the report) and demands of it (checked before a run).

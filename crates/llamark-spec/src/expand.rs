@@ -6,9 +6,9 @@ use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::metric::Metric;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, Gate, GpuLayers, Hardware, ModelSource, Origin, Package,
-    Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings, Settings,
-    TelemetryRate, Timeouts, model_id,
+    BackendKind, CacheType, Case, Engine, EngineSource, Gate, GpuLayers, Hardware, ModelSource, Origin,
+    Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings,
+    Settings, TelemetryRate, Timeouts, model_id,
 };
 
 use crate::defaults;
@@ -288,6 +288,10 @@ fn gates(gates: Option<&experiment::Gates>) -> Vec<Gate> {
         Metric::Ttft => gates.ttft,
         Metric::Load => gates.load,
         Metric::Rss => gates.rss,
+        Metric::Vram => gates.vram,
+        Metric::Gtt => gates.gtt,
+        Metric::EnergyPrefill => gates.energy_prefill,
+        Metric::EnergyDecode => gates.energy_decode,
     };
     let gate = |standard: &Gate| match margin(standard.metric) {
         // The pattern of a share keeps it below 100 %.

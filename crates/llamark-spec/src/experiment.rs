@@ -63,6 +63,14 @@ pub struct Gates {
     pub load: Option<Share>,
     /// Margin of the peak memory of the server.
     pub rss: Option<Share>,
+    /// Margin of the peak memory of the GPUs.
+    pub vram: Option<Share>,
+    /// Margin of the peak memory of the host that the GPUs use.
+    pub gtt: Option<Share>,
+    /// Margin of the energy for each token of the prompt.
+    pub energy_prefill: Option<Share>,
+    /// Margin of the energy for each generated token.
+    pub energy_decode: Option<Share>,
 }
 
 /// The schema of keys that the author chooses.

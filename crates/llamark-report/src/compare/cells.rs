@@ -31,11 +31,10 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
             let levels = found.entry(metric).or_default();
             let values = start.values(metric);
             // Warm-up runs are not among them, so that all of these count.
-            let logarithm = match metric {
-                Metric::Load | Metric::Rss => {
-                    values.first().filter(|value| **value > 0.0).map(|value| value.ln())
-                }
-                Metric::Pp | Metric::Tg | Metric::Ttft => start_median(&values, 0),
+            let logarithm = if metric.is_of_runs() {
+                start_median(&values, 0)
+            } else {
+                values.first().filter(|value| **value > 0.0).map(|value| value.ln())
             };
             match logarithm.filter(|logarithm| logarithm.is_finite()) {
                 Some(logarithm) => {

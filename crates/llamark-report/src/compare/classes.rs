@@ -72,6 +72,8 @@ const RULES: &[Rule] = &[
     // Where the numbers come from is said as a caveat; what a document does not state is identity by itself.
     rule(&["plan", "origin", "**"], Method, Nuisance),
     rule(&["plan", "cooldown_ms"], Method, Treatment),
+    // Reading sensors takes time of the processor that is measured.
+    rule(&["plan", "telemetry", "**"], Method, Treatment),
     rule(&["plan", "seed"], Method, Nuisance),
     rule(&["plan", "timeouts", "**"], Method, Nuisance),
     rule(&["llamark"], Method, Treatment),

@@ -94,7 +94,7 @@ impl Open<'_> {
         let agrees = |side: &Option<Levels>| {
             side.as_ref().is_some_and(|side| side.starts() >= FEWEST && side.agree_exactly())
         };
-        self.metric == Metric::Rss && agrees(&self.base) && agrees(&self.candidate)
+        self.metric.unit() == "bytes" && agrees(&self.base) && agrees(&self.candidate)
     }
 }
 
@@ -167,9 +167,10 @@ fn why(decision: &Decision, base: &Levels, candidate: &Levels) -> String {
 
 fn no_value(metric: Metric, side: &str) -> String {
     let verb = if side.starts_with("neither") { "has" } else { "lacks" };
-    match metric {
-        Metric::Load | Metric::Rss => format!("{side} {verb} a value of it"),
-        Metric::Pp | Metric::Tg | Metric::Ttft => format!("{side} {verb} a start with two valid runs"),
+    if metric.is_of_runs() {
+        format!("{side} {verb} a start with two valid runs")
+    } else {
+        format!("{side} {verb} a value of it")
     }
 }
 

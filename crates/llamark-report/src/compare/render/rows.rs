@@ -108,7 +108,8 @@ pub(super) fn value(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Pp | Metric::Tg => format::significant(value, 4),
         Metric::Ttft | Metric::Load => format::duration_ms(value),
-        Metric::Rss => format::bytes(format!("{value:.0}").parse().unwrap_or(0)),
+        Metric::Rss | Metric::Vram | Metric::Gtt => format::bytes(format!("{value:.0}").parse().unwrap_or(0)),
+        Metric::EnergyPrefill | Metric::EnergyDecode => format!("{} J", format::significant(value, 3)),
     }
 }
 

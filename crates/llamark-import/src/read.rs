@@ -142,7 +142,7 @@ pub(crate) fn report(reading: &mut Reading<'_>, blocks: &[Block]) -> Option<Publ
     for block in blocks {
         match (block, &part) {
             (Block::Heading { level: 2, text }, _) => {
-                part = begin(reading, text, &mut summary_blocks, &mut sections)
+                part = begin(reading, text, &mut summary_blocks, &mut sections);
             }
             (Block::Heading { level: 1, text }, Part::Head) if head.title.is_none() => {
                 head.title = Some(At { value: text.plain(), span: text.span.clone() });

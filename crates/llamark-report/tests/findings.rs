@@ -148,6 +148,7 @@ fn no_uncertainty_is_zero_and_rounding_is_a_bound() {
         !page.contains("seed") && !page.contains("token ids"),
         "nothing that only a measured set can say"
     );
+    assert!(page.contains("also benchmarked on ROCm 7.2 and CPU"));
     assert!(!page.contains("| none") && !page.contains("NaN"));
 }
 

@@ -71,7 +71,7 @@ fn cut_after_every_line_and_within_lines() {
     eprintln!("cut after every line: {lines:?}; within lines: {bytes:?}");
     // Only the lines after the last run can be missed.
     assert_eq!(lines.whole, 4, "{lines:?}");
-    assert!(lines.incomplete > 300 && bytes.incomplete > 30, "{lines:?} {bytes:?}");
+    assert!(lines.incomplete > 300 && bytes.incomplete > 10, "{lines:?} {bytes:?}");
 }
 
 #[test]

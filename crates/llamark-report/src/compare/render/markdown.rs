@@ -32,7 +32,7 @@ pub fn markdown(comparison: &Comparison, detail: Detail) -> String {
         body.push_str(&footnotes(&own));
         out.push_str(&details(&title, &body));
     }
-    if detail.explain {
+    if detail.explain && !rows.is_empty() {
         out.push_str(&details("How it was decided", &explained(comparison, &rows)));
     }
     for (title, differences) in by_class(comparison) {

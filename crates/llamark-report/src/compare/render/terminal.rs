@@ -39,7 +39,7 @@ pub fn terminal(comparison: &Comparison, width: u16, detail: Detail) -> String {
             out.push_str(&wrapped(&line, "", width));
         }
     }
-    if detail.explain {
+    if detail.explain && !rows.is_empty() {
         out.push_str(&explain::terminal(comparison, &rows, width));
     }
     out.push_str(&why(comparison, width));

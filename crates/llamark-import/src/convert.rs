@@ -110,6 +110,7 @@ pub(crate) fn convert(
         timeouts: Timeouts { load_ms: 0, request_ms: 0, stop_ms: 0 },
         telemetry: TelemetryRate::Off,
         gates: Vec::new(),
+        interleaved: None,
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

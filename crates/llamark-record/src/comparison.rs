@@ -35,6 +35,8 @@ pub struct Comparison {
     pub differences: Vec<Difference>,
     /// Entries of the file of accepted changes that had no effect.
     pub stale: Vec<StaleAcceptance>,
+    /// The two sets of fresh starts that decide on what was suspected; absent when nothing was measured again.
+    pub confirmed_by: Option<[ComparedSet; 2]>,
 }
 
 /// What a gate should do.
@@ -125,6 +127,10 @@ pub enum CaveatCode {
     SameSet,
     /// The starts of the two sets were not interleaved: drift between them is not controlled.
     NotInterleaved,
+    /// A noise file of the machine added what earlier starts showed.
+    NoiseFile,
+    /// What was suspected was measured again, and the fresh starts alone decide on it.
+    Confirmed,
     /// They were measured on different machines.
     OtherHost,
     /// The candidate's plan judges otherwise; the baseline's rules hold.
@@ -230,6 +236,28 @@ pub struct MetricComparison {
     pub evidence: Option<Evidence>,
     /// That this regression was accepted, and why; absent otherwise.
     pub accepted: Option<Acceptance>,
+    /// What fresh starts said, which the verdict is of; absent when it was not measured again.
+    pub confirmation: Option<Confirmation>,
+}
+
+/// A suspect measured again in fresh starts, made in turn. They alone decide.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The verdict of the comparison that made it one.
+    pub screened: Verdict,
+    /// The baseline, again.
+    pub base: Arm,
+    /// The candidate, again.
+    pub candidate: Arm,
+    /// Candidate over base, less one, of the fresh starts.
+    pub change: f64,
+    /// The same with its 90 % interval.
+    pub interval: Interval,
+    /// p of a change no larger than τ, of the fresh starts.
+    pub p: f64,
+    /// The same after Holm over all that was measured again.
+    pub p_adjusted: f64,
 }
 
 impl MetricComparison {
@@ -265,6 +293,8 @@ pub struct Evidence {
     pub spread: Spread,
     /// The spread of this case alone; absent when its starts cannot say.
     pub own: Option<Spread>,
+    /// The spread of earlier starts of it, from the noise file of the machine; absent when there is none of it.
+    pub history: Option<Spread>,
     /// What is usual among the cases that it was steadied with; absent when there were too few.
     pub prior: Option<Prior>,
     /// p of a change no larger than τ; where `sensitive`, of no change.

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod manifest;
 pub mod metric;
 pub mod model;
+pub mod noise;
 pub mod plan;
 pub mod stated;
 pub mod telemetry;

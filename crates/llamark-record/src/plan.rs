@@ -57,6 +57,97 @@ pub struct Plan {
     /// How a later comparison with this set as its baseline judges each metric, in the order of a report. Empty where
     /// the plan is of a document, which states nothing of it: [`STANDARD_GATES`] hold then.
     pub gates: Vec<Gate>,
+    /// That its starts are made beside those of another set, in turn; absent: it is measured by itself. Left out of the
+    /// file where absent, so that plans of sets that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interleaved: Option<Interleaved>,
+}
+
+/// One of two plans whose starts are made in turn: start i of one beside start i of the other, so that what drifts
+/// touches both alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interleaved {
+    /// What for.
+    pub purpose: Purpose,
+    /// What joins the two sets: the same in both, and in no other. The digest of [`Pairing`].
+    pub pairing: Sha256,
+    /// Which of the two this is.
+    pub arm: Arm,
+    /// For each start of the schedule, in its order: the arm that goes first. Drawn from `seed`.
+    pub first: Vec<Arm>,
+}
+
+/// What makes a pairing this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    /// What for.
+    pub purpose: Purpose,
+    /// What is measured against what: the digests of the plan (twice) for a calibration, of the manifests of the
+    /// compared sets for a confirmation.
+    pub of: [Sha256; 2],
+    /// Which time, from 1.
+    pub round: u32,
+}
+
+impl Pairing {
+    /// SHA-256 of the canonical JSON.
+    ///
+    /// # Errors
+    /// Never in practice: there is no number in it that is not finite.
+    pub fn digest(&self) -> Result<Sha256, CanonicalError> {
+        Sha256::of_canonical_json(self)
+    }
+}
+
+/// What two sets are measured in turn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// One plan twice, to learn the noise of a machine.
+    Calibration,
+    /// What a comparison suspects, again.
+    Confirmation,
+}
+
+impl Purpose {
+    /// What the name of such a set ends with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Calibration => "calibrate",
+            Self::Confirmation => "confirm",
+        }
+    }
+}
+
+/// One of two sets that are measured in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// What is compared with.
+    Base,
+    /// What is compared.
+    Candidate,
+}
+
+impl Arm {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Base => Self::Candidate,
+            Self::Candidate => Self::Base,
+        }
+    }
+
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Base => "baseline",
+            Self::Candidate => "candidate",
+        }
+    }
 }
 
 /// How often the sensors of the machine are read.
@@ -626,6 +717,23 @@ impl Plan {
             Origin::Experiment => None,
             Origin::Document(document) => Some(document),
         }
+    }
+
+    /// Leaves out models, backends, builds, prompts and starts that no case uses.
+    pub fn leave_unused(&mut self) {
+        let cases = &self.cases;
+        self.schedule.retain(|start| cases.iter().any(|case| case.id == start.case));
+        self.models.retain(|model| cases.iter().any(|case| case.model == model.id));
+        self.backends.retain(|backend| cases.iter().any(|case| case.backend == backend.name));
+        self.prompts.retain(|prompt| cases.iter().any(|case| case.prompt == prompt.name));
+        let backends = &self.backends;
+        self.builds.retain(|build| backends.iter().any(|backend| backend.build == build.id));
+    }
+
+    /// Whether the starts of these two were made in turn: start i of one beside start i of the other.
+    pub fn is_interleaved_with(&self, other: &Self) -> bool {
+        let both = self.interleaved.as_ref().zip(other.interleaved.as_ref());
+        both.is_some_and(|(a, b)| a.pairing == b.pairing && a.arm != b.arm)
     }
 
     /// The backend of that name.

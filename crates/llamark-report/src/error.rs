@@ -60,6 +60,17 @@ pub enum ReportError {
         #[source]
         source: Box<minijinja::Error>,
     },
+    /// Two sets are not one plan measured twice, in turn.
+    #[error("{base} and {candidate} are not the two sealed sets of a calibration")]
+    NotACalibration {
+        /// Folder of the first.
+        base: Utf8PathBuf,
+        /// Folder of the second.
+        candidate: Utf8PathBuf,
+    },
+    /// The numbers of fresh starts are out of all bounds.
+    #[error("the fresh starts have values that are not finite")]
+    NotFinite,
     /// The set contradicts itself.
     #[error("the set `{set}` contradicts itself: {what}")]
     Inconsistent {
@@ -84,7 +95,12 @@ impl ReportError {
             }
             Self::Template { .. } => "every name that a template may use is in `summary.json` of a set",
             Self::Inconsistent { .. } => "`llamark verify` says which file of the set was changed",
-            Self::Frame { .. } | Self::Json { .. } | Self::Digest(_) | Self::Manifest(_) => "",
+            Self::NotACalibration { .. } => "`llamark calibrate SPEC` makes them",
+            Self::NotFinite
+            | Self::Frame { .. }
+            | Self::Json { .. }
+            | Self::Digest(_)
+            | Self::Manifest(_) => "",
         }
     }
 }

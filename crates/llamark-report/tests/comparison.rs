@@ -14,10 +14,12 @@ use llamark_record::comparison::{
 use llamark_record::environment::Fact;
 use llamark_record::journal::{BrokenRule, Failure, FailureKind, Outcome, Rule};
 use llamark_record::metric::Metric;
-use llamark_record::plan::{Gate, PromptContent, Settings};
+use llamark_record::noise::{Calibration, NOISE_FORMAT, NoiseCell, NoiseFile, Squares, measurement};
+use llamark_record::plan::{Arm, Gate, Interleaved, PromptContent, Purpose, Settings};
 use llamark_report::ReportError;
 use llamark_report::compare::{
-    CompareOptions, Detail, Side, Tally, compare_sides, forest_plot, in_toto, junit, markdown, terminal,
+    CompareOptions, Detail, Side, Tally, compare_all, compare_sides, forest_plot, in_toto, junit, markdown,
+    terminal,
 };
 
 const FIVE: Shape = Shape::new(12, 5);
@@ -577,4 +579,120 @@ proptest! {
         let text = terminal(&comparison, 100, Detail { all: true, explain: true });
         prop_assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
+}
+
+/// The two as if their starts had been made in turn.
+fn in_turn(mut base: Parts, mut candidate: Parts) -> (Parts, Parts) {
+    let turns = |arm| Interleaved {
+        purpose: Purpose::Confirmation,
+        pairing: Sha256::of_bytes(b"pairing"),
+        arm,
+        first: Vec::new(),
+    };
+    base.resolved.plan.interleaved = Some(turns(Arm::Base));
+    candidate.resolved.plan.interleaved = Some(turns(Arm::Candidate));
+    (base, candidate)
+}
+
+fn confirmed(screen: (&Parts, &Parts), fresh: (&Parts, &Parts)) -> Comparison {
+    let digest = Sha256::of_bytes(b"a set");
+    let [a, b, c, d] = [screen.0, screen.1, fresh.0, fresh.1]
+        .map(|parts| Side { material: parts.material(), manifest: Some(&digest) });
+    compare_all(a, b, Some([c, d]), &CompareOptions::default()).unwrap()
+}
+
+#[test]
+fn starts_made_in_turn_are_compared_in_pairs() {
+    let (base, candidate) = in_turn(FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
+    let comparison = compared(&base, &candidate);
+    assert_eq!(caveat(&comparison, CaveatCode::NotInterleaved), None);
+    let found = metric(&comparison, "m0003", Metric::Tg);
+    assert_eq!((found.verdict, found.evidence.unwrap().own.unwrap().df), (Verdict::Regressed, 4.0));
+    // The same arm twice is no pair.
+    let comparison = compared(&base, &base);
+    assert_eq!(metric(&comparison, "m0003", Metric::Tg).evidence.unwrap().own.unwrap().df, 8.0);
+}
+
+#[test]
+fn fresh_starts_alone_decide_on_what_was_called_worse() {
+    let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
+    let (a, same) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(usual));
+    let comparison = confirmed((&base, &candidate), (&a, &same));
+    let found = metric(&comparison, "m0003", Metric::Tg);
+    assert_eq!(found.verdict, Verdict::Equivalent, "{}", found.reason);
+    assert!(found.reason.contains("regressed at first") && found.reason.contains("not confirmed by 5 pairs"));
+    assert_eq!(found.confirmation.unwrap().screened, Verdict::Regressed);
+    assert_ne!(comparison.conclusion, Conclusion::Regression);
+    assert!(caveat(&comparison, CaveatCode::Confirmed).is_some());
+    assert_eq!(metric(&comparison, "m0004", Metric::Tg).confirmation, None);
+
+    let (a, slow) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(slower(3, 0.1)));
+    let comparison = confirmed((&base, &candidate), (&a, &slow));
+    assert_eq!(metric(&comparison, "m0003", Metric::Tg).verdict, Verdict::Regressed);
+    assert_eq!(comparison.conclusion, Conclusion::Regression);
+    assert!(on_terminal(&comparison).contains("confirmed by 5 pairs"));
+
+    // The other way round at the second look is no confirmation.
+    let (a, fast) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(slower(3, -0.1)));
+    let comparison = confirmed((&base, &candidate), (&a, &fast));
+    assert_eq!(metric(&comparison, "m0003", Metric::Tg).verdict, Verdict::Inconclusive);
+}
+
+#[test]
+fn where_fresh_starts_say_nothing_the_first_verdict_stands() {
+    let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
+    let (a, b) = in_turn(Shape::new(2, 5).build(usual), Shape::new(2, 5).build(usual));
+    let comparison = confirmed((&base, &candidate), (&a, &b));
+    let found = metric(&comparison, "m0003", Metric::Tg);
+    assert_eq!((found.verdict, found.confirmation), (Verdict::Regressed, None));
+    assert!(found.reason.contains("the first verdict stands"), "{}", found.reason);
+}
+
+#[test]
+fn a_noise_file_counts_for_its_own_machine_and_measurement_only() {
+    let (base, candidate) = (Shape::new(4, 1).build(usual), Shape::new(4, 1).seed(2).build(usual));
+    let cell = |case: &llamark_record::plan::Case| NoiseCell {
+        case: case.id.clone(),
+        measurement: measurement(&base.resolved, case).unwrap().unwrap(),
+        metric: Metric::Tg,
+        unpaired: Squares { sum: 18.0 * 0.004 * 0.004, df: 18 },
+        paired: Squares { sum: 9.0 * 0.005 * 0.005, df: 9 },
+        difference: 0.0,
+    };
+    let calibration = Calibration {
+        name: "some-calibrate".to_owned(),
+        sets: [Sha256::of_bytes(b"a"), Sha256::of_bytes(b"b")],
+        finished_at: "2026-11-22T10:00:00.000Z".to_owned(),
+        engine: String::new(),
+        llamark: String::new(),
+        starts: 10,
+        cells: base.resolved.plan.cases.iter().map(cell).collect(),
+    };
+    let host = base.environment.fingerprint();
+    let file = NoiseFile { format: NOISE_FORMAT.to_owned(), host, calibrations: vec![calibration] };
+    let with_noise = |file: &NoiseFile| {
+        let options = CompareOptions { noise: Some(file.clone()), ..CompareOptions::default() };
+        with(&base, &candidate, &options)
+    };
+    let df = |comparison: &Comparison| {
+        let found = metric(comparison, "m0001", Metric::Tg).evidence;
+        found.and_then(|evidence| evidence.history).map(|history| history.df)
+    };
+    let comparison = with_noise(&file);
+    assert_eq!(df(&comparison), Some(18.0));
+    let said = &caveat(&comparison, CaveatCode::NoiseFile).unwrap().text;
+    assert!(said.contains("1 calibration, the last of 2026-11-22") && said.contains("4 of 8"), "{said}");
+    let twice = NoiseFile {
+        calibrations: [file.calibrations.clone(), file.calibrations.clone()].concat(),
+        ..file.clone()
+    };
+    assert_eq!(df(&with_noise(&twice)), Some(36.0));
+
+    let mut other = file.clone();
+    other.calibrations[0].cells[1].measurement = Sha256::of_bytes(b"another prompt");
+    assert_eq!(df(&with_noise(&other)), None);
+    let elsewhere = NoiseFile { host: Sha256::of_bytes(b"elsewhere"), ..file };
+    let comparison = with_noise(&elsewhere);
+    assert_eq!(df(&comparison), None);
+    assert!(caveat(&comparison, CaveatCode::NoiseFile).unwrap().text.contains("another machine"));
 }

@@ -113,6 +113,7 @@ impl Expander<'_> {
             },
             telemetry: telemetry(protocol.telemetry.as_ref()),
             gates: gates(experiment.gates.as_ref()),
+            interleaved: None,
         }
     }
 

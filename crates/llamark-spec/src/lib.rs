@@ -33,8 +33,9 @@ pub use expand::{Surroundings, expand};
 pub use experiment::Experiment;
 pub use llamark_record::plan::Plan;
 pub use parse::{Spec, parse};
+pub use schedule::{Turns, interleave};
 pub use schema::{
     accepted_schema, comparison_schema, environment_schema, experiment_schema, journal_schema, lock_schema,
-    manifest_schema, plan_schema, resolved_plan_schema,
+    manifest_schema, noise_schema, plan_schema, resolved_plan_schema,
 };
 pub use source::Source;

@@ -4,7 +4,8 @@
 //! every case alike. The order inside of a block is random, so that no case always follows the same other. The
 //! generator is our own (20 lines), since the order must stay the same for ever: it is part of a plan's digest.
 
-use llamark_record::plan::{Case, PlannedStart};
+use llamark_record::Sha256;
+use llamark_record::plan::{Arm, Case, Interleaved, Plan, PlannedStart, Purpose};
 
 /// Every start of every case, in the order in which they are run.
 pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
@@ -22,6 +23,53 @@ pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
         schedule.extend(block.into_iter().map(|case| PlannedStart { case: case.id.clone(), start }));
     }
     schedule
+}
+
+/// That plan as one of two whose starts are made in turn, `starts` of each of these cases, in the order that the seed
+/// gives. Models, backends, builds and prompts of no case are left out. Two plans with the same ids of cases get the
+/// same order.
+///
+/// Which arm goes first is drawn for each pair of starts of a case, and is the other way round in the second of them:
+/// whatever the one that goes second suffers from the first, both arms suffer alike.
+pub fn interleave(plan: &mut Plan, cases: &[&str], how: &Turns) {
+    plan.cases.retain(|case| cases.contains(&case.id.as_str()));
+    plan.cases.sort_by(|a, b| a.id.cmp(&b.id));
+    for case in &mut plan.cases {
+        case.starts = how.starts;
+    }
+    plan.leave_unused();
+    plan.seed = how.seed;
+    plan.schedule = schedule(&plan.cases, how.seed);
+    let first = plan.schedule.iter().map(|start| first_arm(&plan.cases, start, how.seed)).collect();
+    let (purpose, pairing, arm) = (how.purpose, how.pairing.clone(), how.arm);
+    plan.interleaved = Some(Interleaved { purpose, pairing, arm, first });
+    plan.name = format!("{}-{}", plan.name, purpose.word());
+}
+
+/// How two plans take turns.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    /// What for.
+    pub purpose: Purpose,
+    /// What joins the two.
+    pub pairing: Sha256,
+    /// Which of them.
+    pub arm: Arm,
+    /// Starts of each case in each arm.
+    pub starts: u32,
+    /// Seed of every order.
+    pub seed: u32,
+}
+
+fn first_arm(cases: &[Case], start: &PlannedStart, seed: u32) -> Arm {
+    let case = cases.iter().position(|case| case.id == start.case).unwrap_or(0) as u64;
+    let (pair, is_second) = ((start.start.saturating_sub(1)) / 2, start.start % 2 == 0);
+    // A stream for each pair of starts of each case; the constant keeps it apart from those of the order.
+    let mut random = SplitMix64 {
+        state: (u64::from(seed) << 32) ^ (case << 16) ^ u64::from(pair) ^ 0xa5a5_0000_0000_a5a5,
+    };
+    let drawn = if random.below(2) == 0 { Arm::Base } else { Arm::Candidate };
+    if is_second { drawn.other() } else { drawn }
 }
 
 /// SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
@@ -111,5 +159,29 @@ mod tests {
     fn cases_with_fewer_starts_are_left_out_of_later_blocks() {
         assert_eq!(order(&[case("a", 1), case("b", 3)], 7)[2..], ["b2", "b3"]);
         assert!(order(&[], 1).is_empty());
+    }
+
+    #[test]
+    fn each_arm_goes_first_in_one_of_two_starts() {
+        let cases = ["a", "b", "c"].map(|id| case(id, 20));
+        let firsts = |seed| -> Vec<Arm> {
+            schedule(&cases, seed).iter().map(|start| first_arm(&cases, start, seed)).collect()
+        };
+        let mut drawn = std::collections::BTreeMap::new();
+        for seed in 0..200 {
+            for case in &cases {
+                let of = |start| PlannedStart { case: case.id.clone(), start };
+                for pair in 0..10 {
+                    let (one, two) = (2 * pair + 1, 2 * pair + 2);
+                    let first = first_arm(&cases, &of(one), seed);
+                    assert_eq!(first_arm(&cases, &of(two), seed), first.other());
+                    *drawn.entry(first.word()).or_insert(0_u32) += 1;
+                }
+            }
+        }
+        // 6000 draws; the standard deviation is 39.
+        assert!(drawn.values().all(|count| (2800..3200).contains(count)), "{drawn:?}");
+        assert_eq!(firsts(1), firsts(1));
+        assert_ne!(firsts(1), firsts(2));
     }
 }

@@ -4,6 +4,7 @@ use llamark_record::comparison::Comparison;
 use llamark_record::environment::Environment;
 use llamark_record::journal::Entry;
 use llamark_record::manifest::Manifest;
+use llamark_record::noise::NoiseFile;
 use llamark_record::plan::{Plan, ResolvedPlan};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -59,6 +60,11 @@ pub fn comparison_schema() -> Value {
     schema_of::<Comparison>()
 }
 
+/// The schema of the file that `llamark calibrate` writes: a [`NoiseFile`].
+pub fn noise_schema() -> Value {
+    schema_of::<NoiseFile>()
+}
+
 /// The schema of a file of accepted changes (`llamark diff --accept`). Without `null`, as [`experiment_schema`].
 pub fn accepted_schema() -> Value {
     let mut schema = schema_of::<AcceptedFile>();
@@ -67,7 +73,7 @@ pub fn accepted_schema() -> Value {
 }
 
 /// Every schema and the name of its file in `schema/`.
-pub fn all() -> [(&'static str, Value); 9] {
+pub fn all() -> [(&'static str, Value); 10] {
     [
         ("experiment.schema.json", experiment_schema()),
         ("lock.schema.json", lock_schema()),
@@ -77,6 +83,7 @@ pub fn all() -> [(&'static str, Value); 9] {
         ("manifest.schema.json", manifest_schema()),
         ("environment.schema.json", environment_schema()),
         ("comparison.schema.json", comparison_schema()),
+        ("noise.schema.json", noise_schema()),
         ("accepted.schema.json", accepted_schema()),
     ]
 }

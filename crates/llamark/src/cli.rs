@@ -65,6 +65,8 @@ pub(crate) enum Verb {
     Run(Run),
     /// Write the report of an artifact set again, or its numbers in another format
     Report(Report),
+    /// Measure an experiment against itself, to learn the noise of this machine; `diff` uses it
+    Calibrate(Calibrate),
     /// Compare two artifact sets: a verdict per case and metric, and what changed around it
     Diff(Diff),
     /// Make an artifact set of a document that somebody else wrote, with what it does not say
@@ -196,6 +198,24 @@ pub(crate) struct Report {
     pub(crate) out: Option<Utf8PathBuf>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Calibrate {
+    /// The experiment (YAML), or the manifest.json of a set
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Utf8PathBuf,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+    /// Starts of each case in each of the two sets
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) starts: u32,
+    /// Run what can run although the machine is not the one that the experiment expects
+    #[arg(long)]
+    pub(crate) allow_other_hardware: bool,
+    /// Print what was found as JSON, as it stands in the noise file
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Formats of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiffFormat {
@@ -249,6 +269,21 @@ pub(crate) struct Diff {
     /// File of accepted regressions (YAML or JSON; schema: `llamark schema accepted`): shown, and no failure
     #[arg(long, value_name = "FILE")]
     pub(crate) accept: Option<Utf8PathBuf>,
+    /// Measure what looks or is worse again, in fresh starts of both made in turn on this machine: they alone decide.
+    /// At most one such round
+    #[arg(long, conflicts_with = "sensitive")]
+    pub(crate) confirm: bool,
+    /// Starts of each case on each side with `--confirm`
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "confirm",
+        value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) starts: u32,
+    /// Noise file of the machine, from `calibrate` [default: that of the machine of both sets under the artifacts, if
+    /// there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) noise: Option<Utf8PathBuf>,
+    /// Use no noise file
+    #[arg(long, conflicts_with = "noise")]
+    pub(crate) no_noise: bool,
 }
 
 /// A share in percent: above 0 and below 100, with or without the sign.
@@ -346,6 +381,8 @@ pub(crate) enum SchemaOf {
     Environment,
     /// `llamark diff --format json`
     Comparison,
+    /// What `llamark calibrate` writes: `artifacts/noise/HOST.json`
+    Noise,
     /// The file of `llamark diff --accept`
     Accepted,
 }

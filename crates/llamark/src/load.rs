@@ -123,7 +123,7 @@ fn pin(context: &Context, path: &Utf8Path, loaded: &mut Loaded) -> Result<(), Fa
 
 /// The plan of a sealed set, from its manifest. Files that the author gave by a relative path are looked for under
 /// `--models` and in the working directory, since the folder of the experiment is not known any more.
-fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
+pub(crate) fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
     let folder = manifest.parent().unwrap_or(Utf8Path::new(""));
     let folder = if folder.as_str().is_empty() { Utf8Path::new(".") } else { folder };
     let sound = llamark_artifact::verify(folder, 1).or_fail(Exit::NotVerified)?;
@@ -143,10 +143,12 @@ fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
         );
     }
     let text = set.spec_text().or_fail(Exit::NotVerified)?;
+    // Whoever measures it beside another set says so anew.
+    let plan = Plan { interleaved: None, ..set.resolved.plan.clone() };
     Ok(Loaded {
         text,
         folder: Utf8PathBuf::from("."),
-        plan: set.resolved.plan.clone(),
+        plan,
         repeats: Some(set.resolved),
         open: Open::default(),
         pins: Pins::default(),
@@ -190,12 +192,6 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
             "`llamark plan SPEC` prints the ids of the cases; --case and --model take a part of an id",
         );
     }
-    let cases = &plan.cases;
-    plan.schedule.retain(|start| cases.iter().any(|case| case.id == start.case));
-    plan.models.retain(|model| cases.iter().any(|case| case.model == model.id));
-    plan.backends.retain(|backend| cases.iter().any(|case| case.backend == backend.name));
-    plan.prompts.retain(|prompt| cases.iter().any(|case| case.prompt == prompt.name));
-    let backends = &plan.backends;
-    plan.builds.retain(|build| backends.iter().any(|backend| backend.build == build.id));
+    plan.leave_unused();
     Ok(())
 }

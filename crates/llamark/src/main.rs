@@ -7,9 +7,12 @@ mod estimate;
 mod exit;
 mod load;
 mod lock_file;
+mod noise_file;
 mod resolve;
 mod sealing;
+mod session;
 mod terminal;
+mod turns;
 mod verb;
 
 use std::process::ExitCode;
@@ -57,6 +60,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Build(args) => verb::build::run(&context, &args),
         Verb::Run(args) => verb::run::run(&context, &args),
         Verb::Report(args) => verb::report::run(&context, &args),
+        Verb::Calibrate(args) => verb::calibrate::run(&context, &args),
         Verb::Diff(args) => verb::diff::run(&context, &args),
         Verb::Import(args) => verb::import::run(&context, &args),
         Verb::Verify(args) => verb::verify::run(&context, &args),

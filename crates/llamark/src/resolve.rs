@@ -15,6 +15,7 @@ use crate::load::Loaded;
 use crate::lock_file;
 
 /// A plan with its inputs at hand.
+#[derive(Clone)]
 pub(crate) struct Resolved {
     /// The plan, with digests.
     pub(crate) plan: ResolvedPlan,
@@ -24,6 +25,25 @@ pub(crate) struct Resolved {
     pub(crate) models: BTreeMap<String, FetchedModel>,
     /// Why a model or a build is not there, by its id: only with `--keep-going`.
     pub(crate) missing: BTreeMap<String, String>,
+}
+
+impl Resolved {
+    /// With everything at hand.
+    pub(crate) fn new(
+        loaded: &Loaded,
+        engine_tree: Option<Sha256>,
+        prepared: BTreeMap<String, Prepared>,
+        models: BTreeMap<String, FetchedModel>,
+    ) -> Self {
+        let plan = ResolvedPlan {
+            format: PLAN_FORMAT.to_owned(),
+            plan: loaded.plan.clone(),
+            engine_tree,
+            build_keys: prepared.iter().map(|(id, prepared)| (id.clone(), prepared.key().clone())).collect(),
+            model_files: models.iter().map(|(id, model)| (id.clone(), model.files.clone())).collect(),
+        };
+        Self { plan, prepared, models, missing: BTreeMap::new() }
+    }
 }
 
 /// Fetches the engine, finds the tools, computes the build keys; compiles nothing.
@@ -131,14 +151,7 @@ pub(crate) fn resolve(
 ) -> Result<Resolved, Failed> {
     let (engine_tree, prepared) = builds(context, loaded, display)?;
     let (models, missing) = models(context, loaded, display, keep_going)?;
-    let plan = ResolvedPlan {
-        format: PLAN_FORMAT.to_owned(),
-        plan: loaded.plan.clone(),
-        engine_tree,
-        build_keys: prepared.iter().map(|(id, prepared)| (id.clone(), prepared.key().clone())).collect(),
-        model_files: models.iter().map(|(id, model)| (id.clone(), model.files.clone())).collect(),
-    };
-    Ok(Resolved { plan, prepared, models, missing })
+    Ok(Resolved { missing, ..Resolved::new(loaded, engine_tree, prepared, models) })
 }
 
 /// Compiles what the cache does not hold.

@@ -246,6 +246,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             timeouts: Timeouts { load_ms: 600_000, request_ms: 600_000, stop_ms: 5_000 },
             telemetry: TelemetryRate::Off,
             gates: llamark_record::plan::STANDARD_GATES.to_vec(),
+            interleaved: None,
         },
         engine_tree: Some(digest("tree")),
         build_keys,

@@ -364,5 +364,6 @@ fn plan() -> Plan {
         timeouts: Timeouts { load_ms: 5_000, request_ms: 5_000, stop_ms: 2_000 },
         telemetry: TelemetryRate::Off,
         gates: llamark_record::plan::STANDARD_GATES.to_vec(),
+        interleaved: None,
     }
 }

@@ -43,7 +43,8 @@ pub(super) fn of(
                     between them is in the numbers";
         say(CaveatCode::OtherHost, text.to_owned());
     }
-    if !is_same && cases.iter().any(|case| !case.metrics.is_empty()) {
+    let interleaved = materials.0.resolved.plan.is_interleaved_with(&materials.1.resolved.plan);
+    if !is_same && !interleaved && cases.iter().any(|case| !case.metrics.is_empty()) {
         let text = "arms not interleaved, drift not controlled: one set was measured after the other";
         say(CaveatCode::NotInterleaved, text.to_owned());
     }
@@ -75,4 +76,15 @@ pub(super) fn of(
         say(CaveatCode::OutputDiffers, text);
     }
     caveats
+}
+
+/// That what was suspected was measured again.
+pub(super) fn of_confirmation(by: Option<&[ComparedSet; 2]>) -> Option<Caveat> {
+    let [base, candidate] = by?;
+    let text = format!(
+        "what looked or was worse was measured again in fresh starts, made in turn ({}/{} and {}/{}): those alone \
+         decide it, under what this machine is now",
+        base.name, base.id, candidate.name, candidate.id
+    );
+    Some(Caveat { code: CaveatCode::Confirmed, text })
 }

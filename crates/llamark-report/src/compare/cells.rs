@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llamark_artifact::CaseLedger;
 use llamark_record::comparison::Arm;
 use llamark_record::metric::{Direction, Metric};
-use llamark_stats::start_level::{Effect, level, start_median, unblocked};
+use llamark_stats::start_level::{Design, Effect, blocked, level, start_median, unblocked};
 
 use crate::counted;
 use crate::estimate::round;
@@ -19,6 +19,8 @@ const MOST_INVALID: f64 = 0.2;
 pub(super) struct Levels {
     /// ln of the value of each start.
     pub(super) logarithms: Vec<f64>,
+    /// Which start each of these is, from 1.
+    numbers: Vec<u32>,
     runs: u64,
     left_out: u64,
 }
@@ -39,6 +41,7 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
             match logarithm.filter(|logarithm| logarithm.is_finite()) {
                 Some(logarithm) => {
                     levels.logarithms.push(logarithm);
+                    levels.numbers.push(start.number);
                     levels.runs += u64::try_from(values.len()).unwrap_or(u64::MAX);
                 }
                 None => levels.left_out += 1,
@@ -60,6 +63,14 @@ impl Levels {
         })
     }
 
+    /// The values of the starts that both sides have, in the same order.
+    fn beside(&self, other: &Self) -> (Vec<f64>, Vec<f64>) {
+        let by_number: BTreeMap<u32, f64> =
+            other.numbers.iter().copied().zip(other.logarithms.iter().copied()).collect();
+        let both = self.numbers.iter().zip(&self.logarithms);
+        both.filter_map(|(number, value)| Some((*value, *by_number.get(number)?))).unzip()
+    }
+
     /// Whether every start has the very same value.
     pub(super) fn agree_exactly(&self) -> bool {
         self.logarithms.windows(2).all(|pair| pair.first() == pair.last())
@@ -71,10 +82,16 @@ impl Levels {
     }
 }
 
-/// The effect of sets that were measured one after the other: start 1 of one did not run beside start 1 of the other,
-/// so nothing pairs them.
-pub(super) fn effect(metric: Metric, base: &Levels, candidate: &Levels) -> Option<Effect> {
-    unblocked(&base.logarithms, &candidate.logarithms, direction(metric))
+/// The effect. Blocked: start i of one side ran beside start i of the other, and those that both have are compared.
+/// Unblocked: one side was measured after the other, so nothing pairs them.
+pub(super) fn effect(metric: Metric, design: Design, base: &Levels, candidate: &Levels) -> Option<Effect> {
+    match design {
+        Design::Unblocked => unblocked(&base.logarithms, &candidate.logarithms, direction(metric)),
+        Design::Blocked => {
+            let (a, b) = base.beside(candidate);
+            blocked(&a, &b, direction(metric))
+        }
+    }
 }
 
 /// The direction, as the statistics know it.

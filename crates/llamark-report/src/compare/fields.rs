@@ -84,8 +84,9 @@ fn plan(material: Material<'_>, out: &mut Collector) -> Result<(), ReportError> 
     let resolved = material.resolved;
     let mut plan = json(&resolved.plan)?;
     if let Value::Object(plan) = &mut plan {
-        // Told below, or by the cases; the order of the starts follows from the seed; the gates are rules of ours.
-        for told in ["schedule", "cases", "backends", "models", "prompts", "builds", "gates"] {
+        // Told below, or by the cases; the order of the starts follows from the seed; the gates are rules of ours, and so is the
+        // order of two sets that were measured in turn.
+        for told in ["schedule", "cases", "backends", "models", "prompts", "builds", "gates", "interleaved"] {
             plan.remove(told);
         }
         if let Some(engine) = plan.remove("engine") {

@@ -8,48 +8,47 @@ use llamark_record::comparison::{
     CaseComparison, Evidence, Interval, MetricComparison, MetricRule, Prior, Rules, Spread, Verdict,
 };
 use llamark_record::metric::{Direction, Metric};
+use llamark_record::noise::Squares;
 use llamark_stats::decide::FEWEST_STARTS;
 use llamark_stats::procedure::{self, Cell, Decision};
-use llamark_stats::start_level::{Effect, relative};
+use llamark_stats::start_level::{Design, Effect, relative};
 
 use super::cells::{Levels, direction, effect, levels};
+use super::noise::History;
 use super::{exact, pairing, rules};
 use crate::estimate::round;
 
 /// One metric of one pair, before it is decided.
-struct Open<'a> {
+pub(super) struct Open<'a> {
     /// Place of the case in the list of pairs.
     case: usize,
+    pub(super) id: &'a str,
     backend: &'a str,
-    metric: Metric,
+    pub(super) metric: Metric,
     rule: MetricRule,
-    base: Option<Levels>,
-    candidate: Option<Levels>,
-    effect: Option<Effect>,
+    pub(super) base: Option<Levels>,
+    pub(super) candidate: Option<Levels>,
+    pub(super) effect: Option<Effect>,
+    /// Of earlier starts on this machine.
+    history: Option<Squares>,
+}
+
+/// Pairs of cases, and how their starts relate.
+pub(super) struct Pairs<'a> {
+    pub(super) cases: Vec<(&'a CaseLedger, &'a CaseLedger)>,
+    pub(super) design: Design,
+    pub(super) history: History<'a>,
 }
 
 /// Verdicts on every metric of these pairs, in their order.
-pub(super) fn judge(pairs: &[(&CaseLedger, &CaseLedger)], by: &Rules) -> Vec<CaseComparison> {
-    let mut open = Vec::new();
-    for (case, (base, candidate)) in pairs.iter().enumerate() {
-        let (mut of_base, mut of_candidate) = (levels(base), levels(candidate));
-        for metric in Metric::ALL {
-            let (a, b) = (of_base.remove(&metric), of_candidate.remove(&metric));
-            let rule = rules::rule(by, metric);
-            if a.is_none() && b.is_none() && !rule.gates {
-                continue;
-            }
-            let effect = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| effect(metric, a, b));
-            let backend = base.case.backend.as_str();
-            open.push(Open { case, backend, metric, rule, base: a, candidate: b, effect });
-        }
-    }
+pub(super) fn judge(pairs: &Pairs<'_>, by: &Rules) -> Vec<CaseComparison> {
+    let open = open(pairs, by);
     let mut decided: Vec<Option<Decision>> = vec![None; open.len()];
     for gating in [true, false] {
         decide_family(&open, by, gating, &mut decided);
     }
     let mut cases: Vec<CaseComparison> =
-        pairs.iter().map(|(base, candidate)| empty(base, candidate)).collect();
+        pairs.cases.iter().map(|(base, candidate)| empty(base, candidate)).collect();
     for (open, decision) in open.iter().zip(decided) {
         if let Some(case) = cases.get_mut(open.case) {
             case.metrics.push(compared(open, decision.as_ref()));
@@ -61,23 +60,34 @@ pub(super) fn judge(pairs: &[(&CaseLedger, &CaseLedger)], by: &Rules) -> Vec<Cas
     cases
 }
 
+/// Every metric of these pairs, undecided.
+pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
+    let mut open = Vec::new();
+    for (case, (base, candidate)) in pairs.cases.iter().enumerate() {
+        let (mut of_base, mut of_candidate) = (levels(base), levels(candidate));
+        for metric in Metric::ALL {
+            let (a, b) = (of_base.remove(&metric), of_candidate.remove(&metric));
+            let rule = rules::rule(by, metric);
+            if a.is_none() && b.is_none() && !rule.gates {
+                continue;
+            }
+            let effect = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| effect(metric, pairs.design, a, b));
+            let (id, backend) = (base.case.id.as_str(), base.case.backend.as_str());
+            let history = pairs.history.of(&base.case, metric, pairs.design);
+            open.push(Open { case, id, backend, metric, rule, base: a, candidate: b, effect, history });
+        }
+    }
+    open
+}
+
 fn decide_family(open: &[Open<'_>], by: &Rules, gating: bool, decided: &mut [Option<Decision>]) {
     let mut places = Vec::new();
     let mut cells = Vec::new();
     for (place, one) in open.iter().enumerate() {
-        let Some(effect) = one.effect.filter(|_| one.rule.gates == gating && !one.is_exact()) else {
-            continue;
-        };
-        places.push(place);
-        cells.push(Cell {
-            backend: one.backend,
-            metric: one.metric.name(),
-            gating,
-            effect,
-            history: (0.0, 0),
-            minimum: one.rule.minimum.ln_1p(),
-            margin: one.rule.margin.ln_1p(),
-        });
+        if let Some(cell) = one.cell().filter(|cell| cell.gating == gating) {
+            places.push(place);
+            cells.push(cell);
+        }
     }
     let found = procedure::decide(&cells, &rules::of_family(by, gating));
     for (place, decision) in places.into_iter().zip(found) {
@@ -87,7 +97,21 @@ fn decide_family(open: &[Open<'_>], by: &Rules, gating: bool, decided: &mut [Opt
     }
 }
 
-impl Open<'_> {
+impl<'a> Open<'a> {
+    /// For the statistics; `None` where there is no effect, or values are compared as they are.
+    pub(super) fn cell(&self) -> Option<Cell<'a>> {
+        let effect = self.effect.filter(|_| !self.is_exact())?;
+        Some(Cell {
+            backend: self.backend,
+            metric: self.metric.name(),
+            gating: self.rule.gates,
+            effect,
+            history: self.history.map_or((0.0, 0), |squares| (squares.sum, squares.df)),
+            minimum: self.rule.minimum.ln_1p(),
+            margin: self.rule.margin.ln_1p(),
+        })
+    }
+
     /// Whether the values are deterministic: bytes that every start of a side agrees on. Then they are compared as they
     /// are.
     fn is_exact(&self) -> bool {
@@ -121,6 +145,7 @@ fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
         change: open.effect.map(|effect| round(change(open.metric, effect.difference))),
         evidence: decision.and_then(|decision| evidence(open, decision)),
         accepted: None,
+        confirmation: None,
     }
 }
 
@@ -138,7 +163,7 @@ fn exact_verdict(difference: f64, rule: &MetricRule) -> (Verdict, String) {
     )
 }
 
-fn word(verdict: procedure::Verdict) -> Verdict {
+pub(super) fn word(verdict: procedure::Verdict) -> Verdict {
     match verdict {
         procedure::Verdict::Regressed => Verdict::Regressed,
         procedure::Verdict::Improved => Verdict::Improved,
@@ -154,6 +179,8 @@ fn why(decision: &Decision, base: &Levels, candidate: &Levels) -> String {
     let is_open = matches!(decision.verdict, procedure::Verdict::Suspect | procedure::Verdict::Inconclusive);
     if !is_open {
         String::new()
+    } else if fewest == 1 && decision.evidence.is_some() {
+        "one start on a side, with what earlier starts on this machine showed: no verdict is final".to_owned()
     } else if fewest == 1 {
         "one start on a side: between-start noise unknown".to_owned()
     } else if fewest < FEWEST {
@@ -175,7 +202,7 @@ fn no_value(metric: Metric, side: &str) -> String {
 }
 
 /// Candidate over base, less one, of a worsening in logarithms.
-fn change(metric: Metric, difference: f64) -> f64 {
+pub(super) fn change(metric: Metric, difference: f64) -> f64 {
     match metric.direction() {
         Direction::HigherIsBetter => (-difference).exp_m1(),
         Direction::LowerIsBetter => difference.exp_m1(),
@@ -195,6 +222,9 @@ fn evidence(open: &Open<'_>, decision: &Decision) -> Option<Evidence> {
         difference: round(found.estimate.difference),
         standard_error: round(found.estimate.standard_error),
         spread: spread(found.variance.s_squared, found.variance.df),
+        history: open
+            .history
+            .and_then(|squares| Some(spread(squares.deviation()?.powi(2), f64::from(squares.df)))),
         own: own.map(|own| spread(own, f64::from(effect.df))),
         prior: found.prior.map(|prior| Prior {
             s: round(prior.s_squared.sqrt()),
@@ -217,7 +247,7 @@ fn empty(base: &CaseLedger, candidate: &CaseLedger) -> CaseComparison {
 }
 
 /// The verdict of a case: the worst of the metrics that gate.
-fn conclude(case: &mut CaseComparison) {
+pub(super) fn conclude(case: &mut CaseComparison) {
     let gating = case.metrics.iter().filter(|metric| metric.gates);
     match gating.map(|metric| metric.verdict).min() {
         Some(verdict) => case.verdict = verdict,

@@ -8,10 +8,12 @@ mod accept;
 mod caveats;
 mod cells;
 mod classes;
+mod confirm;
 mod differences;
 mod exact;
 mod fields;
 mod judge;
+mod noise;
 mod options;
 mod pairing;
 mod render;
@@ -20,17 +22,24 @@ mod rules;
 use llamark_artifact::ArtifactSet;
 use llamark_record::Sha256;
 use llamark_record::comparison::{
-    COMPARISON_FORMAT, CaseComparison, ComparedSet, Comparison, Conclusion, MetricComparison, Verdict,
+    COMPARISON_FORMAT, CaseComparison, ComparedSet, Comparison, Conclusion, Difference, MetricComparison,
+    Verdict,
 };
 
+pub use confirm::is_to_confirm;
+pub use noise::calibration;
 pub use options::Options as CompareOptions;
 pub use render::{Detail, tally::Tally, tally::headline};
 pub use render::{
     forest::forest_plot, in_toto::in_toto, junit::junit, markdown::markdown, terminal::terminal,
 };
 
+use llamark_stats::start_level::Design;
+
 use crate::error::ReportError;
 use crate::summarize::Material;
+use judge::Pairs;
+use noise::History;
 use options::Options;
 use pairing::Paired;
 
@@ -55,19 +64,36 @@ pub fn compare(
     candidate: &ArtifactSet,
     options: &Options,
 ) -> Result<Comparison, ReportError> {
-    let manifest = |set: &ArtifactSet| -> Result<Option<Sha256>, ReportError> {
-        if set.sealed.is_none() {
-            return Ok(None);
-        }
-        let bytes = fs_err::read(set.path.join(MANIFEST)).map_err(ReportError::Manifest)?;
-        Ok(Some(Sha256::of_bytes(&bytes)))
-    };
-    let (base_manifest, candidate_manifest) = (manifest(base)?, manifest(candidate)?);
-    compare_sides(
-        Side { material: Material::of(base), manifest: base_manifest.as_ref() },
-        Side { material: Material::of(candidate), manifest: candidate_manifest.as_ref() },
-        options,
-    )
+    let (a, b) = (manifest_of(base)?, manifest_of(candidate)?);
+    compare_sides(side(base, a.as_ref()), side(candidate, b.as_ref()), options)
+}
+
+/// [`compare`], and what it calls worse or suspects decided by two sets of fresh starts that were made in turn.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_confirmed(
+    screen: [&ArtifactSet; 2],
+    fresh: [&ArtifactSet; 2],
+    options: &Options,
+) -> Result<Comparison, ReportError> {
+    let ([a, b], [c, d]) = (screen, fresh);
+    let manifests = [manifest_of(a)?, manifest_of(b)?, manifest_of(c)?, manifest_of(d)?];
+    let [of_a, of_b, of_c, of_d] = manifests.each_ref().map(Option::as_ref);
+    let fresh = [side(c, of_c), side(d, of_d)];
+    compare_all(side(a, of_a), side(b, of_b), Some(fresh), options)
+}
+
+fn side<'a>(set: &'a ArtifactSet, manifest: Option<&'a Sha256>) -> Side<'a> {
+    Side { material: Material::of(set), manifest }
+}
+
+fn manifest_of(set: &ArtifactSet) -> Result<Option<Sha256>, ReportError> {
+    if set.sealed.is_none() {
+        return Ok(None);
+    }
+    let bytes = fs_err::read(set.path.join(MANIFEST)).map_err(ReportError::Manifest)?;
+    Ok(Some(Sha256::of_bytes(&bytes)))
 }
 
 /// [`compare`] from the parts of the sets.
@@ -79,26 +105,46 @@ pub fn compare_sides(
     candidate: Side<'_>,
     options: &Options,
 ) -> Result<Comparison, ReportError> {
+    compare_all(base, candidate, None, options)
+}
+
+/// [`compare_sides`], with two sets of fresh starts where something was measured again.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_all(
+    base: Side<'_>,
+    candidate: Side<'_>,
+    fresh: Option<[Side<'_>; 2]>,
+    options: &Options,
+) -> Result<Comparison, ReportError> {
     let (a, b) = (base.material, candidate.material);
     let common = fields::Common::of(a, b);
     let differences = differences::between(a, b, &common, &options.across)?;
     let rules = rules::of(&a.resolved.plan, options);
-    let mut cases = Vec::new();
-    let mut pairs = Vec::new();
-    for paired in pairing::pair(a, b, &differences) {
-        match paired {
-            Paired::Both(base, candidate) => pairs.push((base, candidate)),
-            Paired::Not(case) => cases.push(case),
-        }
-    }
+    let (pairs, mut cases) = pairs_of(a, b, &differences, options);
     cases.extend(judge::judge(&pairs, &rules));
     let stale = accept::apply(&mut cases, &options.accepted, &options.today);
+    if let Some([again_base, again]) = &fresh {
+        let (fresh, _missing) = pairs_of(again_base.material, again.material, &[], options);
+        confirm::apply(&mut cases, &pairs, &fresh, &rules)?;
+    }
     sort(&mut cases);
     let (base, candidate) = (identity(base)?, identity(candidate)?);
+    let confirmed_by = match fresh {
+        Some([base, candidate]) => Some([identity(base)?, identity(candidate)?]),
+        None => None,
+    };
+    let mut caveats = caveats::of((&base, &candidate), (a, b), &cases, &differences);
+    caveats.extend(caveats::of_confirmation(confirmed_by.as_ref()));
+    let gating = || cases.iter().flat_map(|case| &case.metrics).filter(|metric| metric.gates);
+    let used = gating().filter(|metric| metric.evidence.is_some_and(|evidence| evidence.history.is_some()));
+    caveats.extend(noise::caveat(options.noise.as_ref(), a, used.count(), gating().count()));
     Ok(Comparison {
         format: COMPARISON_FORMAT.to_owned(),
         conclusion: conclude(&cases),
-        caveats: caveats::of((&base, &candidate), (a, b), &cases, &differences),
+        caveats,
+        confirmed_by,
         base,
         candidate,
         rules,
@@ -106,6 +152,25 @@ pub fn compare_sides(
         differences,
         stale,
     })
+}
+
+/// What can be compared, and the cases that cannot.
+fn pairs_of<'a>(
+    a: Material<'a>,
+    b: Material<'a>,
+    differences: &[Difference],
+    options: &'a Options,
+) -> (Pairs<'a>, Vec<CaseComparison>) {
+    let (mut cases, mut other) = (Vec::new(), Vec::new());
+    for paired in pairing::pair(a, b, differences) {
+        match paired {
+            Paired::Both(base, candidate) => cases.push((base, candidate)),
+            Paired::Not(case) => other.push(case),
+        }
+    }
+    let interleaved = a.resolved.plan.is_interleaved_with(&b.resolved.plan);
+    let design = if interleaved { Design::Blocked } else { Design::Unblocked };
+    (Pairs { cases, design, history: History::new(options.noise.as_ref(), a, b) }, other)
 }
 
 /// The worst first: what broke, then by verdict (what was accepted after what was not), then by size, then by id.

@@ -1,6 +1,7 @@
 //! What a caller may ask of a comparison.
 
 use llamark_record::comparison::AcceptedChange;
+use llamark_record::noise::NoiseFile;
 
 /// What a caller may ask of a comparison. The default asks nothing: the plan of the baseline decides.
 #[derive(Clone, Debug, Default)]
@@ -16,4 +17,6 @@ pub struct Options {
     pub accepted: Vec<AcceptedChange>,
     /// Today, as `2026-11-22`: accepted changes may have a last day.
     pub today: String,
+    /// What is known of the noise of the machine that both sets were measured on.
+    pub noise: Option<NoiseFile>,
 }

@@ -5,24 +5,34 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use llamark_artifact::ArtifactSet;
 use llamark_record::comparison::{AcceptedChange, Comparison, Conclusion};
+use llamark_record::noise::NoiseFile;
 use llamark_report::ReportError;
 use llamark_report::compare::{self, CompareOptions, Detail};
 
 use crate::cli::{Diff, DiffFormat};
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
+use crate::noise_file;
+
+use super::confirm;
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
+    let base = whole_set(context, &args.base)?;
+    let candidate = whole_set(context, &args.candidate)?;
     let options = CompareOptions {
         sensitive: args.sensitive,
         threshold: args.threshold.map(|percent| percent / 100.0),
         across: args.across.clone(),
         accepted: args.accept.as_deref().map(accepted).transpose()?.unwrap_or_default(),
         today: Timestamp::now().to_zoned(TimeZone::UTC).date().to_string(),
+        noise: noise(context, args, &base, &candidate)?,
     };
-    let base = whole_set(context, &args.base)?;
-    let candidate = whole_set(context, &args.candidate)?;
-    let comparison = llamark_report::compare(&base, &candidate, &options).map_err(failed)?;
+    let mut comparison = llamark_report::compare(&base, &candidate, &options).map_err(failed)?;
+    if args.confirm
+        && let Some([a, b]) = confirm::fresh(context, [&base, &candidate], &comparison, args.starts)?
+    {
+        comparison = compare::compare_confirmed([&base, &candidate], [&a, &b], &options).map_err(failed)?;
+    }
     let detail = Detail { all: args.all || context.terminal.is_verbose(), explain: args.explain };
     print(context, args, &comparison, detail)?;
     Ok(match comparison.conclusion {
@@ -31,6 +41,22 @@ pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
         Conclusion::NotComparable => Exit::NotVerified,
         Conclusion::Inconclusive => Exit::Inconclusive,
     })
+}
+
+/// The noise file that was named; else that of the machine that both were measured on, if there is one.
+fn noise(
+    context: &Context,
+    args: &Diff,
+    base: &ArtifactSet,
+    candidate: &ArtifactSet,
+) -> Result<Option<NoiseFile>, Failed> {
+    let host = base.environment.fingerprint();
+    match &args.noise {
+        _ if args.no_noise => Ok(None),
+        Some(path) => noise_file::read(path).map(Some),
+        None if candidate.environment.fingerprint() == host => noise_file::of_host(context, &host),
+        None => Ok(None),
+    }
 }
 
 impl DiffFormat {

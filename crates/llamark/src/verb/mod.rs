@@ -1,7 +1,9 @@
 //! The verbs, one file each.
 
 pub(crate) mod build;
+pub(crate) mod calibrate;
 pub(crate) mod completions;
+pub(crate) mod confirm;
 pub(crate) mod diff;
 pub(crate) mod doctor;
 pub(crate) mod import;

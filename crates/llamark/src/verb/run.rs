@@ -1,26 +1,17 @@
 //! `llamark run`: fetch, build, measure, record, report. "The plan minus what the store holds" is computed here.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use camino::Utf8PathBuf;
-use llamark_artifact::{CaseLedger, Found, Given, SetWriter};
-use llamark_bench::probe::{self, ServerHelp};
-use llamark_bench::{RecordError, Recorder, Start, host};
-use llamark_build::Built;
-use llamark_process::Interrupt;
+use llamark_artifact::Found;
+use llamark_bench::host;
 use llamark_record::environment::Environment;
-use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
-use llamark_record::plan::ResolvedPlan;
 
 use crate::cli::Run;
-use crate::context::{Context, shown};
+use crate::context::Context;
 use crate::display::Display;
-use crate::estimate::Estimate;
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::load::{self, Loaded};
 use crate::resolve::{self, Resolved};
-use crate::sealing::{conclude, seal};
+use crate::sealing::conclude;
+use crate::session::Session;
 
 pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let loaded = load::load(context, &args.spec, &args.selection)?;
@@ -50,9 +41,9 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         context.terminal.done(note);
         return Ok(outcome);
     }
-    let measuring =
-        Measuring::open(context, &loaded, resolved, &environment, found, &display, args.keep_going)?;
-    let sealed = measuring.all()?;
+    let session =
+        Session::open(context, &loaded.text, resolved, &environment, found, &display, args.keep_going)?;
+    let sealed = session.all()?;
     display.clear();
     conclude(context, &sealed, "Sealed")
 }
@@ -76,7 +67,7 @@ fn only_pinned(context: &Context, loaded: &Loaded) -> Result<(), Failed> {
 
 /// To repeat a set is to have its inputs, byte for byte. The build may differ: its key names the compiler too, and
 /// `llamark diff` says what changed.
-fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Failed> {
+pub(crate) fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Failed> {
     let Some(before) = &loaded.repeats else { return Ok(()) };
     let mut changed = Vec::new();
     if before.engine_tree != resolved.plan.engine_tree {
@@ -98,7 +89,7 @@ fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Failed> {
 }
 
 /// The machine must be the one that the experiment expects.
-fn expect_hardware(
+pub(crate) fn expect_hardware(
     context: &Context,
     loaded: &Loaded,
     environment: &Environment,
@@ -149,324 +140,4 @@ fn expect_hardware(
         format!("the experiment is for another machine: {}", wrong.join("; ")),
         "`--allow-other-hardware` runs what can run here",
     )
-}
-
-/// A status in a sentence.
-fn explain(outcome: &Status) -> String {
-    match outcome {
-        Status::Ok => "ok".to_owned(),
-        Status::Failed(failure) => {
-            let mut text = format!("failed: {}", failure.detail);
-            for line in failure.log.iter().take(3) {
-                text.push_str(&format!("\n      log: {line}"));
-            }
-            if !failure.hint.is_empty() {
-                text.push_str(&format!("\n     help: {}", failure.hint));
-            }
-            text
-        }
-        Status::Skipped { reason } => format!("skipped: {reason}"),
-        Status::Invalid { reason } => format!("invalid: {reason}"),
-        Status::Interrupted => "interrupted".to_owned(),
-    }
-}
-
-/// Connects the runner to the journal.
-struct Journal<'a>(&'a mut SetWriter);
-
-impl Recorder for Journal<'_> {
-    fn record(&mut self, event: Event) -> Result<(), RecordError> {
-        self.0.append(event).map_err(RecordError::new)
-    }
-
-    fn attach(&mut self, id: &StartId, extension: &str, bytes: &[u8]) -> Result<(), RecordError> {
-        self.0.attach(id, extension, bytes).map_err(RecordError::new)
-    }
-}
-
-/// A build, and what its server can do.
-struct Ready {
-    built: Built,
-    help: ServerHelp,
-}
-
-/// A set that is open for measuring.
-struct Measuring<'a> {
-    context: &'a Context,
-    display: &'a Display,
-    resolved: Resolved,
-    built: BTreeMap<String, Ready>,
-    roots: host::Roots,
-    writer: SetWriter,
-    estimate: Estimate,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl<'a> Measuring<'a> {
-    /// Compiles what is needed, then creates the set or opens the interrupted one again.
-    fn open(
-        context: &'a Context,
-        loaded: &Loaded,
-        mut resolved: Resolved,
-        environment: &Environment,
-        found: Option<Found>,
-        display: &'a Display,
-        keep_going: bool,
-    ) -> Result<Self, Failed> {
-        let built = compile_all(context, &mut resolved, display, keep_going)?;
-        let store = context.store();
-        let version = env!("CARGO_PKG_VERSION");
-        let plan = &resolved.plan;
-        let mut writer = match found {
-            Some(Found::Interrupted(path)) => {
-                let writer = store.resume(&path, plan, environment, version).or_fail(Exit::NotVerified)?;
-                display.step("Resuming", &shown(&path));
-                writer
-            }
-            _ => {
-                let writer = store
-                    .create(plan, &Given::Experiment(&loaded.text), environment, version)
-                    .or_fail(Exit::NotVerified)?;
-                display.step("Recording", &shown(writer.path()));
-                writer
-            }
-        };
-        record_inputs(&mut writer, &resolved, &built)?;
-        let estimate = Estimate::from_history(&store, &plan.plan);
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
-        let roots = host::Roots::default();
-        Ok(Self { context, display, resolved, built, roots, writer, estimate, runtime })
-    }
-
-    /// Every start that the set does not hold yet; then the seal.
-    fn all(mut self) -> Result<Utf8PathBuf, Failed> {
-        self.skip_unavailable()?;
-        let total = self.plan().plan.schedule.len();
-        loop {
-            // Asked anew after each start: one that fails settles its case.
-            let pending = self.writer.ledger().pending();
-            let Some(id) = pending.first() else { break };
-            let place = format!("start {} of {total}, {} #{}", total - pending.len() + 1, id.case, id.start);
-            let cooldown_ms = self.plan().plan.cooldown_ms;
-            let left = self.estimate.starts(pending.iter().map(|id| id.case.as_str()), cooldown_ms);
-            self.start(id, &place, left)?;
-            self.close_case(&id.case)?;
-        }
-        self.close_rest()?;
-        self.seal()
-    }
-
-    fn plan(&self) -> &ResolvedPlan {
-        &self.resolved.plan
-    }
-
-    fn case_ledger(&self, id: &str) -> Option<&CaseLedger> {
-        self.writer.ledger().case(id)
-    }
-
-    /// A set that was interrupted between the last start of a case and its end still owes that end.
-    fn close_rest(&mut self) -> Result<(), Failed> {
-        let open: Vec<String> = self
-            .writer
-            .ledger()
-            .cases
-            .iter()
-            .filter(|case| case.outcome.is_none())
-            .map(|case| case.case.id.clone())
-            .collect();
-        open.iter().try_for_each(|case| self.close_case(case))
-    }
-
-    /// Cases whose model or build could not be had end here, with the reason.
-    fn skip_unavailable(&mut self) -> Result<(), Failed> {
-        let missing = resolve::unavailable(&self.resolved.plan.plan, &self.resolved.missing);
-        let skipped: Vec<CaseClosed> = missing
-            .iter()
-            .map(|(case, reason)| CaseClosed {
-                case: (*case).to_owned(),
-                outcome: Status::Skipped { reason: (*reason).to_owned() },
-            })
-            .collect();
-        for closed in skipped {
-            if self.case_ledger(&closed.case).is_some_and(|case| case.outcome.is_none()) {
-                self.display.warn(&format!("{} is skipped: {}", closed.case, explain(&closed.outcome)));
-                self.append(Event::CaseClosed(closed))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// One life of the server.
-    fn start(&mut self, id: &StartId, place: &str, left: Option<Duration>) -> Result<(), Failed> {
-        let resolved = &self.resolved.plan.plan;
-        let parts = (|| {
-            let case = resolved.case(&id.case)?;
-            let backend = resolved.backend(&case.backend)?;
-            let settings = backend.server.decided()?;
-            let prompt = resolved.prompt(&case.prompt)?.content.text()?;
-            let ready = self.built.get(&backend.build)?;
-            let model = self.resolved.models.get(&case.model)?.paths.first()?;
-            Some((case, backend, settings, prompt, ready, model))
-        })();
-        let Some((case, backend, settings, prompt, ready, model)) = parts else {
-            return fail(
-                Exit::Internal,
-                format!("the plan names something that it does not hold, in {}", id.case),
-                "",
-            );
-        };
-        let log = self.writer.log_path(id).or_fail(Exit::NotVerified)?;
-        let scratch = self.context.cache.join("scratch").join(std::process::id().to_string());
-        let start = Start {
-            id: id.clone(),
-            plan: resolved,
-            case,
-            backend,
-            settings,
-            prompt,
-            build: &ready.built.record,
-            build_folder: &ready.built.folder,
-            help: &ready.help,
-            model,
-            log: &log,
-            scratch: &scratch,
-            roots: &self.roots,
-        };
-        let began = Instant::now();
-        let interrupt = &self.context.interrupt;
-        let display = self.display;
-        pause(&self.runtime, interrupt, resolved.cooldown_ms);
-        let outcome = if interrupt.is_set() {
-            Ok(Status::Interrupted)
-        } else {
-            let mut journal = Journal(&mut self.writer);
-            self.runtime.block_on(llamark_bench::run_start(&start, interrupt, &mut journal, &|progress| {
-                display.start(place, left, &progress);
-            }))
-        };
-        let removed = llamark_artifact::files::remove_folder(&scratch);
-        let outcome = outcome
-            .or_fail_hint(Exit::NotVerified, "the set is as it was before; the same command resumes")?;
-        removed.or_fail(Exit::NotVerified)?;
-        self.estimate.learn(&id.case, began.elapsed());
-        match &outcome {
-            Status::Interrupted => {
-                display.clear();
-                return fail(
-                    Exit::Interrupted,
-                    format!(
-                        "interrupted in {place}; what was measured is recorded in {}",
-                        shown(self.writer.path())
-                    ),
-                    "the same command goes on where it stopped",
-                );
-            }
-            Status::Ok => display.step("Measured", &format!("{place}{}", self.rates(id))),
-            other => display.warn(&format!("{place}: {}", explain(other))),
-        }
-        Ok(())
-    }
-
-    /// Mean rates of a start, for the terminal.
-    fn rates(&self, id: &StartId) -> String {
-        use llamark_record::metric::{generation_rate, prompt_rate};
-        let Some(start) = self.case_ledger(&id.case).and_then(|case| case.starts.get(&id.start)) else {
-            return String::new();
-        };
-        let counted: Vec<_> = start.counting().filter_map(|run| run.measurement.as_ref()).collect();
-        let pp: Vec<f64> = counted.iter().filter_map(|m| prompt_rate(m.prompt_tokens, m.prompt_us)).collect();
-        let tg: Vec<f64> =
-            counted.iter().filter_map(|m| generation_rate(m.generated_tokens, m.generation_us)).collect();
-        let mean = |values: &[f64]| llamark_stats::mean(values);
-        match (mean(&pp), mean(&tg)) {
-            (Some(pp), Some(tg)) => format!(": pp {pp:.1}, tg {tg:.1} tok/s"),
-            (Some(pp), None) => format!(": pp {pp:.1} tok/s"),
-            _ => String::new(),
-        }
-    }
-
-    /// Ends a case when nothing of it is left to run.
-    fn close_case(&mut self, id: &str) -> Result<(), Failed> {
-        let Some(case) = self.case_ledger(id) else { return Ok(()) };
-        match case.outcome_of_starts() {
-            Some(outcome) if case.outcome.is_none() => {
-                let case = id.to_owned();
-                self.append(Event::CaseClosed(CaseClosed { case, outcome }))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn append(&mut self, event: Event) -> Result<(), Failed> {
-        self.writer.append(event).or_fail(Exit::NotVerified)
-    }
-
-    /// Makes every derived file from the journal, then seals.
-    fn seal(self) -> Result<Utf8PathBuf, Failed> {
-        self.display.now("Sealing", self.writer.id());
-        seal(self.writer)
-    }
-}
-
-/// Compiles every build, or notes why one is not there.
-fn compile_all(
-    context: &Context,
-    resolved: &mut Resolved,
-    display: &Display,
-    keep_going: bool,
-) -> Result<BTreeMap<String, Ready>, Failed> {
-    let mut built = BTreeMap::new();
-    for (id, prepared) in &resolved.prepared {
-        match resolve::compile(context, prepared, display) {
-            Ok(build) => {
-                let server = build.folder.join(&build.record.server);
-                let help = probe::probe(&server, &llamark_process::base_environment(), &context.interrupt)
-                    .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --version"))?;
-                built.insert(id.clone(), Ready { built: build, help });
-            }
-            Err(failed) if keep_going && failed.exit == Exit::BuildFailed => {
-                display.warn(&format!("{failed}"));
-                resolved.missing.insert(id.clone(), format!("its build failed: {failed}"));
-            }
-            Err(failed) => return Err(failed),
-        }
-    }
-    Ok(built)
-}
-
-/// What went in, before anything is measured: all that the journal does not hold yet, since the set may have been
-/// interrupted before this was through.
-fn record_inputs(
-    writer: &mut SetWriter,
-    resolved: &Resolved,
-    built: &BTreeMap<String, Ready>,
-) -> Result<(), Failed> {
-    for model in &resolved.plan.plan.models {
-        let is_known = writer.ledger().models.contains_key(&model.id);
-        if let Some(fetched) = resolved.models.get(&model.id).filter(|_| !is_known) {
-            let record = resolve::model_record(model, fetched);
-            writer.append(Event::Model(record)).or_fail(Exit::NotVerified)?;
-        }
-    }
-    for (id, ready) in built {
-        if writer.ledger().builds.contains_key(id) {
-            continue;
-        }
-        let event = BuildEvent { id: id.clone(), record: ready.built.record.clone() };
-        writer.append(Event::Build(event)).or_fail(Exit::NotVerified)?;
-    }
-    Ok(())
-}
-
-/// The pause before a start; a request to stop ends it.
-fn pause(runtime: &tokio::runtime::Runtime, interrupt: &Interrupt, milliseconds: u64) {
-    if milliseconds > 0 {
-        runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {}
-                () = interrupt.wait() => {}
-            }
-        });
-    }
 }

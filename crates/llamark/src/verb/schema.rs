@@ -14,6 +14,7 @@ pub(crate) fn run(context: &Context, args: &Schema) -> Outcome {
         SchemaOf::Manifest => llamark_spec::manifest_schema(),
         SchemaOf::Environment => llamark_spec::environment_schema(),
         SchemaOf::Comparison => llamark_spec::comparison_schema(),
+        SchemaOf::Noise => llamark_spec::noise_schema(),
         SchemaOf::Accepted => llamark_spec::accepted_schema(),
     };
     context.terminal.json(&schema)?;

@@ -15,3 +15,4 @@ mod interrupt;
 mod locking;
 mod reading;
 mod running;
+mod turns;

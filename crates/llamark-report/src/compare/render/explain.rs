@@ -46,7 +46,10 @@ pub(super) fn lines(comparison: &Comparison, metric: &MetricComparison) -> Vec<S
             let worth = prior.df.map_or("any number of".to_owned(), number);
             format!("usual among the cases {}, worth {worth} df", log_percent(prior.s))
         });
-        lines.push(format!("{spread}; of this case alone {own}; {prior}"));
+        let history = evidence.history.map_or_else(String::new, |history| {
+            format!("; of earlier starts {} with {} df", log_percent(history.s), number(history.df))
+        });
+        lines.push(format!("{spread}; of this case alone {own}{history}; {prior}"));
         let rule = comparison.rules.metrics.iter().find(|rule| rule.metric == metric.metric);
         let (minimum, margin) = rule.map_or((0.0, 0.0), |rule| (rule.minimum, rule.margin));
         let null = if comparison.rules.sensitive {

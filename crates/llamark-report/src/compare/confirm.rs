@@ -1,0 +1,127 @@
+//! Suspects and regressions that were measured again: the fresh starts alone decide.
+
+use std::collections::BTreeMap;
+
+use llamark_record::comparison::{CaseComparison, Confirmation, Interval, MetricComparison, Rules, Verdict};
+use llamark_record::metric::Metric;
+use llamark_stats::pools::Pools;
+use llamark_stats::procedure::{self, Cell, Retest};
+
+use super::cells::Levels;
+use super::judge::{Open, Pairs, change, conclude, open, word};
+use crate::error::ReportError;
+use crate::estimate::round;
+use crate::format;
+
+/// Whether a metric is to be measured again: it gates, looks or is worse, and nobody accepted it.
+///
+/// An improvement is not: it costs nobody anything. A suspect is, whichever way it points.
+pub fn is_to_confirm(metric: &MetricComparison) -> bool {
+    let open = matches!(metric.verdict, Verdict::Regressed | Verdict::Suspect);
+    metric.gates && open && metric.accepted.is_none()
+}
+
+/// Puts the verdicts of the fresh starts in place of those that are to be confirmed. Where the fresh sets have no
+/// result, the first verdict stands, and the reason says so.
+pub(super) fn apply(
+    cases: &mut [CaseComparison],
+    screen: &Pairs<'_>,
+    fresh: &Pairs<'_>,
+    by: &Rules,
+) -> Result<(), ReportError> {
+    let seen: Vec<Cell<'_>> =
+        open(screen, by).iter().filter_map(Open::cell).filter(|cell| cell.gating).collect();
+    // What is usual was learned before the fresh starts, from other cells.
+    let pools = Pools::learn(&seen);
+    let fresh = open(fresh, by);
+    let by_place: BTreeMap<(&str, Metric), &Open<'_>> =
+        fresh.iter().map(|open| ((open.id, open.metric), open)).collect();
+    let mut retests = Vec::new();
+    for case in cases.iter_mut() {
+        for metric in case.metrics.iter_mut().filter(|metric| is_to_confirm(metric)) {
+            let open = by_place.get(&(case.id.as_str(), metric.metric)).copied();
+            match open.and_then(|open| Some((open, retest(metric, open, &pools)?))) {
+                Some((open, retest)) => retests.push((metric, open, retest)),
+                None => undecided(metric),
+            }
+        }
+    }
+    if retests.is_empty() {
+        cases.iter_mut().filter(|case| !case.metrics.is_empty()).for_each(conclude);
+        return Ok(());
+    }
+    let numbers: Vec<Retest> = retests.iter().map(|(_, _, retest)| *retest).collect();
+    let verdicts = procedure::confirm(&numbers, by.alpha).ok_or(ReportError::NotFinite)?;
+    let p: Option<Vec<f64>> = numbers.iter().map(|one| one.fresh.p_beyond(one.minimum)).collect();
+    let p = p.ok_or(ReportError::NotFinite)?;
+    let adjusted = llamark_stats::multiple::holm(&p).ok_or(ReportError::NotFinite)?;
+    for (place, (metric, open, retest)) in retests.into_iter().enumerate() {
+        let at = |of: &[f64]| of.get(place).copied().unwrap_or(1.0);
+        if let Some(verdict) = verdicts.get(place) {
+            let found = Fresh { open, retest, p: at(&p), p_adjusted: at(&adjusted), alpha: by.alpha };
+            decide(metric, word(*verdict), &found)?;
+        }
+    }
+    cases.iter_mut().filter(|case| !case.metrics.is_empty()).for_each(conclude);
+    Ok(())
+}
+
+struct Fresh<'a, 'b> {
+    open: &'a Open<'b>,
+    retest: Retest,
+    p: f64,
+    p_adjusted: f64,
+    alpha: f64,
+}
+
+fn retest<'a>(metric: &MetricComparison, open: &Open<'a>, pools: &Pools<'a>) -> Option<Retest> {
+    let cell = open.cell()?;
+    let screened = metric.evidence?.difference;
+    // Two of them that agree by chance would say anything.
+    let enough = cell.effect.starts >= llamark_stats::decide::FEWEST_STARTS;
+    let fresh = pools.estimate(&cell).filter(|_| enough)?;
+    Some(Retest { screened, fresh, minimum: cell.minimum, margin: cell.margin })
+}
+
+/// Measured again, and nothing can be said of it: the first verdict stands, since nothing contradicts it.
+fn undecided(metric: &mut MetricComparison) {
+    "measured again, and fewer than three pairs of fresh starts have a value: the first verdict stands"
+        .clone_into(&mut metric.reason);
+}
+
+fn decide(metric: &mut MetricComparison, verdict: Verdict, found: &Fresh<'_, '_>) -> Result<(), ReportError> {
+    let fresh = found.retest.fresh;
+    let arm = |levels: &Option<Levels>| levels.as_ref().and_then(Levels::arm).ok_or(ReportError::NotFinite);
+    let interval = fresh.interval(1.0 - 2.0 * found.alpha).ok_or(ReportError::NotFinite)?;
+    let (a, b) = (change(metric.metric, interval.low), change(metric.metric, interval.high));
+    let interval = Interval { low: round(a.min(b)), high: round(a.max(b)), level: round(interval.level) };
+    let confirmation = Confirmation {
+        screened: metric.verdict,
+        base: arm(&found.open.base)?,
+        candidate: arm(&found.open.candidate)?,
+        change: round(change(metric.metric, fresh.difference)),
+        interval,
+        p: round(found.p),
+        p_adjusted: round(found.p_adjusted),
+    };
+    let said = if verdict == Verdict::Regressed || verdict == Verdict::Improved {
+        "confirmed"
+    } else {
+        "not confirmed"
+    };
+    metric.reason = format!(
+        "{} at first ({}); {said} by {} pairs of fresh starts: {} ({})",
+        confirmation.screened.word(),
+        metric.change.map_or_else(String::new, format::change),
+        found.open.effect.map_or(0, |effect| effect.starts),
+        format::change(confirmation.change),
+        format::change_interval(interval.low, interval.high),
+    );
+    metric.verdict = verdict;
+    metric.confirmation = Some(confirmation);
+    if let Some(evidence) = &mut metric.evidence {
+        // Of the screen, which does not decide any more.
+        (evidence.detectable, evidence.starts_needed) = (None, None);
+    }
+    Ok(())
+}

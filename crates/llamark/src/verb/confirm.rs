@@ -1,0 +1,219 @@
+//! `llamark diff --confirm`: fresh starts of both sides, in turn, of what looks or is worse.
+
+use camino::Utf8Path;
+use llamark_artifact::ArtifactSet;
+use llamark_bench::host;
+use llamark_record::Sha256;
+use llamark_record::comparison::Comparison;
+use llamark_record::environment::{Environment, FieldClass};
+use llamark_record::plan::{Arm, Pairing, Purpose};
+use llamark_report::compare::is_to_confirm;
+use llamark_spec::Turns;
+
+use crate::context::{Context, shown};
+use crate::display::Display;
+use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::load::{self, Loaded};
+use crate::resolve::{self, Resolved};
+use crate::turns::{self, Given};
+
+/// Which round: there is one.
+const ROUND: u32 = 1;
+
+/// The fresh sets, measured now or by an earlier call; `None` when there is nothing to confirm.
+///
+/// # Errors
+/// When an input of either set cannot be had (each is named), the machine is another, or the comparison was confirmed
+/// before with other starts or cases.
+pub(crate) fn fresh(
+    context: &Context,
+    sets: [&ArtifactSet; 2],
+    comparison: &Comparison,
+    starts: u32,
+) -> Result<Option<[ArtifactSet; 2]>, Failed> {
+    let cases: Vec<&str> = comparison
+        .cases
+        .iter()
+        .filter(|case| case.metrics.iter().any(is_to_confirm))
+        .map(|case| case.id.as_str())
+        .collect();
+    if cases.is_empty() {
+        context.terminal.text("Nothing looks or is worse: there is nothing to confirm");
+        return Ok(None);
+    }
+    context.terminal.step("Confirming", &format!("{} in {starts} fresh starts a side", cases.join(", ")));
+    let environment = host::environment(&host::Roots::default());
+    on_this_machine(comparison, &environment)?;
+    not_reproduced(context, comparison);
+
+    let display = Display::new(context.terminal);
+    let [base, candidate] = sets;
+    let pairing = pairing(comparison)?;
+    let seed = base.resolved.plan.seed.wrapping_add(ROUND);
+    let turns = |arm| Turns { purpose: Purpose::Confirmation, pairing: pairing.clone(), arm, starts, seed };
+    let mut missing = Vec::new();
+    let a = side(context, base, &cases, &turns(Arm::Base), &display, &mut missing)?;
+    let b = side(context, candidate, &cases, &turns(Arm::Candidate), &display, &mut missing)?;
+    display.clear();
+    let (Some(a), Some(b), true) = (a, b, missing.is_empty()) else {
+        for what in &missing {
+            context.terminal.problem(&format!("missing: {what}"));
+        }
+        return fail(
+            Exit::BadInput,
+            "what was compared cannot be measured again here: not everything that went into the sets can be had",
+            "run from the folder of the experiment, with `--models DIR` and the same `--cache DIR`",
+        );
+    };
+    only_round(context, [&a.resolved, &b.resolved], &pairing)?;
+    let found = turns::find(&context.store(), [&a.resolved, &b.resolved], &environment)?;
+    if turns::is_done(&found) {
+        context.terminal.step("Unchanged", "this comparison was confirmed before; nothing was run");
+    }
+    let [base, candidate] = turns::measure(context, [a, b], found, &environment, &display)?;
+    let read = |path: &Utf8Path| ArtifactSet::read(path).or_fail(Exit::NotVerified);
+    Ok(Some([read(&base)?, read(&candidate)?]))
+}
+
+/// What joins the fresh sets: the two that were compared.
+fn pairing(comparison: &Comparison) -> Result<Sha256, Failed> {
+    let (base, candidate) = (&comparison.base, &comparison.candidate);
+    let (Some(a), Some(b)) = (base.manifest.clone(), candidate.manifest.clone()) else {
+        return fail(
+            Exit::BadInput,
+            "only sealed sets can be confirmed",
+            "finish them: the command that began a set goes on with it",
+        );
+    };
+    let pairing = Pairing { purpose: Purpose::Confirmation, of: [a, b], round: ROUND };
+    pairing.digest().or_fail(Exit::Internal)
+}
+
+/// Fresh starts say nothing of another machine.
+fn on_this_machine(comparison: &Comparison, environment: &Environment) -> Result<(), Failed> {
+    let here = environment.fingerprint();
+    let (base, candidate) = (&comparison.base, &comparison.candidate);
+    let other: Vec<&str> = [("baseline", base), ("candidate", candidate)]
+        .into_iter()
+        .filter(|(_, set)| set.host != here)
+        .map(|(side, _)| side)
+        .collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    fail(
+        Exit::BadInput,
+        format!("the {} was measured on another machine, kernel or driver", other.join(" and the ")),
+        "confirm where the sets were measured; `diff` without `--confirm` compares them here",
+    )
+}
+
+/// Both sides are measured on the machine as it is now, so that a cause in the machine cannot show.
+fn not_reproduced(context: &Context, comparison: &Comparison) {
+    let of_machine = |field: &str| field.starts_with("host.") || field == "llamark";
+    let fields: Vec<&str> = comparison
+        .differences
+        .iter()
+        .filter(|one| one.class == FieldClass::Treatment && of_machine(&one.field))
+        .map(|one| one.field.as_str())
+        .collect();
+    if !fields.is_empty() {
+        context.terminal.warn(&format!(
+            "both sides are measured on the machine as it is now, so that an effect of {} cannot be confirmed",
+            fields.join(", ")
+        ));
+    }
+}
+
+/// One side with its inputs; `None` when something is missing, which is added to the list.
+fn side(
+    context: &Context,
+    set: &ArtifactSet,
+    cases: &[&str],
+    turns: &Turns,
+    display: &Display,
+    missing: &mut Vec<String>,
+) -> Result<Option<Given>, Failed> {
+    let mut loaded = load::repeat(&set.path.join("manifest.json"))?;
+    llamark_spec::interleave(&mut loaded.plan, cases, turns);
+    let side = turns.arm.word();
+    let resolved = resolved(context, &loaded, side, display, missing)?;
+    Ok(resolved.map(|resolved| Given { text: loaded.text, resolved }))
+}
+
+/// Everything that is missing is named, not the first of it.
+fn resolved(
+    context: &Context,
+    loaded: &Loaded,
+    side: &str,
+    display: &Display,
+    missing: &mut Vec<String>,
+) -> Result<Option<Resolved>, Failed> {
+    let mut note = |what: String| missing.push(format!("{side}: {what}"));
+    let builds = match resolve::builds(context, loaded, display) {
+        Ok(builds) => Some(builds),
+        Err(failed) if failed.exit == Exit::Interrupted => return Err(failed),
+        Err(failed) => {
+            note(format!("{failed}"));
+            None
+        }
+    };
+    let models = match resolve::models(context, loaded, display, true) {
+        Ok((models, absent)) => {
+            absent.iter().for_each(|(id, why)| note(format!("model {id}: {why}")));
+            Some(models)
+        }
+        Err(failed) if failed.exit == Exit::Interrupted => return Err(failed),
+        Err(failed) => {
+            note(format!("models: {failed}"));
+            None
+        }
+    };
+    let (Some((tree, prepared)), Some(models), Some(before)) = (builds, models, &loaded.repeats) else {
+        return Ok(None);
+    };
+    let resolved = Resolved::new(loaded, tree, prepared, models);
+    for (id, key) in &resolved.plan.build_keys {
+        if before.build_keys.get(id) != Some(key) {
+            note(format!(
+                "build {id}: it would be another one now (key {}), since the engine, the compiler or a tool is not \
+                 what it was",
+                key.short()
+            ));
+        }
+    }
+    for (id, files) in &resolved.plan.model_files {
+        if before.model_files.get(id) != Some(files) {
+            note(format!("model {id}: its files are not what they were"));
+        }
+    }
+    Ok(Some(resolved))
+}
+
+/// Running again until it passes is what the one round is there to prevent.
+fn only_round(context: &Context, given: [&Resolved; 2], pairing: &Sha256) -> Result<(), Failed> {
+    for resolved in given {
+        let sets = context.store().sets(Some(&resolved.plan.plan.name)).or_fail(Exit::NotVerified)?;
+        for info in sets {
+            // One that does not read decides nothing.
+            let Ok(set) = ArtifactSet::read(&info.path) else { continue };
+            let turns = set.resolved.plan.interleaved.as_ref();
+            let of_this = turns.filter(|turns| turns.pairing == *pairing);
+            let same_arm = |arm| resolved.plan.plan.interleaved.as_ref().is_some_and(|own| own.arm == arm);
+            if of_this.is_some_and(|turns| same_arm(turns.arm)) && set.resolved != resolved.plan {
+                let cases: Vec<&str> = set.resolved.plan.cases.iter().map(|case| case.id.as_str()).collect();
+                let starts = set.resolved.plan.cases.first().map_or(0, |case| case.starts);
+                return fail(
+                    Exit::BadInput,
+                    format!(
+                        "this comparison was confirmed before, with {starts} starts of {} ({}): there is one such round",
+                        cases.join(", "),
+                        shown(&info.path)
+                    ),
+                    "give the same `--starts` to see it again; measure the candidate anew to ask again",
+                );
+            }
+        }
+    }
+    Ok(())
+}

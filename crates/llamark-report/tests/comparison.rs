@@ -606,11 +606,11 @@ fn starts_made_in_turn_are_compared_in_pairs() {
     let (base, candidate) = in_turn(FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
     let comparison = compared(&base, &candidate);
     assert_eq!(caveat(&comparison, CaveatCode::NotInterleaved), None);
-    let found = metric(&comparison, "m0003", Metric::Tg);
+    let found = metric(&comparison, "m0003/cpu/bridge", Metric::Tg);
     assert_eq!((found.verdict, found.evidence.unwrap().own.unwrap().df), (Verdict::Regressed, 4.0));
     // The same arm twice is no pair.
     let comparison = compared(&base, &base);
-    assert_eq!(metric(&comparison, "m0003", Metric::Tg).evidence.unwrap().own.unwrap().df, 8.0);
+    assert_eq!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).evidence.unwrap().own.unwrap().df, 8.0);
 }
 
 #[test]
@@ -618,24 +618,24 @@ fn fresh_starts_alone_decide_on_what_was_called_worse() {
     let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
     let (a, same) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(usual));
     let comparison = confirmed((&base, &candidate), (&a, &same));
-    let found = metric(&comparison, "m0003", Metric::Tg);
+    let found = metric(&comparison, "m0003/cpu/bridge", Metric::Tg);
     assert_eq!(found.verdict, Verdict::Equivalent, "{}", found.reason);
     assert!(found.reason.contains("regressed at first") && found.reason.contains("not confirmed by 5 pairs"));
     assert_eq!(found.confirmation.unwrap().screened, Verdict::Regressed);
     assert_ne!(comparison.conclusion, Conclusion::Regression);
     assert!(caveat(&comparison, CaveatCode::Confirmed).is_some());
-    assert_eq!(metric(&comparison, "m0004", Metric::Tg).confirmation, None);
+    assert_eq!(metric(&comparison, "m0004/cpu/bridge", Metric::Tg).confirmation, None);
 
     let (a, slow) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(slower(3, 0.1)));
     let comparison = confirmed((&base, &candidate), (&a, &slow));
-    assert_eq!(metric(&comparison, "m0003", Metric::Tg).verdict, Verdict::Regressed);
+    assert_eq!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).verdict, Verdict::Regressed);
     assert_eq!(comparison.conclusion, Conclusion::Regression);
     assert!(on_terminal(&comparison).contains("confirmed by 5 pairs"));
 
     // The other way round at the second look is no confirmation.
     let (a, fast) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(slower(3, -0.1)));
     let comparison = confirmed((&base, &candidate), (&a, &fast));
-    assert_eq!(metric(&comparison, "m0003", Metric::Tg).verdict, Verdict::Inconclusive);
+    assert_eq!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).verdict, Verdict::Inconclusive);
 }
 
 #[test]
@@ -643,7 +643,7 @@ fn where_fresh_starts_say_nothing_the_first_verdict_stands() {
     let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
     let (a, b) = in_turn(Shape::new(2, 5).build(usual), Shape::new(2, 5).build(usual));
     let comparison = confirmed((&base, &candidate), (&a, &b));
-    let found = metric(&comparison, "m0003", Metric::Tg);
+    let found = metric(&comparison, "m0003/cpu/bridge", Metric::Tg);
     assert_eq!((found.verdict, found.confirmation), (Verdict::Regressed, None));
     assert!(found.reason.contains("the first verdict stands"), "{}", found.reason);
 }
@@ -675,7 +675,7 @@ fn a_noise_file_counts_for_its_own_machine_and_measurement_only() {
         with(&base, &candidate, &options)
     };
     let df = |comparison: &Comparison| {
-        let found = metric(comparison, "m0001", Metric::Tg).evidence;
+        let found = metric(comparison, "m0001/cpu/bridge", Metric::Tg).evidence;
         found.and_then(|evidence| evidence.history).map(|history| history.df)
     };
     let comparison = with_noise(&file);

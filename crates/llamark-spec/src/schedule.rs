@@ -63,7 +63,7 @@ pub struct Turns {
 
 fn first_arm(cases: &[Case], start: &PlannedStart, seed: u32) -> Arm {
     let case = cases.iter().position(|case| case.id == start.case).unwrap_or(0) as u64;
-    let (pair, is_second) = ((start.start.saturating_sub(1)) / 2, start.start % 2 == 0);
+    let (pair, is_second) = ((start.start.saturating_sub(1)) / 2, start.start.is_multiple_of(2));
     // A stream for each pair of starts of each case; the constant keeps it apart from those of the order.
     let mut random = SplitMix64 {
         state: (u64::from(seed) << 32) ^ (case << 16) ^ u64::from(pair) ^ 0xa5a5_0000_0000_a5a5,

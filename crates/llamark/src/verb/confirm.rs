@@ -31,12 +31,13 @@ pub(crate) fn fresh(
     comparison: &Comparison,
     starts: u32,
 ) -> Result<Option<[ArtifactSet; 2]>, Failed> {
-    let cases: Vec<&str> = comparison
+    let mut cases: Vec<&str> = comparison
         .cases
         .iter()
         .filter(|case| case.metrics.iter().any(is_to_confirm))
         .map(|case| case.id.as_str())
         .collect();
+    cases.sort_unstable();
     if cases.is_empty() {
         context.terminal.text("Nothing looks or is worse: there is nothing to confirm");
         return Ok(None);

@@ -691,6 +691,10 @@ fn a_noise_file_counts_for_its_own_machine_and_measurement_only() {
     let mut other = file.clone();
     other.calibrations[0].cells[1].measurement = Sha256::of_bytes(b"another prompt");
     assert_eq!(df(&with_noise(&other)), None);
+    // The starts of a calibration are no history of themselves.
+    let mut itself = file.clone();
+    itself.calibrations[0].sets[1] = Sha256::of_bytes(b"candidate");
+    assert_eq!(df(&with_noise(&itself)), None);
     let elsewhere = NoiseFile { host: Sha256::of_bytes(b"elsewhere"), ..file };
     let comparison = with_noise(&elsewhere);
     assert_eq!(df(&comparison), None);

@@ -122,11 +122,11 @@ pub fn compare_all(
     let common = fields::Common::of(a, b);
     let differences = differences::between(a, b, &common, &options.across)?;
     let rules = rules::of(&a.resolved.plan, options);
-    let (pairs, mut cases) = pairs_of(a, b, &differences, options);
+    let (pairs, mut cases) = pairs_of(base, candidate, &differences, options);
     cases.extend(judge::judge(&pairs, &rules));
     let stale = accept::apply(&mut cases, &options.accepted, &options.today);
     if let Some([again_base, again]) = &fresh {
-        let (fresh, _missing) = pairs_of(again_base.material, again.material, &[], options);
+        let (fresh, _missing) = pairs_of(*again_base, *again, &[], options);
         confirm::apply(&mut cases, &pairs, &fresh, &rules)?;
     }
     sort(&mut cases);
@@ -156,11 +156,12 @@ pub fn compare_all(
 
 /// What can be compared, and the cases that cannot.
 fn pairs_of<'a>(
-    a: Material<'a>,
-    b: Material<'a>,
+    base: Side<'a>,
+    candidate: Side<'a>,
     differences: &[Difference],
     options: &'a Options,
 ) -> (Pairs<'a>, Vec<CaseComparison>) {
+    let (a, b) = (base.material, candidate.material);
     let (mut cases, mut other) = (Vec::new(), Vec::new());
     for paired in pairing::pair(a, b, differences) {
         match paired {
@@ -170,7 +171,7 @@ fn pairs_of<'a>(
     }
     let interleaved = a.resolved.plan.is_interleaved_with(&b.resolved.plan);
     let design = if interleaved { Design::Blocked } else { Design::Unblocked };
-    (Pairs { cases, design, history: History::new(options.noise.as_ref(), a, b) }, other)
+    (Pairs { cases, design, history: History::new(options.noise.as_ref(), base, candidate) }, other)
 }
 
 /// The worst first: what broke, then by verdict (what was accepted after what was not), then by size, then by id.

@@ -10,7 +10,7 @@ use llamark_record::plan::{Case, ResolvedPlan};
 use llamark_stats::start_level::Design;
 
 use super::cells::{effect, levels};
-use super::identity;
+use super::{Side, identity};
 use crate::error::ReportError;
 use crate::estimate::round;
 use crate::summarize::Material;
@@ -22,16 +22,20 @@ pub(super) struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    /// Of that file, if it is of the machine that both sets were measured on.
-    pub(super) fn new(file: Option<&'a NoiseFile>, base: Material<'a>, candidate: Material<'a>) -> Self {
-        let host = base.environment.fingerprint();
-        let same = |file: &&NoiseFile| file.host == host && candidate.environment.fingerprint() == host;
+    /// Of that file, if it is of the machine that both sets were measured on. A calibration that is one of them is left
+    /// out: its starts would count twice.
+    pub(super) fn new(file: Option<&'a NoiseFile>, base: Side<'a>, candidate: Side<'a>) -> Self {
+        let host = base.material.environment.fingerprint();
+        let same =
+            |file: &&NoiseFile| file.host == host && candidate.material.environment.fingerprint() == host;
+        let compared = [base.manifest, candidate.manifest];
         let mut cells: BTreeMap<_, Vec<&NoiseCell>> = BTreeMap::new();
         let found = file.filter(same).map_or(&[][..], |file| &file.calibrations);
-        for cell in found.iter().flat_map(|calibration| &calibration.cells) {
+        let earlier = found.iter().filter(|one| !one.sets.iter().any(|set| compared.contains(&Some(set))));
+        for cell in earlier.flat_map(|calibration| &calibration.cells) {
             cells.entry((cell.case.as_str(), cell.metric)).or_default().push(cell);
         }
-        Self { cells, plan: base.resolved }
+        Self { cells, plan: base.material.resolved }
     }
 
     /// Squares of every calibration of this very measurement, of this design.
@@ -75,7 +79,7 @@ pub fn calibration(base: &ArtifactSet, candidate: &ArtifactSet) -> Result<Calibr
     let (a, b) = (Material::of(base), Material::of(candidate));
     let of = |set: &ArtifactSet, material| {
         let manifest = super::manifest_of(set)?;
-        identity(super::Side { material, manifest: manifest.as_ref() })
+        identity(Side { material, manifest: manifest.as_ref() })
     };
     let (first, second) = (of(base, a)?, of(candidate, b)?);
     let not = || ReportError::NotACalibration { base: base.path.clone(), candidate: candidate.path.clone() };

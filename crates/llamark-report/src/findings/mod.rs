@@ -19,6 +19,7 @@ mod rules;
 mod too_few;
 mod trend;
 mod unstated;
+mod wide;
 
 pub use finding::{Finding, Scope, Severity, Subject};
 pub use headlines::Headline;
@@ -43,7 +44,7 @@ pub(crate) struct Context<'a> {
 /// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
 pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
     let context = Context { summary, ledger };
-    let rules: [fn(&Context<'_>) -> Vec<Finding>; 13] = [
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 14] = [
         roofline::find,
         claims::find,
         first_run::find,
@@ -51,6 +52,7 @@ pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
         too_few::find,
         one_start::find,
         load_steps::find,
+        wide::find,
         confounded::find,
         prompt_tokens::find,
         unstated::find,

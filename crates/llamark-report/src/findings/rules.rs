@@ -63,6 +63,8 @@ pub(super) const ONE_START: Rule =
 pub(super) const BELOW_RESOLUTION: Rule =
     rule("LM303", "below-resolution", Note, "the runs differ by less than the document's rounding hides");
 pub(super) const LOAD_IN_STEPS: Rule = rule("LM304", "load-in-steps", Warning, "load times come in steps");
+pub(super) const WIDE_INTERVAL: Rule =
+    rule("LM305", "wide-interval", Note, "a rate is known to ±10 % at best");
 pub(super) const CONFOUNDED: Rule =
     rule("LM401", "confounded", Warning, "rows of one model differ in more than the backend");
 pub(super) const PROMPT_VARIES: Rule = rule(
@@ -85,7 +87,7 @@ pub(super) const NOT_PLANNED: Rule =
     of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
-pub const RULES: [Rule; 23] = [
+pub const RULES: [Rule; 24] = [
     BEYOND_BANDWIDTH,
     FAR_BELOW_BANDWIDTH,
     CONTRADICTED_CLAIM,
@@ -100,6 +102,7 @@ pub const RULES: [Rule; 23] = [
     ONE_START,
     BELOW_RESOLUTION,
     LOAD_IN_STEPS,
+    WIDE_INTERVAL,
     CONFOUNDED,
     PROMPT_VARIES,
     PROMPT_LENGTHS,

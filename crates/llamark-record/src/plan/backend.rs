@@ -1,0 +1,73 @@
+//! What is compiled, and on which device it runs.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::settings::Settings;
+
+/// The kinds of backend that llamark knows how to build, run and prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BackendKind {
+    /// The processor.
+    Cpu,
+    /// Vulkan.
+    Vulkan,
+    /// AMD ROCm (HIP).
+    Rocm,
+    /// NVIDIA CUDA.
+    Cuda,
+}
+
+impl BackendKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Vulkan, Self::Rocm, Self::Cuda];
+
+    /// The name, as in an experiment.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Vulkan => "vulkan",
+            Self::Rocm => "rocm",
+            Self::Cuda => "cuda",
+        }
+    }
+}
+
+/// Something to compile. Backends that agree on it share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBuild {
+    /// Name of the build: that of the first backend that uses it.
+    pub id: String,
+    /// The kind, which decides what must be installed.
+    pub kind: BackendKind,
+    /// CMake variables of the author, `ON`/`OFF` for booleans. `llamark-build` adds those of the kind and those
+    /// that make a build hermetic. Empty for a prebuilt engine.
+    pub cmake: BTreeMap<String, String>,
+}
+
+/// A build, the device that it runs on, and how the server is set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlannedBackend {
+    /// Name in the experiment.
+    pub name: String,
+    /// Name in the report.
+    pub label: String,
+    /// Note in the report; empty when there is none.
+    pub note: String,
+    /// The kind.
+    pub kind: BackendKind,
+    /// Id of the build.
+    pub build: String,
+    /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone; empty where a document does not
+    /// say.
+    pub device: String,
+    /// Settings of the server.
+    pub server: Settings,
+    /// Variables of the environment that the author sets for the server.
+    pub environment: BTreeMap<String, String>,
+}

@@ -1,0 +1,94 @@
+//! Two plans whose starts are made in turn, so that what drifts touches both alike.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Sha256;
+use crate::digest::CanonicalError;
+
+/// One of two plans whose starts are made in turn: start i of one beside start i of the other, so that what drifts
+/// touches both alike.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Interleaved {
+    /// What for.
+    pub purpose: Purpose,
+    /// What joins the two sets: the same in both, and in no other. The digest of [`Pairing`].
+    pub pairing: Sha256,
+    /// Which of the two this is.
+    pub arm: Arm,
+    /// For each start of the schedule, in its order: the arm that goes first. Drawn from `seed`.
+    pub first: Vec<Arm>,
+}
+
+/// What makes a pairing this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pairing {
+    /// What for.
+    pub purpose: Purpose,
+    /// What is measured against what: the digests of the plan (twice) for a calibration, of the manifests of the
+    /// compared sets for a confirmation.
+    pub of: [Sha256; 2],
+    /// Which time, from 1.
+    pub round: u32,
+}
+
+impl Pairing {
+    /// SHA-256 of the canonical JSON.
+    ///
+    /// # Errors
+    /// Never in practice: there is no number in it that is not finite.
+    pub fn digest(&self) -> Result<Sha256, CanonicalError> {
+        Sha256::of_canonical_json(self)
+    }
+}
+
+/// What two sets are measured in turn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// One plan twice, to learn the noise of a machine.
+    Calibration,
+    /// What a comparison suspects, again.
+    Confirmation,
+}
+
+impl Purpose {
+    /// What the name of such a set ends with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Calibration => "calibrate",
+            Self::Confirmation => "confirm",
+        }
+    }
+}
+
+/// One of two sets that are measured in turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// What is compared with.
+    Base,
+    /// What is compared.
+    Candidate,
+}
+
+impl Arm {
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Base => Self::Candidate,
+            Self::Candidate => Self::Base,
+        }
+    }
+
+    /// The word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Base => "baseline",
+            Self::Candidate => "candidate",
+        }
+    }
+}

@@ -8,7 +8,7 @@ use llamark_record::plan::ModelSource;
 use crate::download::file_name;
 use crate::error::FetchError;
 use crate::fetcher::{Event, Fetcher, Job};
-use crate::shards::ShardName;
+use crate::shards::every_name;
 
 /// A model, by the identity of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,10 +63,7 @@ impl Job<'_> {
         revision: &str,
         file: &str,
     ) -> Result<Identified, FetchError> {
-        let names = match ShardName::parse(file) {
-            Some(shard) => shard.all()?,
-            None => vec![file.to_owned()],
-        };
+        let names = every_name(file)?;
         let mut files = Vec::new();
         let mut commit: Option<String> = None;
         for name in &names {

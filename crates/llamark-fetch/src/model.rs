@@ -17,7 +17,7 @@ use crate::fetcher::{Event, FetchedModel, Fetcher, Job};
 use crate::huggingface::HubFile;
 use crate::memory::{Memory, Stamp};
 use crate::package::Form;
-use crate::shards::{ShardName, shards};
+use crate::shards::{ShardName, every_name, shards};
 use crate::source::in_archive;
 
 impl Job<'_> {
@@ -41,10 +41,7 @@ impl Job<'_> {
                 self.downloaded(&[file])
             }
             ModelSource::Huggingface { repo, revision, file, endpoint, sha256 } => {
-                let names = match ShardName::parse(file) {
-                    Some(shard) => shard.all()?,
-                    None => vec![file.clone()],
-                };
+                let names = every_name(file)?;
                 let hub: Vec<(String, HubFile)> = names
                     .iter()
                     .map(|name| Ok((file_name(name), self.hub_file(endpoint, repo, revision, name)?)))
@@ -288,9 +285,7 @@ impl Fetcher {
             ModelSource::Huggingface { repo, revision, file, endpoint, sha256 } => {
                 let (interrupt, quiet) = (Interrupt::new(), |_| ());
                 let job = Job { fetcher: self, interrupt: &interrupt, observer: &quiet };
-                let names = ShardName::parse(file)
-                    .map_or_else(|| Ok(vec![file.clone()]), |shard| shard.all())
-                    .ok()?;
+                let names = every_name(file).ok()?;
                 let mut wanted = Vec::new();
                 for (index, name) in names.iter().enumerate() {
                     let given = sha256.clone().filter(|_| index == 0);

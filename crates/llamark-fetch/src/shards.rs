@@ -34,12 +34,20 @@ impl ShardName {
     }
 
     /// The names of all shards, in order; an error when this is not the first.
-    pub(crate) fn all(&self) -> Result<Vec<String>, FetchError> {
+    fn all(&self) -> Result<Vec<String>, FetchError> {
         if self.index != 1 {
             return Err(FetchError::NotFirstShard { file: self.name(self.index), first: self.name(1) });
         }
         Ok((1..=self.count).map(|index| self.name(index)).collect())
     }
+}
+
+/// The names of every file of the model whose first (or only) file has this name, in order.
+///
+/// # Errors
+/// When it is the name of a later shard.
+pub(crate) fn every_name(first: &str) -> Result<Vec<String>, FetchError> {
+    ShardName::parse(first).map_or_else(|| Ok(vec![first.to_owned()]), |shard| shard.all())
 }
 
 /// Every file of the model whose first (or only) file is `path`, in order.

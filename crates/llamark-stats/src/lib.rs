@@ -5,6 +5,8 @@
 //! What cannot be computed is `None` or a named variant, never a NaN and never a made-up number. Every function
 //! says when that is. All intervals and tests are two-sided unless the name says otherwise.
 
+pub mod chance;
+pub mod correlation;
 pub mod decide;
 pub mod describe;
 pub mod group;
@@ -17,6 +19,7 @@ pub mod ratio;
 pub mod shrink;
 pub mod special;
 pub mod start_level;
+pub mod steady;
 pub mod two_sample;
 pub mod warmup;
 

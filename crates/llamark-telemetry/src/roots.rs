@@ -25,8 +25,9 @@ impl Roots {
         Self { proc: folder.join("proc"), sys: folder.join("sys"), nvml: folder == "/" }
     }
 
-    /// The names in a folder, in order, numbers in them as numbers; none when it cannot be read.
-    pub(crate) fn names(folder: &Utf8Path) -> Vec<String> {
+    /// The names in a folder of such a tree, in order, numbers in them as numbers (`card2` before `card10`); none when it
+    /// cannot be read.
+    pub fn names(folder: &Utf8Path) -> Vec<String> {
         let Ok(entries) = fs_err::read_dir(folder) else { return Vec::new() };
         let mut names: Vec<String> =
             entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();

@@ -4,8 +4,9 @@
 //! the time stamps show it. A sensor that blocks holds up the sampler, never what is measured, and not [`Sampler::stop`].
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use llamark_record::telemetry::Channel;
@@ -20,8 +21,6 @@ use crate::source;
 
 /// How long the end of the sampler is waited for; only a sensor that blocks takes longer.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often it is looked whether it ended.
-const LOOK: Duration = Duration::from_millis(1);
 /// The sampler reads no sensor at this moment.
 const NO_SENSOR: usize = usize::MAX;
 
@@ -29,7 +28,9 @@ const NO_SENSOR: usize = usize::MAX;
 #[derive(Debug)]
 pub struct Sampler {
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    thread: Thread,
+    /// Nothing is ever sent: that the other side is gone says that the thread ended.
+    end: Receiver<()>,
     period: Duration,
 }
 
@@ -73,11 +74,15 @@ impl Sampler {
             kept: Mutex::default(),
         });
         let (roots, inside) = (roots.clone(), Arc::clone(&shared));
-        let thread = thread::Builder::new()
+        let (alive, end) = mpsc::channel();
+        let handle = thread::Builder::new()
             .name("telemetry".to_owned())
-            .spawn(move || run(&roots, &inside, period, origin))
+            .spawn(move || {
+                let _alive = alive;
+                run(&roots, &inside, period, origin);
+            })
             .map_err(|source| TelemetryError::Thread { source })?;
-        Ok(Self { shared, thread, period })
+        Ok(Self { shared, thread: handle.thread().clone(), end, period })
     }
 
     /// From the next round on, reads that process too. Its files are opened once, so that another process that gets its id
@@ -99,12 +104,8 @@ impl Sampler {
     /// Reads every sensor a last time, and gives all that was read. When a sensor blocks, what was read before it did.
     pub fn stop(self) -> Recording {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.thread.thread().unpark();
-        let asked = Instant::now();
-        while !self.thread.is_finished() && asked.elapsed() < PATIENCE {
-            thread::sleep(LOOK);
-        }
-        let is_stuck = !self.thread.is_finished();
+        self.thread.unpark();
+        let is_stuck = self.end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
         let mut kept = self.shared.kept();
         let stuck = is_stuck.then(|| {
             let place = self.shared.reading.load(Ordering::Relaxed);
@@ -122,7 +123,7 @@ impl Sampler {
 impl Drop for Sampler {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        self.thread.thread().unpark();
+        self.thread.unpark();
     }
 }
 

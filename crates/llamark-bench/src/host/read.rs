@@ -28,15 +28,7 @@ impl Roots {
 
     /// The names in a folder, in order, numbers in them as numbers; none when it cannot be read.
     pub(super) fn names(&self, folder: &str) -> Vec<String> {
-        let Ok(entries) = fs_err::read_dir(self.locate(folder)) else { return Vec::new() };
-        let mut names: Vec<String> =
-            entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
-        names.sort_by_cached_key(|name| {
-            let digits = name.trim_start_matches(|c: char| !c.is_ascii_digit());
-            let head = name.strip_suffix(digits).unwrap_or(name).to_owned();
-            (head, digits.parse::<u64>().unwrap_or(0), name.clone())
-        });
-        names
+        llamark_telemetry::Roots::names(&self.locate(folder))
     }
 
     /// Whether there is such a file or folder.

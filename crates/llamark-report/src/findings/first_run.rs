@@ -1,11 +1,12 @@
 //! LM201, LM202: first runs that are not in the steady state.
 
 use llamark_record::metric::Metric;
+use llamark_stats::chance::at_least;
+use llamark_stats::steady::without_first;
 
 use super::rules::{FIRST_RUN_SLOW, FIRST_RUNS_SLOW};
-use super::{Context, Finding, at_least, odds, title};
+use super::{Context, Finding, odds, title};
 use crate::format::{change, float, significant};
-use crate::steady::without_first;
 use crate::summary::{CaseSummary, SteadyState};
 
 /// Fewest runs of a start: of two, nobody can say which one is odd.

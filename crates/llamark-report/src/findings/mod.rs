@@ -141,22 +141,6 @@ fn title(metric: Metric) -> &'static str {
     }
 }
 
-/// Probability that at least `hits` of independent events with these probabilities happen (Poisson binomial, exact).
-fn at_least(hits: usize, chances: &[f64]) -> f64 {
-    let mut exactly = vec![1.0];
-    for chance in chances {
-        let mut next = vec![0.0; exactly.len() + 1];
-        for (count, probability) in exactly.iter().enumerate() {
-            if let [miss, hit] = next.get_mut(count..count + 2).unwrap_or_default() {
-                *miss += probability * (1.0 - chance);
-                *hit += probability * chance;
-            }
-        }
-        exactly = next;
-    }
-    exactly.iter().skip(hits).sum::<f64>().min(1.0)
-}
-
 /// A probability for people: `1 in 900`, `1 in 6`, `35 %`.
 fn odds(probability: f64) -> String {
     if probability >= 0.2 {
@@ -185,14 +169,6 @@ fn list<T: AsRef<str>>(items: &[T]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_tail_of_equal_chances_is_binomial() {
-        assert!((at_least(6, &[1.0 / 6.0; 9]) - 0.001_136).abs() < 1e-5);
-        assert!((at_least(0, &[0.3; 4]) - 1.0).abs() < 1e-12);
-        assert!((at_least(2, &[0.5, 0.5]) - 0.25).abs() < 1e-12);
-        assert_eq!(at_least(1, &[]), 0.0);
-    }
 
     #[test]
     fn odds_and_lists_read_like_sentences() {

@@ -2,9 +2,10 @@
 
 use llamark_record::metric::Metric;
 use llamark_stats::Direction;
+use llamark_stats::chance::at_least;
 
 use super::rules::{FALLING, FALLING_TOGETHER};
-use super::{Context, Finding, at_least, odds, title};
+use super::{Context, Finding, odds, title};
 use crate::format::{change, fixed, float};
 
 /// Fewest runs of a start: two fall every other time.

@@ -70,6 +70,10 @@ install:
 simulate *ARGS:
     cargo run --quiet -p llamark-stats --example simulate -- "$@"
 
+# Fuzz every input (or those named) for SECONDS each; needs `cargo install cargo-fuzz`
+fuzz SECONDS='600' *INPUTS='':
+    bash fuzz/run "$@"
+
 # Ratios against what a user would use instead
 bench:
     bash benches/run

@@ -5,10 +5,14 @@
 //! a second fsync would succeed without the data (ATC'20, "Can Applications Recover from fsync Failures?").
 //! Nothing here is ever tried again on the same file.
 //!
+//! [`disk`] has every call that changes the disk on the way of an artifact set, one function each. In the tests of this
+//! crate it notes them, and a model of a file system says what a crash between any two of them can leave.
+//!
 //! On macOS `sync_all` is `F_FULLFSYNC`. Network file systems and overlays promise less than this module asks.
 
 #![expect(clippy::disallowed_methods, reason = "this module is where files are written")]
 
+mod disk;
 mod lock;
 
 use std::fs::{File, OpenOptions};
@@ -130,7 +134,7 @@ impl NewFile {
             // As any other file of the user, less what the umask takes; tempfile's own default is 0600.
             builder.permissions(std::fs::Permissions::from_mode(0o666));
         }
-        let temporary = builder.tempfile_in(folder).map_err(at("write into", folder))?;
+        let temporary = disk::temporary_file(&builder, folder).map_err(at("write into", folder))?;
         Ok(Self { temporary, folder: folder.to_owned() })
     }
 
@@ -139,8 +143,8 @@ impl NewFile {
     /// # Errors
     /// When the disk refuses. What was under the name before is then still there.
     pub fn commit(self, path: &Utf8Path) -> Result<(), FileError> {
-        self.temporary.as_file().sync_all().map_err(at("flush", path))?;
-        self.temporary.persist(path).map_err(|error| FileError::new("name", path, error.error))?;
+        disk::sync(self.temporary.as_file()).map_err(at("flush", path))?;
+        disk::persist(self.temporary, path).map_err(at("name", path))?;
         sync_folder(&self.folder)
     }
 
@@ -149,12 +153,12 @@ impl NewFile {
     /// # Errors
     /// [`FileError::Exists`] when there is something under that name; else as `commit`.
     pub fn commit_new(self, path: &Utf8Path) -> Result<(), FileError> {
-        self.temporary.as_file().sync_all().map_err(at("flush", path))?;
-        self.temporary.persist_noclobber(path).map_err(|error| {
-            if error.error.kind() == io::ErrorKind::AlreadyExists {
+        disk::sync(self.temporary.as_file()).map_err(at("flush", path))?;
+        disk::persist_new(self.temporary, path).map_err(|error| {
+            if error.kind() == io::ErrorKind::AlreadyExists {
                 FileError::Exists { path: path.to_owned() }
             } else {
-                FileError::new("name", path, error.error)
+                FileError::new("name", path, error)
             }
         })?;
         sync_folder(&self.folder)
@@ -163,7 +167,7 @@ impl NewFile {
 
 impl io::Write for NewFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.temporary.write(bytes)
+        disk::write(self.temporary.as_file(), bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -199,7 +203,7 @@ pub fn persist_new(path: &Utf8Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// When the file cannot be opened for writing.
 pub fn open_append(path: &Utf8Path) -> Result<File, FileError> {
-    OpenOptions::new().create(true).append(true).read(true).open(path).map_err(at("open", path))
+    disk::open_append(path).map_err(at("open", path))
 }
 
 /// Gives a finished file another name in the same file system: fsync, rename, fsync of the folder.
@@ -208,8 +212,8 @@ pub fn open_append(path: &Utf8Path) -> Result<File, FileError> {
 /// When the disk refuses.
 pub fn rename_file(from: &Utf8Path, to: &Utf8Path) -> Result<(), FileError> {
     let file = OpenOptions::new().read(true).open(from).map_err(at("open", from))?;
-    file.sync_all().map_err(at("flush", from))?;
-    std::fs::rename(from, to).map_err(at("name", to))?;
+    disk::sync(&file).map_err(at("flush", from))?;
+    disk::rename(from, to).map_err(at("name", to))?;
     sync_folder(parent_of(to)?)
 }
 
@@ -218,7 +222,7 @@ pub fn rename_file(from: &Utf8Path, to: &Utf8Path) -> Result<(), FileError> {
 /// # Errors
 /// When the disk refuses.
 pub fn remove_file(path: &Utf8Path) -> Result<(), FileError> {
-    match std::fs::remove_file(path) {
+    match disk::remove(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result.map_err(at("remove", path)),
     }
@@ -235,7 +239,7 @@ pub fn create_dir_all(path: &Utf8Path) -> Result<(), FileError> {
     if let Some(parent) = path.parent() {
         create_dir_all(parent)?;
     }
-    match std::fs::create_dir(path) {
+    match disk::make_folder(path) {
         Ok(()) => sync_folder(parent_of(path)?),
         // Another process was faster.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
@@ -257,10 +261,7 @@ impl TemporaryFolder {
     /// When the disk refuses.
     pub fn create_in(parent: &Utf8Path) -> Result<Self, FileError> {
         create_dir_all(parent)?;
-        let folder = tempfile::Builder::new()
-            .prefix(TEMPORARY_PREFIX)
-            .tempdir_in(parent)
-            .map_err(at("write into", parent))?;
+        let folder = disk::temporary_folder(TEMPORARY_PREFIX, parent).map_err(at("write into", parent))?;
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
@@ -319,7 +320,7 @@ pub fn rename_folder(from: &Utf8Path, to: &Utf8Path) -> Result<Renamed, FileErro
 /// As [`rename_folder`], for a folder whose files were all made durable one by one.
 pub(crate) fn rename_synced_folder(from: &Utf8Path, to: &Utf8Path) -> Result<Renamed, FileError> {
     let parent = parent_of(to)?;
-    match std::fs::rename(from, to) {
+    match disk::rename(from, to) {
         Ok(()) => {
             sync_folder(parent)?;
             Ok(Renamed::Done)
@@ -363,8 +364,40 @@ pub fn sync_folder(folder: &Utf8Path) -> Result<(), FileError> {
         // Folders cannot be opened for fsync there; the promise is weaker.
         return Ok(());
     }
-    let handle = OpenOptions::new().read(true).open(folder).map_err(at("open", folder))?;
-    handle.sync_all().map_err(at("flush", folder))
+    disk::sync_folder(folder).map_err(at("flush", folder))
+}
+
+/// Flushes a file that is open, as it is now; for files that somebody else wrote.
+///
+/// # Errors
+/// When the disk refuses; that is final.
+pub(crate) fn flush(file: &File, path: &Utf8Path) -> Result<(), FileError> {
+    disk::sync(file).map_err(at("flush", path))
+}
+
+/// Adds to a file that is open for append, and makes that durable: one write, then `fdatasync`.
+///
+/// # Errors
+/// When the disk refuses; what is in the file is not known then.
+pub(crate) fn append(file: &File, path: &Utf8Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        match disk::write(file, rest) {
+            Ok(0) => return Err(FileError::new("write", path, io::ErrorKind::WriteZero.into())),
+            Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(FileError::new("write", path, error)),
+        }
+    }
+    disk::sync_data(file).map_err(at("write", path))
+}
+
+/// Shortens a file that is open, and makes that durable.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) fn cut(file: &File, path: &Utf8Path, length: u64) -> Result<(), FileError> {
+    disk::cut(file, length).and_then(|()| disk::sync(file)).map_err(at("cut", path))
 }
 
 /// Makes everything in a folder durable, however it was written.

@@ -12,7 +12,7 @@
 //! told from that) and does not count; a bad line anywhere else is corruption and an error.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::Sha256;
@@ -20,8 +20,7 @@ use llamark_record::digest::canonical_json;
 use llamark_record::journal::{Entry, Event, JOURNAL_FORMAT};
 use serde::Serialize;
 
-use crate::files::FileError;
-use crate::{ArtifactError, canonical, plain};
+use crate::{ArtifactError, canonical, files, plain};
 
 /// Name of the journal in a set.
 pub const JOURNAL: &str = "journal.jsonl";
@@ -281,10 +280,9 @@ impl Appender {
             return Err(ArtifactError::Abandoned { path: self.path.clone() });
         }
         let (line, entry) = encode(self.seq, &self.head, at, event)?;
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
+        if let Err(error) = files::append(&self.file, &self.path, &line) {
             self.abandoned = true;
-            return Err(FileError::new("write", &self.path, error).into());
+            return Err(error.into());
         }
         self.seq += 1;
         self.head = entry.hash.clone();
@@ -366,7 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8PathBuf::try_from(folder.path().join("journal.jsonl")).unwrap();
         for bytes in [line, unknown.into_bytes()] {
-            crate::files::write_atomic(&path, &bytes).unwrap();
+            files::write_atomic(&path, &bytes).unwrap();
             let error = Reader::open(&path, true).unwrap().next().unwrap().unwrap_err();
             assert!(matches!(error, ArtifactError::Format { .. }), "{error}");
         }

@@ -25,3 +25,11 @@ pub use set::ArtifactSet;
 pub use store::{Found, Given, SetInfo, Store};
 pub use verify::{Check, Verification, verify};
 pub use writer::SetWriter;
+
+#[cfg(test)]
+extern crate self as llamark_artifact;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[cfg(test)]
+mod crash;

@@ -26,7 +26,7 @@ use llamark_record::manifest::{
 };
 use llamark_record::plan::{EngineSource, ModelSource, PlannedModel, PromptContent, ResolvedPlan};
 
-use crate::files::{self, FileError};
+use crate::files;
 use crate::names::check_relative;
 use crate::set::{CHECKSUMS, MANIFEST};
 use crate::store::pretty;
@@ -111,7 +111,7 @@ fn subjects(path: &Utf8Path) -> Result<Vec<Resource>, ArtifactError> {
         let file_path = path.join(&name);
         let file = plain::open(&file_path)?;
         let (bytes, sha256) = plain::digest_open(&file, &file_path)?;
-        file.sync_all().map_err(|error| FileError::new("flush", &file_path, error))?;
+        files::flush(&file, &file_path)?;
         let mut folder = file_path.parent();
         while let Some(inside) = folder.filter(|folder| folder.starts_with(path)) {
             folders.insert(inside.to_owned());

@@ -130,7 +130,8 @@ impl Store {
 
     /// The newest sealed set of this plan on this machine; else the newest that was interrupted.
     ///
-    /// The id of a set holds the start of the plan digest, so that of a thousand other sets only names are read.
+    /// The id of a set holds the start of the plan digest, so that of a thousand other sets only names are read. What a
+    /// crash in the moment of the seal left beside the manifest is removed.
     ///
     /// # Errors
     /// When a folder cannot be listed, or the plan has no digest. A set that does not read is not found.
@@ -144,6 +145,7 @@ impl Store {
             }
             let same = set.begin().is_ok_and(|begin| begin.plan == digest && begin.host == *host);
             if same && set.sealed {
+                tidy(&set.path)?;
                 return Ok(Some(Found::Sealed(set.path)));
             }
             if same {
@@ -320,6 +322,22 @@ fn clean(set: &Utf8Path) -> Result<(), ArtifactError> {
     Ok(())
 }
 
+/// Removes the temporary name that a manifest may still have: where the file system cannot rename without replacing,
+/// the manifest gets its name by a link, and a crash before the other name is removed leaves both. A folder that
+/// refuses stays as it is, since the set in it may be read all the same; `verify` names what is too much.
+fn tidy(set: &Utf8Path) -> Result<(), ArtifactError> {
+    let Ok(file) = plain::open(&set.join(JOURNAL)) else { return Ok(()) };
+    if file.try_lock().is_err() {
+        // Somebody is about to seal it, and will remove what is too much.
+        return Ok(());
+    }
+    for name in plain::walk(set)?.files.iter().filter(|name| name.starts_with(TEMPORARY_PREFIX)) {
+        let _refused = files::remove_file(&set.join(name)).and_then(|()| files::sync_folder(set));
+    }
+    let _released = file.unlock();
+    Ok(())
+}
+
 /// Cuts off a last line that was never acknowledged. It is kept, since nothing is ever dropped.
 fn cut_tail(set: &Utf8Path, file: &File, reader: &Reader) -> Result<(), ArtifactError> {
     let journal = set.join(JOURNAL);
@@ -334,8 +352,7 @@ fn cut_tail(set: &Utf8Path, file: &File, reader: &Reader) -> Result<(), Artifact
     let digest = Sha256::of_bytes(&tail);
     let name = format!("journal-cut-{}-{}.bin", reader.entries_read(), digest.short());
     files::write_atomic(&set.join(name), &tail)?;
-    let cut = file.set_len(reader.good_bytes()).and_then(|()| file.sync_all());
-    cut.map_err(|error| FileError::new("cut", &journal, error).into())
+    Ok(files::cut(file, &journal, reader.good_bytes())?)
 }
 
 fn refuse_shared_folders(resolved: &ResolvedPlan) -> Result<(), ArtifactError> {

@@ -188,6 +188,24 @@ impl Gathering {
     }
 }
 
+/// The raw integers of an answer from the data of its events, as if one came each microsecond: what is read out of the
+/// stream of a server, without a server. Events after the last one are not looked at.
+///
+/// # Errors
+/// What is wrong with the answer, as a sentence, when it has no numbers.
+pub fn stream_measurement(events: &[Vec<u8>]) -> Result<Measurement, String> {
+    let sent = Instant::now();
+    let mut gathering = Gathering::default();
+    let mut at = sent;
+    for event in events {
+        at += std::time::Duration::from_micros(1);
+        if gathering.take(at, event) == Next::Last {
+            break;
+        }
+    }
+    gathering.finish(StreamTimes { sent, ended: at }).map(|(measurement, _ending)| measurement)
+}
+
 /// SHA-256 of token ids as little-endian 32-bit integers.
 pub(crate) fn ids_digest(ids: &[i32]) -> Sha256 {
     let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();

@@ -19,6 +19,7 @@ pub mod sse;
 mod start;
 mod telemetry;
 
+pub use completion::stream_measurement;
 pub use error::{BenchError, RecordError};
 pub use start::{Progress, Recorder, Start, run_start};
 pub use telemetry::sensors;

@@ -131,7 +131,7 @@ type Visit<'a> = dyn FnMut(&str, Kind, &mut dyn Read) -> Result<bool, ArchiveErr
 ///
 /// # Errors
 /// When it cannot be read or is not to be trusted; see [`ArchiveError`].
-pub(crate) fn unpack(
+pub fn unpack(
     archive: &Utf8Path,
     root: &Utf8Path,
     limits: &Limits,

@@ -20,7 +20,7 @@ mod source;
 mod testing;
 mod tree;
 
-pub use archive::{ArchiveError, Limits};
+pub use archive::{ArchiveError, Limits, unpack};
 pub use digest::digest_file;
 pub use error::FetchError;
 pub use fetcher::{Event, FetchedEngine, FetchedModel, Fetcher, HuggingFace, Token};

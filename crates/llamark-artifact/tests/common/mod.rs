@@ -494,14 +494,18 @@ pub(crate) fn begin(store: &Store, resolved: &ResolvedPlan) -> SetWriter {
     store.create(resolved, &Given::Experiment(SPEC_TEXT), &environment(), "0.1.0").unwrap()
 }
 
+/// The event of a build.
+pub(crate) fn build_event(build: &PlannedBuild) -> Event {
+    Event::Build(BuildEvent { id: build.id.clone(), record: build_record(build) })
+}
+
 /// Records models and builds.
 pub(crate) fn record_inputs(writer: &mut SetWriter, resolved: &ResolvedPlan) {
     for model in &resolved.plan.models {
         writer.append(Event::Model(model_record(resolved, &model.id))).unwrap();
     }
     for build in &resolved.plan.builds {
-        let record = build_record(build);
-        writer.append(Event::Build(BuildEvent { id: build.id.clone(), record })).unwrap();
+        writer.append(build_event(build)).unwrap();
     }
 }
 

@@ -1,0 +1,4 @@
+//! See `llamark_fuzz::archive_entries`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| llamark_fuzz::archive_entries(data));

@@ -32,7 +32,7 @@ const METRICS: [(&str, Rate); 2] = [
 fn main() {
     let paths: Vec<Utf8PathBuf> = std::env::args().skip(1).map(Utf8PathBuf::from).collect();
     let begun = Instant::now();
-    let (base, candidate) = ArtifactSet::read_both_by_seal(&paths[0], &paths[1]);
+    let (base, candidate) = ArtifactSet::read_both_whole(&paths[0], &paths[1]);
     let (base, candidate) = (base.unwrap(), candidate.unwrap());
     let read = begun.elapsed().as_secs_f64();
 

@@ -104,6 +104,16 @@ pub enum ArtifactError {
         /// The journal.
         path: Utf8PathBuf,
     },
+    /// A file of a sealed set is not what was sealed.
+    #[error("`{path}` does not verify: {check}: {problem}")]
+    NotWhole {
+        /// The set.
+        path: Utf8PathBuf,
+        /// What was checked, as in [`crate::Check`].
+        check: &'static str,
+        /// What is wrong, as a sentence.
+        problem: String,
+    },
     /// An event at a place where it makes no sense.
     #[error("`{path}` line {line}: {source}")]
     Order {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::journal::{JOURNAL, Reader};
 use crate::names::folder_name;
-use crate::{ArtifactError, Ledger, by_seal, plain};
+use crate::{ArtifactError, Ledger, by_seal, plain, verify};
 
 /// The resolved plan: canonical JSON and a newline.
 pub const PLAN: &str = "plan.json";
@@ -88,17 +88,29 @@ impl ArtifactSet {
         })
     }
 
-    /// [`Self::read_by_seal`] of two sets at the same time.
+    /// [`Self::read_by_seal`] of a set of which every file, and not the journal alone, is as its manifest says. One
+    /// that is not sealed has no manifest, and is read as far as it goes.
+    ///
+    /// # Errors
+    /// As [`Self::read_by_seal`], and [`ArtifactError::NotWhole`] when another file is not what was sealed, or was added.
+    pub fn read_whole(path: &Utf8Path) -> Result<Self, ArtifactError> {
+        if is_sealed(path) {
+            verify::whole_beside_journal(path)?;
+        }
+        Self::read_by_seal(path)
+    }
+
+    /// [`Self::read_whole`] of two sets at the same time.
     ///
     /// # Errors
     /// Of each, as there.
-    pub fn read_both_by_seal(
+    pub fn read_both_whole(
         base: &Utf8Path,
         candidate: &Utf8Path,
     ) -> (Result<Self, ArtifactError>, Result<Self, ArtifactError>) {
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| Self::read_by_seal(candidate));
-            let base = Self::read_by_seal(base);
+            let other = scope.spawn(|| Self::read_whole(candidate));
+            let base = Self::read_whole(base);
             // A panic over there is a panic here, as if there were no thread.
             let candidate = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             (base, candidate)

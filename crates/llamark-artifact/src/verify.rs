@@ -124,6 +124,42 @@ pub fn verify(path: &Utf8Path, level: u8) -> Result<Verification, ArtifactError>
     if level > 1 {
         return Err(ArtifactError::Level { level });
     }
+    let (mut checks, manifest) = level_0(path, DigestOfJournal::Here)?;
+    if let Some(manifest) = manifest.filter(|_| level >= 1) {
+        checks.extend(structure::check(path, &manifest)?);
+    }
+    Ok(Verification { path: path.to_owned(), level, checks })
+}
+
+/// Refuses a sealed set of which something is not as it was sealed, but for the bytes of its journal: whoever reads
+/// those holds them against the manifest.
+///
+/// # Errors
+/// [`ArtifactError::NotWhole`] with the first thing that is wrong; and as [`verify`].
+pub(crate) fn whole_beside_journal(path: &Utf8Path) -> Result<(), ArtifactError> {
+    let (checks, _manifest) = level_0(path, DigestOfJournal::Elsewhere)?;
+    match checks.iter().find_map(|check| Some((check.name, check.problems.first()?))) {
+        None => Ok(()),
+        Some((check, problem)) => {
+            Err(ArtifactError::NotWhole { path: path.to_owned(), check, problem: problem.clone() })
+        }
+    }
+}
+
+/// Where the bytes of the journal, which are most of a set, are held against their digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DigestOfJournal {
+    /// With the other files.
+    Here,
+    /// Where it is read.
+    Elsewhere,
+}
+
+/// All checks of level 0, and the manifest if it reads.
+fn level_0(
+    path: &Utf8Path,
+    journal: DigestOfJournal,
+) -> Result<(Vec<Check>, Option<Manifest>), ArtifactError> {
     if path.join(JOURNAL).symlink_metadata().is_err() && path.join(MANIFEST).symlink_metadata().is_err() {
         return Err(ArtifactError::NotASet { path: path.to_owned() });
     }
@@ -143,19 +179,15 @@ pub fn verify(path: &Utf8Path, level: u8) -> Result<Verification, ArtifactError>
             None
         }
     };
-    let mut checks = vec![form];
-    if let Some((manifest, digest)) = manifest {
-        if let Some(form) = checks.first_mut() {
-            check_form(&manifest, form);
-        }
-        checks.push(check_checksums(path, &manifest, &digest));
-        checks.push(check_files(path, &manifest));
-        checks.push(check_nothing_else(path, &manifest)?);
-        if level >= 1 {
-            checks.extend(structure::check(path, &manifest)?);
-        }
-    }
-    Ok(Verification { path: path.to_owned(), level, checks })
+    let Some((manifest, digest)) = manifest else { return Ok((vec![form], None)) };
+    check_form(&manifest, &mut form);
+    let checks = vec![
+        form,
+        check_checksums(path, &manifest, &digest),
+        check_files(path, &manifest, journal),
+        check_nothing_else(path, &manifest)?,
+    ];
+    Ok((checks, Some(manifest)))
 }
 
 /// The manifest and the digest of its file; [`ArtifactError::NotASet`] when there is none.
@@ -213,16 +245,19 @@ fn check_checksums(path: &Utf8Path, manifest: &Manifest, digest: &Sha256) -> Che
 }
 
 /// Has every file its size and its digest?
-fn check_files(path: &Utf8Path, manifest: &Manifest) -> Check {
+fn check_files(path: &Utf8Path, manifest: &Manifest, journal: DigestOfJournal) -> Check {
     let mut check = Check::new(0, "files by size and sha256");
     for resource in &manifest.subject {
         let expected = resource.annotations.get(BYTES).map(String::as_str).unwrap_or_default();
-        check.result(check_file(path, &resource.name, expected, &resource.digest.sha256));
+        let digest =
+            (resource.name != JOURNAL || journal == DigestOfJournal::Here).then_some(&resource.digest.sha256);
+        check.result(check_file(path, &resource.name, expected, digest));
     }
     check
 }
 
-fn check_file(root: &Utf8Path, name: &str, bytes: &str, sha256: &Sha256) -> Result<(), String> {
+/// Is it a plain file of that many bytes, and of that digest where one is asked for?
+fn check_file(root: &Utf8Path, name: &str, bytes: &str, sha256: Option<&Sha256>) -> Result<(), String> {
     names::check_relative(name).map_err(|error| said(&error))?;
     if UNLISTED.contains(&name) {
         return Err(format!("{} cannot be a subject of the manifest", shown(name)));
@@ -235,6 +270,7 @@ fn check_file(root: &Utf8Path, name: &str, bytes: &str, sha256: &Sha256) -> Resu
     if length != bytes {
         return Err(format!("{} has {length} bytes, and {} were sealed", shown(name), shown(bytes)));
     }
+    let Some(sha256) = sha256 else { return Ok(()) };
     let (_bytes, found) = plain::digest_open(&file, &path).map_err(|error| said(&error))?;
     if found != *sha256 {
         return Err(format!(

@@ -79,3 +79,34 @@ fn a_journal_made_anew_is_called_changed() {
     let error = ArtifactSet::read_by_seal(&set).unwrap_err();
     assert!(matches!(error, ArtifactError::Changed { .. }), "{error}");
 }
+
+#[test]
+fn a_set_is_read_whole_or_not_at_all() {
+    let (_folder, root) = common::folder();
+    let set = common::sealed(&root, common::TINY);
+    assert_eq!(
+        ledger_of(&ArtifactSet::read(&set).unwrap()),
+        *ArtifactSet::read_whole(&set).unwrap().ledger()
+    );
+    // The journal by the read, every other file by level 0, and nothing beside them.
+    for (name, _content) in common::content(&set) {
+        let (_folder, copy) = common::folder();
+        common::lay_out(&copy, &common::content(&set));
+        let mut bytes = fs_err::read(copy.join(&name)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        common::write(&copy.join(&name), &bytes);
+        assert!(ArtifactSet::read_whole(&copy).is_err(), "{name} changed");
+        fs_err::remove_file(copy.join(&name)).unwrap();
+        // Without its manifest it is not a sealed set any more.
+        assert!(name == "manifest.json" || ArtifactSet::read_whole(&copy).is_err(), "{name} gone");
+    }
+    common::write(&set.join("added"), b"");
+    let error = ArtifactSet::read_whole(&set).unwrap_err();
+    assert!(
+        matches!(error, ArtifactError::NotWhole { .. }) && error.to_string().contains("`added`"),
+        "{error}"
+    );
+    // As they were read apart, so two at the same time.
+    let (base, candidate) = ArtifactSet::read_both_whole(&set, &root.join("nothing"));
+    assert!(base.is_err() && matches!(candidate, Err(ArtifactError::NotASet { .. })));
+}

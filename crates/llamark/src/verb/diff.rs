@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use llamark_artifact::ArtifactSet;
+use llamark_artifact::{ArtifactError, ArtifactSet};
 use llamark_record::comparison::{AcceptedChange, Comparison, Conclusion};
 use llamark_record::noise::NoiseFile;
 use llamark_report::ReportError;
@@ -17,8 +17,7 @@ use crate::noise_file;
 use super::confirm;
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
-    let base = whole_set(context, &args.base)?;
-    let candidate = whole_set(context, &args.candidate)?;
+    let [base, candidate] = whole_sets(context, [&args.base, &args.candidate])?;
     let options = CompareOptions {
         sensitive: args.sensitive,
         threshold: args.threshold.map(|percent| percent / 100.0),
@@ -109,23 +108,28 @@ fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail
     Ok(())
 }
 
-/// The set, with every file as its manifest says: what was touched is not compared. A set that is not sealed has no
+/// The sets, with every file as their manifests say: what was touched is not compared. A set that is not sealed has no
 /// manifest; the comparison says so.
-fn whole_set(context: &Context, word: &str) -> Result<ArtifactSet, Failed> {
-    let set = context.read_set(Some(word))?;
-    if set.sealed.is_some() {
-        let verification = llamark_artifact::verify(&set.path, 0).or_fail(Exit::NotVerified)?;
-        let problem =
-            verification.checks.iter().find_map(|check| Some((check.name, check.problems.first()?)));
-        if let Some((name, problem)) = problem {
-            return fail(
-                Exit::NotVerified,
-                format!("{} does not verify, so it is not compared: {name}: {problem}", shown(&set.path)),
-                format!("`llamark verify {}` shows everything that is wrong", shown(&set.path)),
-            );
-        }
-    }
-    Ok(set)
+fn whole_sets(context: &Context, words: [&str; 2]) -> Result<[ArtifactSet; 2], Failed> {
+    let [base, candidate] = words.map(|word| context.find_set(Some(word)));
+    let (base, candidate) = (base?, candidate?);
+    let whole = |path: &Utf8Path, read: Result<ArtifactSet, ArtifactError>| {
+        let path = shown(path);
+        read.map_err(|error| {
+            let error = match error {
+                ArtifactError::NotWhole { check, problem, .. } => anyhow::Error::msg(format!(
+                    "{path} does not verify, so it is not compared: {check}: {problem}"
+                )),
+                ArtifactError::Changed { .. } => anyhow::Error::from(error)
+                    .context(format!("{path} does not verify, so it is not compared")),
+                error => error.into(),
+            };
+            let hint = format!("`llamark verify {path}` shows everything that is wrong");
+            Failed { exit: Exit::NotVerified, error, hint }
+        })
+    };
+    let (first, second) = ArtifactSet::read_both_whole(&base, &candidate);
+    Ok([whole(&base, first)?, whole(&candidate, second)?])
 }
 
 fn accepted(path: &Utf8Path) -> Result<Vec<AcceptedChange>, Failed> {

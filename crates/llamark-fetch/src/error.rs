@@ -171,6 +171,16 @@ pub enum FetchError {
         /// What git said.
         message: String,
     },
+    /// There is no history from one revision to the other.
+    #[error("in {url} `{good}` is no ancestor of `{bad}`: there is no history between them")]
+    NotBefore {
+        /// The repository.
+        url: String,
+        /// The older revision.
+        good: String,
+        /// The newer one.
+        bad: String,
+    },
     /// A registry of packages that is not known here.
     #[error("packages of registry `{registry}` cannot be fetched; `pypi` is the only one that can")]
     Registry {
@@ -258,6 +268,10 @@ impl FetchError {
                 "write a whole commit as its `revision`, or download it and use a `file` source".to_owned()
             }
             Self::NoMember { .. } => "correct `subdir` or `member` in the experiment".to_owned(),
+            Self::NotBefore { .. } => {
+                "the good revision is the older one; revisions in another order can be put into a list"
+                    .to_owned()
+            }
             Self::NotLlamaCpp { .. } => "name the folder that has llama.cpp's CMakeLists.txt".to_owned(),
             Self::NoServer { .. } => "name the folder into which llama.cpp was built".to_owned(),
             Self::Changed { .. } => "wait until it is written, and run the same command again".to_owned(),

@@ -13,6 +13,7 @@ use llamark_record::plan::{EngineSource, ModelSource};
 
 use crate::archive::Limits;
 use crate::error::FetchError;
+use crate::git::Commit;
 
 /// Fetches engines and models into a cache. Two processes that fetch the same thing do the work once.
 #[derive(Clone, Debug)]
@@ -168,6 +169,21 @@ impl Fetcher {
         observer: &dyn Fn(Event),
     ) -> Result<FetchedEngine, FetchError> {
         Job { fetcher: self, interrupt, observer }.engine(source, base)
+    }
+
+    /// The commits of a git repository from `good` to `bad`, both included, along first parents.
+    ///
+    /// # Errors
+    /// When it cannot be had, has no such revisions, or `good` is no ancestor of `bad`.
+    pub fn history(
+        &self,
+        url: &str,
+        [good, bad]: [&str; 2],
+        base: &Utf8Path,
+        interrupt: &Interrupt,
+        observer: &dyn Fn(Event),
+    ) -> Result<Vec<Commit>, FetchError> {
+        Job { fetcher: self, interrupt, observer }.history(url, good, bad, base)
     }
 
     /// Brings a model to this disk and hashes every shard of it. A `file` is looked for in `models` and then

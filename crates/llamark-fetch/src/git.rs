@@ -26,6 +26,15 @@ const SETTINGS: [&str; 8] = [
     "advice.detachedHead=false",
 ];
 
+/// A commit of a history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Commit {
+    /// Its full id.
+    pub id: String,
+    /// The first line of its message.
+    pub subject: String,
+}
+
 /// A git repository, and our copy of it.
 struct Repository<'a> {
     job: Job<'a>,
@@ -51,19 +60,90 @@ impl Job<'_> {
         })?;
         Ok((source, commit))
     }
+
+    /// The commits from `good` to `bad`, both included, along first parents: what was merged at a time is one step.
+    pub(crate) fn history(
+        &self,
+        url: &str,
+        good: &str,
+        bad: &str,
+        base: &Utf8Path,
+    ) -> Result<Vec<Commit>, FetchError> {
+        let url = check_url(url, base)?;
+        check_rev(good)?;
+        check_rev(bad)?;
+        let bare = self.cache("git")?.join(format!("{}.git", Sha256::of_bytes(url.as_bytes())));
+        Repository { job: *self, url, bare }.history(good, bad)
+    }
 }
 
 impl Repository<'_> {
-    /// The commit that `rev` means. The network is asked only when our copy does not know it, or when it is the
-    /// name of a branch, which moves.
-    fn resolve(&self, rev: &str) -> Result<String, FetchError> {
+    fn history(&self, good: &str, bad: &str) -> Result<Vec<Commit>, FetchError> {
         let _lock = self.job.lock(&self.bare, &self.url)?;
+        self.init()?;
+        let [from, to] = self.both(good, bad)?;
+        let is_before = from != to && self.git(&["merge-base", "--is-ancestor", &from, &to])?.success();
+        if !is_before {
+            let (url, good, bad) = (self.url.clone(), good.to_owned(), bad.to_owned());
+            return Err(FetchError::NotBefore { url, good, bad });
+        }
+        let range = format!("{from}..{to}");
+        let format = "--format=tformat:%H %s";
+        let between =
+            self.must(&["rev-list", "--first-parent", "--reverse", format, &range], "list the commits")?;
+        let first = self.must(&["rev-list", "--max-count=1", format, &from], "read a commit")?;
+        Ok(commits(&first.stdout).chain(commits(&between.stdout)).collect())
+    }
+
+    /// Both revisions as commits of a copy that holds their whole history. The network is asked unless it does already
+    /// and both are tags or full ids.
+    fn both(&self, good: &str, bad: &str) -> Result<[String; 2], FetchError> {
+        let is_shallow = self.bare.join("shallow").is_file();
+        let known = |rev: &str| -> Result<Option<String>, FetchError> {
+            if is_shallow {
+                Ok(None)
+            } else {
+                self.commit(&if is_full(rev) { rev.to_owned() } else { tag(rev) })
+            }
+        };
+        if let (Some(good), Some(bad)) = (known(good)?, known(bad)?) {
+            return Ok([good, bad]);
+        }
+        let what = format!("the history of {}", self.url);
+        self.job.tell(Event::Downloading { what, done: 0, total: None });
+        let output = self.fetch_all()?;
+        let message = if output.success() { String::new() } else { last_words(&output.stderr) };
+        let of = |rev: &str| -> Result<String, FetchError> {
+            let found = if output.success() { self.commit(rev)? } else { None };
+            found.ok_or_else(|| {
+                let (url, rev, message) = (self.url.clone(), rev.to_owned(), message.clone());
+                FetchError::NoRevision { url, rev, message }
+            })
+        };
+        Ok([of(good)?, of(bad)?])
+    }
+
+    fn init(&self) -> Result<(), FetchError> {
         if !self.bare.join("HEAD").is_file() {
             files::create_dir_all(&self.bare)?;
             self.must(&["init", "--quiet", "--bare", self.bare.as_str()], "make a repository")?;
         }
-        let is_full = matches!(rev.len(), 40 | 64) && rev.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let tag = format!("refs/tags/{rev}");
+        Ok(())
+    }
+
+    /// Every branch and tag, with their whole history.
+    fn fetch_all(&self) -> Result<Output, FetchError> {
+        let shallow = self.bare.join("shallow").is_file();
+        let depth: &[&str] = if shallow { &["--unshallow", "--no-tags"] } else { &["--no-tags"] };
+        self.fetch(depth, &["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])
+    }
+
+    /// The commit that `rev` means. The network is asked only when our copy does not know it, or when it is the
+    /// name of a branch, which moves.
+    fn resolve(&self, rev: &str) -> Result<String, FetchError> {
+        let _lock = self.job.lock(&self.bare, &self.url)?;
+        self.init()?;
+        let (is_full, tag) = (is_full(rev), tag(rev));
         let known = if is_full { rev } else { &tag };
         if let Some(commit) = self.commit(known)? {
             return Ok(commit);
@@ -80,9 +160,7 @@ impl Repository<'_> {
             }
         }
         // A server that gives no single commits, an abbreviated id, or something that is not there.
-        let shallow = self.bare.join("shallow").is_file();
-        let depth: &[&str] = if shallow { &["--unshallow", "--no-tags"] } else { &["--no-tags"] };
-        let output = self.fetch(depth, &["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"])?;
+        let output = self.fetch_all()?;
         let found = if output.success() { self.commit(rev)? } else { None };
         found.ok_or_else(|| {
             let message = if output.success() { String::new() } else { last_words(&output.stderr) };
@@ -138,6 +216,23 @@ impl Repository<'_> {
             RunOptions { timeout: Some(Duration::from_secs(3600)), ..RunOptions::new(self.job.interrupt) };
         self.job.run(&command, options, "an engine from a git repository", INSTALL_GIT)
     }
+}
+
+/// Whether a revision is the full id of a commit.
+fn is_full(rev: &str) -> bool {
+    matches!(rev.len(), 40 | 64) && rev.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn tag(rev: &str) -> String {
+    format!("refs/tags/{rev}")
+}
+
+/// The commits that `rev-list` prints: a line `commit ID` before each, which says nothing more.
+fn commits(text: &str) -> impl Iterator<Item = Commit> + '_ {
+    text.lines().filter(|line| !line.starts_with("commit ")).filter_map(|line| {
+        let (id, subject) = line.split_once(' ').unwrap_or((line, ""));
+        is_full(id).then(|| Commit { id: id.to_owned(), subject: subject.to_owned() })
+    })
 }
 
 /// The URL as git gets it; a relative path is relative to the experiment.

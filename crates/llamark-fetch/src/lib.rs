@@ -24,6 +24,7 @@ pub use archive::{ArchiveError, Limits, unpack};
 pub use digest::digest_file;
 pub use error::FetchError;
 pub use fetcher::{Event, FetchedEngine, FetchedModel, Fetcher, HuggingFace, Token};
+pub use git::Commit;
 pub use identify::Identified;
 pub use shards::shards;
 pub use tree::{TREE_FORMAT, tree_digest};

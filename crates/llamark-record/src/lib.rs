@@ -2,6 +2,7 @@
 //! Gives: the [`plan::Plan`] ("everything is decided"), the records ("this happened"), digests, metrics.
 //! Never: a file, a process, a clock, a line of YAML; only data, its JSON form and pure functions on it.
 
+pub mod bisect;
 pub mod build;
 pub mod comparison;
 pub mod digest;

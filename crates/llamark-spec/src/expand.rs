@@ -316,7 +316,7 @@ fn hardware(hardware: Option<&experiment::Hardware>) -> Hardware {
     }
 }
 
-fn engine(engine: &experiment::Engine) -> Engine {
+pub(crate) fn engine(engine: &experiment::Engine) -> Engine {
     let rev = match &engine.source {
         sources::EngineSource::Git { rev, .. } => rev.as_str(),
         _ => "",

@@ -6,6 +6,7 @@
 pub mod accepted;
 pub mod defaults;
 pub mod diagnostic;
+pub mod engines;
 pub mod experiment;
 pub mod lock;
 pub mod rules;
@@ -29,13 +30,14 @@ mod validate;
 
 pub use accepted::parse_accepted;
 pub use diagnostic::{Diagnostic, Diagnostics, Style};
+pub use engines::parse_engines;
 pub use expand::{Surroundings, expand};
 pub use experiment::Experiment;
 pub use llamark_record::plan::Plan;
 pub use parse::{Spec, parse};
 pub use schedule::{Turns, interleave};
 pub use schema::{
-    accepted_schema, comparison_schema, environment_schema, experiment_schema, journal_schema, lock_schema,
-    manifest_schema, noise_schema, plan_schema, resolved_plan_schema,
+    accepted_schema, bisect_schema, comparison_schema, engines_schema, environment_schema, experiment_schema,
+    journal_schema, lock_schema, manifest_schema, noise_schema, plan_schema, resolved_plan_schema,
 };
 pub use source::Source;

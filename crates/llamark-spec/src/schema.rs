@@ -1,5 +1,6 @@
 //! The JSON Schemas (draft 2020-12) of what llamark reads and writes, generated from the types.
 
+use llamark_record::bisect::BisectRecord;
 use llamark_record::comparison::Comparison;
 use llamark_record::environment::Environment;
 use llamark_record::journal::Entry;
@@ -11,6 +12,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
 use crate::accepted::AcceptedFile;
+use crate::engines::EnginesFile;
 use crate::experiment::Experiment;
 use crate::lock::LockFile;
 
@@ -72,8 +74,20 @@ pub fn accepted_schema() -> Value {
     schema
 }
 
+/// The schema of a list of engines (`llamark bisect --engines`). Without `null`, as [`experiment_schema`].
+pub fn engines_schema() -> Value {
+    let mut schema = schema_of::<EnginesFile>();
+    remove_null(&mut schema);
+    schema
+}
+
+/// The schema of the file that `llamark bisect` writes: a [`BisectRecord`].
+pub fn bisect_schema() -> Value {
+    schema_of::<BisectRecord>()
+}
+
 /// Every schema and the name of its file in `schema/`.
-pub fn all() -> [(&'static str, Value); 10] {
+pub fn all() -> [(&'static str, Value); 12] {
     [
         ("experiment.schema.json", experiment_schema()),
         ("lock.schema.json", lock_schema()),
@@ -85,6 +99,8 @@ pub fn all() -> [(&'static str, Value); 10] {
         ("comparison.schema.json", comparison_schema()),
         ("noise.schema.json", noise_schema()),
         ("accepted.schema.json", accepted_schema()),
+        ("engines.schema.json", engines_schema()),
+        ("bisect.schema.json", bisect_schema()),
     ]
 }
 

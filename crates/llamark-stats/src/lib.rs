@@ -16,6 +16,8 @@ pub mod pools;
 pub mod procedure;
 pub mod rank;
 pub mod ratio;
+pub mod search;
+pub mod sequential;
 pub mod shrink;
 pub mod special;
 pub mod start_level;

@@ -2,6 +2,7 @@
 
 use camino::Utf8PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use llamark_record::metric::Metric;
 
 /// Benchmarks of llama.cpp that a stranger can check, repeat and compare.
 ///
@@ -69,6 +70,8 @@ pub(crate) enum Verb {
     Calibrate(Calibrate),
     /// Compare two artifact sets: a verdict per case and metric, and what changed around it
     Diff(Diff),
+    /// Find the first revision of llama.cpp at which a case became worse: over a git history or a list of engines
+    Bisect(Bisect),
     /// Make an artifact set of a document that somebody else wrote, with what it does not say
     Import(Import),
     /// Check an artifact set: files, journal, and every derived number
@@ -286,6 +289,53 @@ pub(crate) struct Diff {
     pub(crate) no_noise: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Bisect {
+    /// The experiment (YAML) that has the case
+    #[arg(value_name = "SPEC")]
+    pub(crate) spec: Utf8PathBuf,
+    /// The older end, which is as it should be: commit, tag or branch of the experiment's git repository
+    #[arg(long, value_name = "REV", requires = "bad", required_unless_present = "engines")]
+    pub(crate) good: Option<String>,
+    /// The newer end, which is worse
+    #[arg(long, value_name = "REV", requires = "good")]
+    pub(crate) bad: Option<String>,
+    /// Engines in place of revisions, the first good, the last bad (YAML; schema: `llamark schema engines`)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["good", "bad"])]
+    pub(crate) engines: Option<Utf8PathBuf>,
+    /// Id of the case, or a part of it that no other has; not needed when there is one
+    #[arg(long, value_name = "ID")]
+    pub(crate) case: Option<String>,
+    /// The metric that became worse
+    #[arg(long, value_name = "NAME", default_value = "tg", value_parser = metric)]
+    pub(crate) metric: Metric,
+    /// Least loss between the ends that is looked into, in percent [default: what `diff` would call, 1 for tg]
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    pub(crate) minimum: Option<f64>,
+    /// Probability that the answer is wrong, in percent
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    pub(crate) error: f64,
+    /// Most pairs of starts of a revision and the good end; undecided after them, it is skipped
+    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    pub(crate) starts: u32,
+    /// Do not try this revision (a label of the list, or the beginning of a commit); may be given several times
+    #[arg(long, value_name = "REV")]
+    pub(crate) skip: Vec<String>,
+    /// Run although the machine is not the one that the experiment expects
+    #[arg(long)]
+    pub(crate) allow_other_hardware: bool,
+    /// Print the steps and the answer as JSON (schema: `llamark schema bisect`)
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A metric by its name.
+fn metric(text: &str) -> Result<Metric, String> {
+    let names: Vec<&str> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+    let found = Metric::ALL.into_iter().find(|metric| metric.name() == text);
+    found.ok_or_else(|| format!("the metrics are {}", names.join(", ")))
+}
+
 /// A share in percent: above 0 and below 100, with or without the sign.
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
@@ -385,6 +435,10 @@ pub(crate) enum SchemaOf {
     Noise,
     /// The file of `llamark diff --accept`
     Accepted,
+    /// The file of `llamark bisect --engines`
+    Engines,
+    /// What `llamark bisect` writes: `artifacts/bisect/NAME-DIGEST.json`
+    Bisect,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! The command: one file per verb, events to the terminal, errors to exit codes.
 
+mod bisect;
 mod cli;
 mod context;
 mod display;
@@ -62,6 +63,7 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Report(args) => verb::report::run(&context, &args),
         Verb::Calibrate(args) => verb::calibrate::run(&context, &args),
         Verb::Diff(args) => verb::diff::run(&context, &args),
+        Verb::Bisect(args) => verb::bisect::run(&context, &args),
         Verb::Import(args) => verb::import::run(&context, &args),
         Verb::Verify(args) => verb::verify::run(&context, &args),
         Verb::Inspect(args) => verb::inspect::run(&context, &args),

@@ -196,7 +196,7 @@ pub(crate) fn unavailable<'a>(
 }
 
 /// An error of a doer with its hint; an interrupt is no failure.
-fn failed<E>(context: &Context, exit: Exit, error: E) -> Failed
+pub(crate) fn failed<E>(context: &Context, exit: Exit, error: E) -> Failed
 where
     E: std::error::Error + Send + Sync + 'static + Hint,
 {

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use llamark_artifact::{CaseLedger, Found, Given, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{RecordError, Recorder, Start, host};
-use llamark_build::Built;
+use llamark_build::{Built, Prepared};
 use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
@@ -54,7 +54,7 @@ impl Recorder for Journal<'_> {
 }
 
 /// A build, and what its server can do.
-struct Ready {
+pub(crate) struct Ready {
     built: Built,
     help: ServerHelp,
 }
@@ -297,6 +297,21 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Compiles one build, unless the cache holds it, and asks its server what it can do.
+///
+/// # Errors
+/// When it does not compile, or its server does not even print its help.
+pub(crate) fn ready(context: &Context, prepared: &Prepared, display: &Display) -> Result<Ready, Failed> {
+    probed(context, resolve::compile(context, prepared, display)?)
+}
+
+fn probed(context: &Context, built: Built) -> Result<Ready, Failed> {
+    let server = built.folder.join(&built.record.server);
+    let help = probe::probe(&server, &llamark_process::base_environment(), &context.interrupt)
+        .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --version"))?;
+    Ok(Ready { built, help })
+}
+
 /// Compiles every build, or notes why one is not there.
 fn compile_all(
     context: &Context,
@@ -308,10 +323,7 @@ fn compile_all(
     for (id, prepared) in &resolved.prepared {
         match resolve::compile(context, prepared, display) {
             Ok(build) => {
-                let server = build.folder.join(&build.record.server);
-                let help = probe::probe(&server, &llamark_process::base_environment(), &context.interrupt)
-                    .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --version"))?;
-                built.insert(id.clone(), Ready { built: build, help });
+                built.insert(id.clone(), probed(context, build)?);
             }
             Err(failed) if keep_going && failed.exit == Exit::BuildFailed => {
                 display.warn(&format!("{failed}"));

@@ -246,6 +246,41 @@ fn git_by_tag_branch_and_commit() {
 }
 
 #[test]
+fn a_history_follows_first_parents_and_is_kept() {
+    let (_keep, root) = folder();
+    let (path, [tagged, head, topic]) = repository(&root);
+    let git = |args: &[&str]| {
+        let identity =
+            ["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"];
+        run("git", &path, &[&identity[..], args].concat())
+    };
+    git(&["checkout", "--quiet", "master"]);
+    git(&["merge", "--quiet", "--no-ff", "--message", "merge  of topic", "topic"]);
+    let merge = git(&["rev-parse", "HEAD"]);
+    let fetcher = Fetcher::new(root.join("cache"));
+    let history =
+        |good: &str, bad: &str| fetcher.history("repo", [good, bad], &root, &Interrupt::new(), &|_| {});
+    // One commit alone is in the copy at first: the history behind it must be had all the same.
+    fetch_with(&fetcher, &EngineSource::Git { url: "repo".to_owned(), rev: "topic".to_owned() }, &root)
+        .0
+        .unwrap();
+    let commit = |id: &str, subject: &str| crate::Commit { id: id.to_owned(), subject: subject.to_owned() };
+    let expected = [commit(&tagged, "one"), commit(&head, "two"), commit(&merge, "merge  of topic")];
+    assert_eq!(history("b1", "master").unwrap(), expected);
+    assert_eq!(history("b1", &topic[..10]).unwrap().last().unwrap(), &commit(&topic, "three"));
+    for (good, bad) in [("master", "b1"), ("b1", "b1"), (topic.as_str(), head.as_str())] {
+        let error = history(good, bad).unwrap_err();
+        assert!(matches!(&error, FetchError::NotBefore { .. }), "{error}");
+    }
+    for odd in ["master~1", "--all", "b1..master", "no-such"] {
+        assert!(history("b1", odd).is_err() && history(odd, "master").is_err(), "{odd}");
+    }
+    files::remove_folder(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert_eq!(history("b1", &merge).unwrap(), expected, "nobody needs to be asked for a tag and a commit");
+}
+
+#[test]
 fn git_gives_the_same_bytes_whatever_the_user_has_set() {
     let (_keep, root) = folder();
     repository(&root);

@@ -28,7 +28,7 @@ pub struct Pairing {
     /// What for.
     pub purpose: Purpose,
     /// What is measured against what: the digests of the plan (twice) for a calibration, of the manifests of the
-    /// compared sets for a confirmation.
+    /// compared sets for a confirmation, of the two plans for a bisection.
     pub of: [Sha256; 2],
     /// Which time, from 1.
     pub round: u32,
@@ -52,6 +52,8 @@ pub enum Purpose {
     Calibration,
     /// What a comparison suspects, again.
     Confirmation,
+    /// A revision of an engine against an older one.
+    Bisection,
 }
 
 impl Purpose {
@@ -60,6 +62,7 @@ impl Purpose {
         match self {
             Self::Calibration => "calibrate",
             Self::Confirmation => "confirm",
+            Self::Bisection => "bisect",
         }
     }
 }

@@ -64,7 +64,7 @@ impl Levels {
     }
 
     /// The values of the starts that both sides have, in the same order.
-    fn beside(&self, other: &Self) -> (Vec<f64>, Vec<f64>) {
+    pub(super) fn beside(&self, other: &Self) -> (Vec<f64>, Vec<f64>) {
         let by_number: BTreeMap<u32, f64> =
             other.numbers.iter().copied().zip(other.logarithms.iter().copied()).collect();
         let both = self.numbers.iter().zip(&self.logarithms);

@@ -202,7 +202,7 @@ fn no_value(metric: Metric, side: &str) -> String {
 }
 
 /// Candidate over base, less one, of a worsening in logarithms.
-pub(super) fn change(metric: Metric, difference: f64) -> f64 {
+pub fn change(metric: Metric, difference: f64) -> f64 {
     match metric.direction() {
         Direction::HigherIsBetter => (-difference).exp_m1(),
         Direction::LowerIsBetter => difference.exp_m1(),

@@ -12,6 +12,7 @@ mod confirm;
 mod differences;
 mod exact;
 mod fields;
+mod in_turn;
 mod judge;
 mod noise;
 mod options;
@@ -27,6 +28,8 @@ use llamark_record::comparison::{
 };
 
 pub use confirm::is_to_confirm;
+pub use in_turn::differences_in_turn;
+pub use judge::change;
 pub use noise::calibration;
 pub use options::Options as CompareOptions;
 pub use render::{Detail, tally::Tally, tally::headline};

@@ -4,13 +4,8 @@ use crate::diagnostic::Problem;
 use crate::node::Node;
 
 pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
-    let engine = root.get("engine");
-    if let Some(source) = engine.and_then(|engine| engine.get("source")) {
-        check_inside(source, "subdir", problems);
-        check_credentials(source, &["git", "archive"], problems);
-    }
-    if let Some(engine) = engine {
-        check_revision(engine, problems);
+    if let Some(engine) = root.get("engine") {
+        check_engine(engine, problems);
     }
     for model in root.get("models").map(Node::items).unwrap_or_default() {
         let Some(source) = model.get("source") else { continue };
@@ -23,6 +18,15 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
             check_shard(source, key, problems);
         }
     }
+}
+
+/// What holds of an engine wherever it stands.
+pub(crate) fn check_engine(engine: &Node, problems: &mut Vec<Problem>) {
+    if let Some(source) = engine.get("source") {
+        check_inside(source, "subdir", problems);
+        check_credentials(source, &["git", "archive"], problems);
+    }
+    check_revision(engine, problems);
 }
 
 /// A path inside of something else cannot lead out of it.

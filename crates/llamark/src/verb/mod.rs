@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+pub(crate) mod bisect;
 pub(crate) mod build;
 pub(crate) mod calibrate;
 pub(crate) mod completions;

@@ -16,6 +16,8 @@ pub(crate) fn run(context: &Context, args: &Schema) -> Outcome {
         SchemaOf::Comparison => llamark_spec::comparison_schema(),
         SchemaOf::Noise => llamark_spec::noise_schema(),
         SchemaOf::Accepted => llamark_spec::accepted_schema(),
+        SchemaOf::Engines => llamark_spec::engines_schema(),
+        SchemaOf::Bisect => llamark_spec::bisect_schema(),
     };
     context.terminal.json(&schema)?;
     Ok(Exit::Done)

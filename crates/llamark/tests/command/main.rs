@@ -8,6 +8,7 @@
     reason = "a test may panic, and stands outside of what it tests: it spawns the command and writes its files by hand"
 )]
 
+mod bisecting;
 mod comparing;
 mod harness;
 mod import;

@@ -1,0 +1,60 @@
+//! `ARTIFACTS/bisect/NAME-DIGEST.json`: a search and how far it came. Another question is another file.
+
+use camino::Utf8PathBuf;
+use llamark_artifact::files;
+use llamark_record::bisect::{BISECT_FORMAT, BisectRecord, Question};
+
+use crate::context::{Context, shown};
+use crate::exit::{Exit, Failed, OrFail as _, fail};
+
+/// The file of a search, and what is in it.
+pub(crate) struct RecordFile {
+    /// Where it is.
+    pub(crate) path: Utf8PathBuf,
+    /// What it holds.
+    pub(crate) record: BisectRecord,
+}
+
+impl RecordFile {
+    /// That of a question: as it was left, or new.
+    ///
+    /// # Errors
+    /// When it is there and does not read: it is never taken for an empty one.
+    pub(crate) fn open(context: &Context, question: Question) -> Result<Self, Failed> {
+        let digest = question.digest().or_fail(Exit::Internal)?;
+        let name = format!("{}-{}.json", question.experiment, digest.short());
+        let path = context.artifacts.join("bisect").join(name);
+        if !path.is_file() {
+            let format = BISECT_FORMAT.to_owned();
+            return Ok(Self {
+                path,
+                record: BisectRecord { format, question, steps: Vec::new(), answer: None },
+            });
+        }
+        let hint = "remove it to search anew: what was measured lies in sets of its own, and is used again";
+        let bytes = fs_err::read(&path).or_fail_hint(Exit::NotVerified, hint)?;
+        let record: BisectRecord = match serde_json::from_slice(&bytes) {
+            Ok(record) => record,
+            Err(error) => {
+                return fail(Exit::NotVerified, format!("{} is no search: {error}", shown(&path)), hint);
+            }
+        };
+        if record.format != BISECT_FORMAT || record.question != question {
+            return fail(Exit::NotVerified, format!("{} is of another search", shown(&path)), hint);
+        }
+        Ok(Self { path, record })
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub(crate) fn save(&self) -> Result<(), Failed> {
+        let mut bytes = serde_json::to_vec_pretty(&self.record).or_fail(Exit::Internal)?;
+        bytes.push(b'\n');
+        if let Some(folder) = self.path.parent() {
+            files::create_dir_all(folder).or_fail(Exit::BadInput)?;
+        }
+        files::write_atomic(&self.path, &bytes).or_fail(Exit::BadInput)
+    }
+}

@@ -178,7 +178,8 @@ fn engine_uri(source: &EngineSource) -> Option<String> {
 /// Likewise for a model; of several shards, the first.
 fn model_uri(model: &PlannedModel) -> Option<String> {
     match &model.source {
-        ModelSource::File { .. } | ModelSource::Unstated => None,
+        // Made rather than fetched: the plan says how.
+        ModelSource::File { .. } | ModelSource::Synthetic { .. } | ModelSource::Unstated => None,
         ModelSource::Url { url, .. } => Some(url.clone()),
         ModelSource::Huggingface { repo, revision, file, .. } => {
             Some(format!("hf://{repo}@{revision}/{file}"))

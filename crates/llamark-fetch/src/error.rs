@@ -4,6 +4,7 @@ use std::io;
 
 use camino::Utf8PathBuf;
 use llamark_artifact::files::FileError;
+use llamark_gguf::GgufError;
 use llamark_process::ProcessError;
 use llamark_record::Sha256;
 
@@ -45,6 +46,21 @@ pub enum FetchError {
     Unstated {
         /// What is wanted: `engine`, `model`.
         what: &'static str,
+    },
+    /// A synthetic model cannot be made.
+    #[error(transparent)]
+    Synthetic(GgufError),
+    /// There is no room for a synthetic model.
+    #[error("{file} needs {needed} bytes, and {folder} has room for {free}")]
+    NoRoom {
+        /// The file.
+        file: String,
+        /// Its size, bytes.
+        needed: u64,
+        /// Where it should go.
+        folder: Utf8PathBuf,
+        /// Bytes that are free there.
+        free: u64,
     },
     /// A server said no.
     #[error("cannot download {url}: the server answers {status}")]
@@ -274,6 +290,10 @@ impl FetchError {
             }
             Self::NotLlamaCpp { .. } => "name the folder that has llama.cpp's CMakeLists.txt".to_owned(),
             Self::NoServer { .. } => "name the folder into which llama.cpp was built".to_owned(),
+            Self::Synthetic(error) => error.hint().to_owned(),
+            Self::NoRoom { .. } => {
+                "free some, or name a folder on another disk with `--cache DIR` or LLAMARK_CACHE".to_owned()
+            }
             Self::Changed { .. } => "wait until it is written, and run the same command again".to_owned(),
             Self::Archive { source: ArchiveError::Format, .. } => {
                 "a tar, tar.gz, zip or wheel file is expected".to_owned()

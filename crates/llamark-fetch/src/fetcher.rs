@@ -85,6 +85,15 @@ pub enum Event {
         /// Bytes in all.
         total: u64,
     },
+    /// A synthetic model is being made.
+    Making {
+        /// Its file.
+        what: String,
+        /// Bytes so far.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
     /// An archive is being unpacked.
     Unpacking {
         /// Which.

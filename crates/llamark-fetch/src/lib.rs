@@ -1,4 +1,4 @@
-//! Takes: where an engine or a model comes from, as the plan says it; a cache folder.
+//! Takes: where an engine or a model comes from, as the plan says it (a synthetic one is made); a cache folder.
 //! Gives: the bytes on this disk, verified before anything of them is unpacked or run, and their digests.
 //! Never: a file outside the cache; an unpacked byte outside its folder; a secret in an argument or a message.
 
@@ -16,6 +16,7 @@ mod model;
 mod package;
 mod shards;
 mod source;
+mod synthetic;
 #[cfg(test)]
 mod testing;
 mod tree;

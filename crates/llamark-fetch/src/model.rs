@@ -55,12 +55,13 @@ impl Job<'_> {
                 self.downloaded(&wanted)
             }
             ModelSource::Package { package, sha256, member } => self.member(package, sha256, member),
+            ModelSource::Synthetic { model, sha256 } => self.synthetic(model, sha256.as_ref(), base, models),
             ModelSource::Unstated => Err(FetchError::Unstated { what: "model" }),
         }
     }
 
     /// Hashes the files, or remembers their digests; the first must be `expected`, where that is given.
-    fn identify(
+    pub(crate) fn identify(
         &self,
         paths: Vec<Utf8PathBuf>,
         expected: Option<&Sha256>,
@@ -135,7 +136,7 @@ impl Job<'_> {
     }
 
     /// Remembers digests of files that were checked on their way into the cache.
-    fn remember_own<'a>(
+    pub(crate) fn remember_own<'a>(
         &self,
         place: &Utf8Path,
         digests: impl Iterator<Item = (&'a str, &'a Sha256)>,
@@ -192,16 +193,16 @@ impl Job<'_> {
         self.identify(vec![place.join(name)], None)
     }
 
-    /// The member in the cache, if it is there and is what it was when it was taken out of its package.
-    fn cached_member(&self, place: &Utf8Path, name: &str) -> Result<Option<FetchedModel>, FetchError> {
+    /// The file in the cache, if it is there and is what it was when it was taken out of its package, or made.
+    pub(crate) fn cached_member(&self, place: &Utf8Path, name: &str) -> Result<Option<FetchedModel>, FetchError> {
         let stated = fs_err::read_to_string(place.join(MEMBER_DIGEST)).ok();
         let Some(sha256) = stated.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
         self.cached(place, &[Wanted { url: "", token: None, name, sha256 }])
     }
 }
 
-/// Beside a model from a package: its digest.
-const MEMBER_DIGEST: &str = "sha256";
+/// Beside a model from a package, or one that was made: its digest.
+pub(crate) const MEMBER_DIGEST: &str = "sha256";
 
 /// A file to be downloaded.
 struct Wanted<'a> {
@@ -229,7 +230,7 @@ fn member_id(sha256: &Sha256, member: &str) -> Sha256 {
 }
 
 /// Finds the file of an experiment.
-fn find(file: &str, base: &Utf8Path, models: Option<&Utf8Path>) -> Result<Utf8PathBuf, FetchError> {
+pub(crate) fn find(file: &str, base: &Utf8Path, models: Option<&Utf8Path>) -> Result<Utf8PathBuf, FetchError> {
     let path = Utf8Path::new(file);
     // An absolute path replaces what it is joined to.
     let mut looked_at = vec![base.join(path)];
@@ -278,6 +279,9 @@ impl Fetcher {
         let paths = match source {
             ModelSource::File { file, .. } => shards(&find(file, base, models).ok()?).ok()?,
             ModelSource::Unstated => return None,
+            ModelSource::Synthetic { model, .. } => {
+                vec![folder.join(model.identity().ok()?.as_str()).join(model.file_name())]
+            }
             ModelSource::Url { url, sha256 } => vec![folder.join(sha256.as_str()).join(file_name(url))],
             ModelSource::Package { sha256, member, .. } => {
                 vec![folder.join(member_id(sha256, member).as_str()).join(Utf8Path::new(member).file_name()?)]

@@ -55,6 +55,14 @@ impl Encoder {
         self.key_count += 1;
     }
 
+    /// A key whose type and value are taken over from another file of the same byte order.
+    pub(crate) fn copied(&mut self, key: &str, type_and_value: &[u8]) {
+        let key = self.string_bytes(key);
+        self.keys.extend(key);
+        self.keys.extend(type_and_value);
+        self.key_count += 1;
+    }
+
     pub(crate) fn string(&mut self, key: &str, value: &str) {
         let value = self.string_bytes(value);
         self.raw(key, ValueType::String, &value);

@@ -1,6 +1,7 @@
 //! What can be wrong with a file or a shape, where, and what to do.
 
 use camino::Utf8PathBuf;
+use llamark_record::plan::ImpossibleShape;
 
 /// Why a header could not be read, or a synthetic model not be written.
 #[derive(Debug, thiserror::Error)]
@@ -26,15 +27,29 @@ pub enum GgufError {
         fault: Fault,
     },
     /// No model can have this shape.
-    #[error("a synthetic model cannot have {field} = {value}: {rule}")]
-    Shape {
-        /// Field of the shape.
-        field: &'static str,
-        /// Its value.
-        value: u64,
-        /// What it must be.
-        rule: String,
+    #[error(transparent)]
+    Shape(#[from] ImpossibleShape),
+    /// A synthetic model needs as many tokens as its vocabulary says, and the file has others.
+    #[error("{path} has {found} tokens, and the vocabulary of the synthetic model is {expected}")]
+    Vocabulary {
+        /// The file with the tokenizer.
+        path: Utf8PathBuf,
+        /// Tokens in it.
+        found: u64,
+        /// Tokens of the shape.
+        expected: u32,
     },
+    /// A file without a tokenizer, or one of a machine of the other byte order.
+    #[error("{path} has no tokenizer that can be copied: {reason}")]
+    NoTokenizer {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Whoever asked for a synthetic model wants it no more.
+    #[error("stopped while a synthetic model was written")]
+    Stopped,
     /// A synthetic model cannot be written.
     #[error("cannot write the synthetic model {path}")]
     Write {
@@ -51,7 +66,10 @@ impl GgufError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Read { .. } => "check that the file exists and may be read",
-            Self::Shape { .. } => "change the shape of the synthetic model",
+            Self::Shape(_) => "change the shape of the synthetic model",
+            Self::Vocabulary { .. } => "give the `vocabulary` that many tokens",
+            Self::NoTokenizer { .. } => "name a GGUF file of this kind of machine that has a tokenizer",
+            Self::Stopped => "the same command goes on",
             Self::Write { .. } => "check that the folder may be written and has room",
             Self::Malformed { fault, .. } => match fault {
                 Fault::NotGguf { .. } => {

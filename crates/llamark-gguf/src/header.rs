@@ -43,6 +43,11 @@ impl Header {
         self.text("general.architecture")
     }
 
+    /// How its weights were made up; absent for a model whose weights were trained, or made up by somebody else.
+    pub fn synthetic(&self) -> Option<&str> {
+        self.text(SYNTHETIC_KEY)
+    }
+
     /// The value of `<architecture>.<key>`.
     pub fn of_architecture(&self, key: &str) -> Option<&Value> {
         self.get(&format!("{}.{key}", self.architecture()?))
@@ -63,6 +68,9 @@ impl Header {
         }
     }
 }
+
+/// The key of synthetic models; its value is the format by which they were made.
+pub(crate) const SYNTHETIC_KEY: &str = "llamark.synthetic";
 
 /// More layers than any architecture of llama.cpp can have (`LLAMA_MAX_LAYERS` is 512).
 pub(crate) const MOST_LAYERS: usize = 1024;

@@ -18,8 +18,6 @@ pub use error::{Fault, GgufError};
 pub use facts::facts_of_shards;
 pub use header::Header;
 pub use parse::{parse, read};
-pub use synthetic::{
-    Architecture, SyntheticQuant, SyntheticShape, synthetic_bytes, write_synthetic, write_synthetic_to,
-};
+pub use synthetic::Synthetic;
 pub use tensor::{Layout, TensorInfo, TensorType};
 pub use value::{Array, KeyValue, Text, Value, ValueType};

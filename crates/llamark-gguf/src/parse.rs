@@ -4,7 +4,8 @@
 //! unknown tensor type, which it also refuses, is kept as a number, so that a newer file can still be described.
 
 use std::collections::HashSet;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use camino::Utf8Path;
 
@@ -48,16 +49,41 @@ pub fn read(path: &Utf8Path) -> Result<Header, GgufError> {
 /// As [`read`].
 pub fn parse(path: &Utf8Path, source: impl Read + Seek, length: u64) -> Result<Header, GgufError> {
     let reader = BufReader::with_capacity(1 << 16, source);
-    let mut parser = Parser { reader, position: 0, length, big_endian: false };
-    parser.header().map_err(|trouble| match trouble {
-        Trouble::Read(source) => GgufError::Read { path: path.to_owned(), source },
-        Trouble::Fault(offset, fault) => GgufError::Malformed { path: path.to_owned(), offset, fault },
-    })
+    let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new() };
+    parser.header().map_err(|trouble| trouble.at(path))
+}
+/// The keys of the tokenizer of a file as they stand there: name, then type and value as bytes. And the header.
+pub(crate) fn tokenizer_keys(path: &Utf8Path) -> Result<(Header, Vec<(String, Vec<u8>)>), GgufError> {
+    let failed = |source| GgufError::Read { path: path.to_owned(), source };
+    let mut file = fs_err::File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    let reader = BufReader::with_capacity(1 << 16, &mut file);
+    let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new() };
+    let header = parser.header().map_err(|trouble| trouble.at(path))?;
+    let places = std::mem::take(&mut parser.keys);
+    let mut keys = Vec::new();
+    for (key, place) in places.into_iter().filter(|(key, _)| key.starts_with("tokenizer.")) {
+        // The parser saw to it that this lies in the file, and below its limits.
+        let mut bytes = vec![0; usize::try_from(place.end - place.start).unwrap_or(0)];
+        file.seek(SeekFrom::Start(place.start)).map_err(failed)?;
+        file.read_exact(&mut bytes).map_err(failed)?;
+        keys.push((key, bytes));
+    }
+    Ok((header, keys))
 }
 
 enum Trouble {
     Read(std::io::Error),
     Fault(u64, Fault),
+}
+
+impl Trouble {
+    fn at(self, path: &Utf8Path) -> GgufError {
+        match self {
+            Self::Read(source) => GgufError::Read { path: path.to_owned(), source },
+            Self::Fault(offset, fault) => GgufError::Malformed { path: path.to_owned(), offset, fault },
+        }
+    }
 }
 
 impl From<std::io::Error> for Trouble {
@@ -71,6 +97,8 @@ struct Parser<R: Read + Seek> {
     position: u64,
     length: u64,
     big_endian: bool,
+    /// Where the type and the value of each key lie.
+    keys: Vec<(String, Range<u64>)>,
 }
 
 impl<R: Read + Seek> Parser<R> {
@@ -151,8 +179,10 @@ impl<R: Read + Seek> Parser<R> {
         if key.is_empty() {
             return Err(Trouble::Fault(at, Fault::EmptyKey));
         }
+        let begins = self.position;
         let of = self.value_type(&key)?;
         let value = if of == ValueType::Array { Value::Array(self.array(&key)?) } else { self.value(of)? };
+        self.keys.push((key.clone(), begins..self.position));
         Ok(KeyValue { key, value })
     }
 

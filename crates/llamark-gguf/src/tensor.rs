@@ -22,12 +22,20 @@ impl TensorType {
     pub const F16: Self = Self(1);
     /// Legacy 4 bit with a scale per 32.
     pub const Q4_0: Self = Self(2);
+    /// Legacy 5 bit with a scale per 32.
+    pub const Q5_0: Self = Self(6);
+    /// Legacy 5 bit with a scale and a minimum per 32.
+    pub const Q5_1: Self = Self(7);
     /// 8 bit with a scale per 32.
     pub const Q8_0: Self = Self(8);
     /// 4 bit with scales and minima per 32 in blocks of 256.
     pub const Q4_K: Self = Self(12);
+    /// 5 bit with scales and minima per 32 in blocks of 256.
+    pub const Q5_K: Self = Self(13);
     /// 6 bit with scales per 16 in blocks of 256.
     pub const Q6_K: Self = Self(14);
+    /// The upper half of a 32-bit float.
+    pub const BF16: Self = Self(30);
 
     /// Its layout; `None` for a number that is not known, whose size must not be guessed.
     ///

@@ -19,18 +19,25 @@ mod gate;
 mod interleaved;
 mod model;
 mod origin;
+mod preset;
 mod prompt;
 mod settings;
 mod source;
+mod synthetic;
 
 pub use backend::{BackendKind, PlannedBackend, PlannedBuild};
 pub use gate::{Gate, STANDARD_GATES};
 pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
 pub use model::{PlannedModel, model_id};
 pub use origin::{Document, DocumentKind, Origin};
+pub use preset::SyntheticPreset;
 pub use prompt::{PlannedPrompt, PromptContent};
 pub use settings::{CacheType, GpuLayers, ServerSettings, Settings, StatedSettings};
 pub use source::{Engine, EngineSource, ModelSource, Package};
+pub use synthetic::{
+    ImpossibleShape, SYNTHETIC_FORMAT, SyntheticArchitecture, SyntheticModel, SyntheticQuant, SyntheticShape,
+    SyntheticTokenizer,
+};
 
 /// `format` of a [`ResolvedPlan`] as written by this version.
 pub const PLAN_FORMAT: &str = "llamark/plan/v1";

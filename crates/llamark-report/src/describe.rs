@@ -6,7 +6,7 @@ use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
 use llamark_record::plan::{
-    BackendKind, EngineSource, GpuLayers, Plan, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
+    BackendKind, EngineSource, GpuLayers, ModelSource, Plan, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
     ServerSettings, Settings,
 };
 
@@ -177,6 +177,10 @@ pub(crate) fn model(model: &PlannedModel, record: Option<&ModelRecord>) -> Model
         name: if model.name.is_empty() { model.id.clone() } else { model.name.clone() },
         quant: if model.quant.is_empty() { from_header() } else { model.quant.clone() },
         vision: model.vision,
+        synthetic: match &model.source {
+            ModelSource::Synthetic { model, .. } => model.summary(),
+            _ => String::new(),
+        },
         note: model.note.clone(),
         parameters_short,
         parameters_long,
@@ -253,7 +257,7 @@ fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, Stri
 
 #[cfg(test)]
 mod tests {
-    use llamark_record::plan::{CacheType, ModelSource};
+    use llamark_record::plan::CacheType;
 
     use super::*;
 

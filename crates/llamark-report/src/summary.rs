@@ -237,6 +237,8 @@ pub struct ModelSummary {
     pub quant: String,
     /// Multimodal, benchmarked on text alone.
     pub vision: bool,
+    /// How its weights were made up, as in `like llama-3-70b, Q4_K_M, seed 1`; empty: they were not.
+    pub synthetic: String,
     /// Note of the author; may be empty.
     pub note: String,
     /// Parameters with the active share for a table: `30.5B (3.3B MoE)`, `3.8B`; empty when unknown.

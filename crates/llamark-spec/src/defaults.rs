@@ -23,6 +23,11 @@ pub const SEED: u32 = 1;
 /// Pause before each start.
 pub const COOLDOWN: &str = "0s";
 
+/// Seed of the weights of a synthetic model.
+pub const SYNTHETIC_SEED: u32 = 1;
+/// Context length of a synthetic model that is like no other, tokens.
+pub const SYNTHETIC_CONTEXT: u32 = 8192;
+
 /// Limit of loading.
 pub const LOAD_TIMEOUT: &str = "600s";
 /// Limit of one request.

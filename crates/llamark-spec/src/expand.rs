@@ -353,7 +353,10 @@ pub(crate) fn engine(engine: &experiment::Engine) -> Engine {
 }
 
 fn planned_model(model: &experiment::Model) -> PlannedModel {
-    let quant = optional(model.quant.as_ref());
+    let quant = match (&model.quant, &model.source) {
+        (None, sources::ModelSource::Synthetic { synthetic, .. }) => synthetic.quant.name().to_owned(),
+        (quant, _) => optional(quant.as_ref()),
+    };
     let id = match &model.id {
         Some(id) => id.as_str().to_owned(),
         None => model_id(model.name.as_str(), &quant),
@@ -386,6 +389,9 @@ fn planned_model(model: &experiment::Model) -> PlannedModel {
             sha256: digest(sha256),
             member: member.as_str().to_owned(),
         },
+        sources::ModelSource::Synthetic { synthetic, sha256 } => {
+            ModelSource::Synthetic { model: synthetic.decided(), sha256: sha256.as_ref().map(digest) }
+        }
     };
     PlannedModel {
         id,
@@ -401,7 +407,7 @@ fn planned_model(model: &experiment::Model) -> PlannedModel {
 }
 
 /// The pattern of the schema is that of a digest, so the second way is never taken.
-fn digest(digest: &Digest) -> Sha256 {
+pub(crate) fn digest(digest: &Digest) -> Sha256 {
     digest.as_str().parse().unwrap_or_else(|_| Sha256::of_bytes(digest.as_str().as_bytes()))
 }
 

@@ -255,8 +255,8 @@ pub struct Model {
     pub quant: Option<Line>,
     /// Parameters as the publisher states them; shown where the header of the file contradicts.
     pub params: Option<Parameters>,
-    /// Where the file comes from: `file`, `url` and `sha256`, `huggingface` and `file`, or `package`, `sha256` and
-    /// `member`.
+    /// Where the file comes from: `file`, `url` and `sha256`, `huggingface` and `file`, `package`, `sha256` and
+    /// `member`, or `synthetic`: made-up weights.
     pub source: ModelSource,
     /// A multimodal model, measured on text alone. Default: `false`.
     #[schemars(extend("default" = false))]

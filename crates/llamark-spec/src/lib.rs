@@ -13,6 +13,7 @@ pub mod rules;
 pub mod schema;
 pub mod source;
 pub mod sources;
+pub mod synthetic;
 pub mod text;
 pub mod units;
 pub mod values;

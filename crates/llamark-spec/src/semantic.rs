@@ -5,6 +5,7 @@
 
 pub(crate) mod backends;
 pub(crate) mod sources;
+mod synthetic;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -26,6 +27,7 @@ const MAX_STARTS: u128 = 100_000;
 pub(crate) fn check(root: &Node) -> Vec<Problem> {
     let mut problems = Vec::new();
     sources::check(root, &mut problems);
+    synthetic::check(root, &mut problems);
     backends::check(root, &mut problems);
     check_prompts(root, &mut problems);
     check_protocol(root, &mut problems);
@@ -152,7 +154,7 @@ fn check_models(root: &Node, problems: &mut Vec<Problem>) {
         check_params(model, problems);
         let Some(entry) = model.entry("id").or_else(|| model.entry("name")) else { continue };
         let Some(written) = entry.node.text() else { continue };
-        let quant = model.get("quant").and_then(Node::text).unwrap_or_default();
+        let quant = quant_of(model);
         let id = if entry.key == "id" { written.to_owned() } else { model_id(written, quant) };
         if entry.key == "name" && written.trim().is_empty() {
             continue;
@@ -175,6 +177,12 @@ fn check_models(root: &Node, problems: &mut Vec<Problem>) {
             seen.insert(id, entry);
         }
     }
+}
+
+/// The quantization of a model as its id has it: as written, else that of a synthetic one.
+fn quant_of(model: &Node) -> &str {
+    let synthetic = || model.get("source")?.get("synthetic")?.get("quant");
+    model.get("quant").or_else(synthetic).and_then(Node::text).unwrap_or_default()
 }
 
 fn check_params(model: &Node, problems: &mut Vec<Problem>) {

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::synthetic::Synthetic;
 use crate::text::{
     ArchiveLocation, Digest, FilePath, GitLocation, PackageUrl, Repository, Revision, Text, WebAddress,
 };
@@ -103,6 +104,14 @@ pub enum ModelSource {
         /// Path of the model in the package.
         member: FilePath,
     },
+    /// Made-up weights of a given shape, for measuring speed without a model.
+    #[schemars(title = "synthetic")]
+    Synthetic {
+        /// What is made.
+        synthetic: Synthetic,
+        /// SHA-256 of the file. Default: that which the description leads to is recorded.
+        sha256: Option<Digest>,
+    },
 }
 
 /// Where a prompt comes from.
@@ -164,6 +173,7 @@ struct ModelKeys {
     endpoint: Option<WebAddress>,
     sha256: Option<Digest>,
     member: Option<FilePath>,
+    synthetic: Option<Synthetic>,
 }
 
 impl<'de> Deserialize<'de> for ModelSource {
@@ -180,9 +190,10 @@ impl<'de> Deserialize<'de> for ModelSource {
             ModelKeys { package: Some(package), sha256: Some(sha256), member: Some(member), .. } => {
                 Ok(Self::Package { package, sha256, member })
             }
+            ModelKeys { synthetic: Some(synthetic), sha256, .. } => Ok(Self::Synthetic { synthetic, sha256 }),
             ModelKeys { url: Some(url), sha256: Some(sha256), .. } => Ok(Self::Url { url, sha256 }),
             ModelKeys { file: Some(file), sha256, .. } => Ok(Self::File { file, sha256 }),
-            _ => Err(D::Error::custom("a model source needs file, url, huggingface or package")),
+            _ => Err(D::Error::custom("a model source needs file, url, huggingface, package or synthetic")),
         }
     }
 }

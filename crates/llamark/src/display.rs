@@ -88,6 +88,7 @@ impl Display {
         match event {
             Event::Downloading { what, done, total } => self.now("Downloading", &share(&what, done, total)),
             Event::Hashing { what, done, total } => self.now("Hashing", &share(&what, done, Some(total))),
+            Event::Making { what, done, total } => self.now("Making", &share(&what, done, Some(total))),
             Event::Unpacking { what } => self.now("Unpacking", &what),
             Event::Waiting { what } => self.now("Waiting", &format!("another llamark fetches {what}")),
             Event::Hit { what } => self.detail(&format!("{what} is in the cache")),

@@ -2,92 +2,74 @@
 //!
 //! For measuring speed where no model can be had: the speed of llama.cpp depends on shapes and types, not on what the
 //! weights say. Weights are random with the variance that keeps activations near one, so nothing overflows; the text
-//! is nonsense. Every byte is a function of shape, seed and position alone: integers, and floats only through
-//! operations that IEEE 754 fixes.
+//! is nonsense. Every byte is a function of shape, quantization, tokenizer, seed and position alone: integers, and floats
+//! only through operations that IEEE 754 fixes. So it does not matter how many threads make them, or in which order.
 
+mod mix;
 mod shape;
 mod vocabulary;
 mod weights;
-
-use std::io::Write;
+mod write;
 
 use camino::Utf8Path;
+use llamark_record::plan::{SYNTHETIC_FORMAT, SyntheticModel, SyntheticTokenizer};
 
-pub use shape::{Architecture, SyntheticQuant, SyntheticShape};
-
-use crate::encode::{ALIGNMENT, Encoder};
+use crate::encode::Encoder;
 use crate::error::GgufError;
+use crate::header::SYNTHETIC_KEY;
+use crate::parse::tokenizer_keys;
 use shape::{Planned, tensors};
-use weights::Generator;
 
-/// Size of the file of a shape, bytes. The seed does not change it.
-///
-/// # Errors
-///
-/// [`GgufError::Shape`] for a shape that no model can have.
-pub fn synthetic_bytes(shape: &SyntheticShape) -> Result<u64, GgufError> {
-    let (header, planned) = layout(shape)?;
-    Ok(header.len() as u64 + planned.iter().map(Planned::padded_bytes).sum::<u64>())
-}
-
-/// Writes a synthetic model to `path` and gives its size in bytes. Memory stays at a few MiB whatever the size.
-///
-/// The file appears as it is written: give a temporary name and rename it when this returns. It is synced to disk.
-///
-/// # Errors
-///
-/// [`GgufError::Shape`] for a shape that no model can have, [`GgufError::Write`] when the file cannot be written.
-pub fn write_synthetic(shape: &SyntheticShape, seed: u64, path: &Utf8Path) -> Result<u64, GgufError> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "streams gigabytes under a temporary name; the caller renames the finished file"
-    )]
-    let file = fs_err::File::create(path);
-    let failed = |source| GgufError::Write { path: path.to_owned(), source };
-    let mut file = file.map_err(failed)?;
-    let written = write_to(shape, seed, &mut file, path)?;
-    file.sync_all().map_err(failed)?;
-    Ok(written)
-}
-
-/// As [`write_synthetic`], to any destination. Writes in pieces of up to 1 MiB, so no buffer is needed.
-///
-/// # Errors
-///
-/// As [`write_synthetic`].
-pub fn write_synthetic_to(shape: &SyntheticShape, seed: u64, out: &mut impl Write) -> Result<u64, GgufError> {
-    write_to(shape, seed, out, Utf8Path::new("(stream)"))
-}
-
-fn write_to(
-    shape: &SyntheticShape,
+/// A synthetic model, ready to be written.
+#[derive(Debug)]
+pub struct Synthetic {
+    header: Vec<u8>,
+    tensors: Vec<Planned>,
     seed: u64,
-    out: &mut impl Write,
-    path: &Utf8Path,
-) -> Result<u64, GgufError> {
-    let failed = |source| GgufError::Write { path: path.to_owned(), source };
-    let (header, planned) = layout(shape)?;
-    out.write_all(&header).map_err(failed)?;
-    let mut written = header.len() as u64;
-    for (index, tensor) in planned.iter().enumerate() {
-        Generator::new(seed, index as u64).write(tensor, out).map_err(failed)?;
-        let padding = tensor.padded_bytes() - tensor.bytes;
-        out.write_all(&[0; ALIGNMENT as usize][..padding as usize]).map_err(failed)?;
-        written += tensor.padded_bytes();
-    }
-    out.flush().map_err(failed)?;
-    Ok(written)
 }
 
-/// The header, and the tensors in the order of their data.
-fn layout(shape: &SyntheticShape) -> Result<(Vec<u8>, Vec<Planned>), GgufError> {
-    shape.check()?;
-    let planned = tensors(shape);
-    let mut encoder = Encoder::new();
+impl Synthetic {
+    /// The model of that description. `tokenizer` is the file that it takes its tokenizer from, where it names one; it
+    /// must have been checked to be that.
+    ///
+    /// # Errors
+    ///
+    /// [`GgufError::Shape`] for a shape that no model can have; otherwise what is wrong with the tokenizer.
+    pub fn new(model: &SyntheticModel, tokenizer: Option<&Utf8Path>) -> Result<Self, GgufError> {
+        model.shape.check(model.quant)?;
+        let tensors = tensors(&model.shape, model.quant);
+        let mut encoder = Encoder::new();
+        describe(&mut encoder, model);
+        match (&model.tokenizer, tokenizer) {
+            (SyntheticTokenizer::BuiltIn, _) => vocabulary::write(&mut encoder, model.shape.vocabulary),
+            (SyntheticTokenizer::File { .. }, Some(path)) => {
+                copy_tokenizer(&mut encoder, path, model.shape.vocabulary)?;
+            }
+            (SyntheticTokenizer::File { file, .. }, None) => {
+                let reason = "it is not at hand";
+                return Err(GgufError::NoTokenizer { path: file.into(), reason });
+            }
+        }
+        for tensor in &tensors {
+            encoder.tensor(&tensor.name, &tensor.dimensions, tensor.tensor_type, tensor.bytes);
+        }
+        Ok(Self { header: encoder.finish(), tensors, seed: model.seed.into() })
+    }
+
+    /// Size of the file, bytes. The seed does not change it.
+    pub fn bytes(&self) -> u64 {
+        self.header.len() as u64 + self.tensors.iter().map(Planned::padded_bytes).sum::<u64>()
+    }
+}
+
+/// The keys that say what the model is.
+fn describe(encoder: &mut Encoder, model: &SyntheticModel) {
+    let shape = &model.shape;
     let architecture = shape.architecture.name();
     encoder.string("general.architecture", architecture);
     encoder.string("general.name", &format!("synthetic {architecture}"));
-    encoder.u32("general.file_type", shape.quant.file_type());
+    encoder.string(SYNTHETIC_KEY, SYNTHETIC_FORMAT);
+    encoder.u32("general.file_type", mix::file_type(model.quant));
     encoder.u32("general.quantization_version", 2);
     let of_architecture = |key: &str| format!("{architecture}.{key}");
     for (key, value) in [
@@ -104,18 +86,35 @@ fn layout(shape: &SyntheticShape) -> Result<(Vec<u8>, Vec<Planned>), GgufError> 
     ] {
         encoder.u32(&of_architecture(key), value);
     }
-    encoder.f32(&of_architecture("attention.layer_norm_rms_epsilon"), 1e-5);
-    encoder.f32(&of_architecture("rope.freq_base"), 10_000.0);
+    // A whole number over a power of ten, each exact as f64, and rounded once: the f32 nearest to 1e-5 from 10,000.
+    let epsilon = f64::from(shape.norm_epsilon_ppb) / 1e9;
+    encoder.f32(&of_architecture("attention.layer_norm_rms_epsilon"), epsilon as f32);
+    encoder.f32(&of_architecture("rope.freq_base"), shape.rope_base as f32);
     if shape.architecture.has_experts() {
         encoder.u32(&of_architecture("expert_count"), shape.experts);
         encoder.u32(&of_architecture("expert_used_count"), shape.experts_used);
         encoder.u32(&of_architecture("expert_feed_forward_length"), shape.feed_forward);
     }
-    vocabulary::write(&mut encoder, shape.vocabulary);
-    for tensor in &planned {
-        encoder.tensor(&tensor.name, &tensor.dimensions, tensor.tensor_type, tensor.bytes);
+}
+
+/// Takes over every key of a tokenizer, byte for byte.
+fn copy_tokenizer(encoder: &mut Encoder, path: &Utf8Path, vocabulary: u32) -> Result<(), GgufError> {
+    let (header, keys) = tokenizer_keys(path)?;
+    let refuse = |reason| Err(GgufError::NoTokenizer { path: path.to_owned(), reason });
+    if header.big_endian {
+        return refuse("it is of a machine of the other byte order");
     }
-    Ok((encoder.finish(), planned))
+    let Some(tokens) = header.get("tokenizer.ggml.tokens").and_then(|tokens| tokens.as_array()) else {
+        return refuse("it has no tokens");
+    };
+    if tokens.length != u64::from(vocabulary) {
+        let (path, found) = (path.to_owned(), tokens.length);
+        return Err(GgufError::Vocabulary { path, found, expected: vocabulary });
+    }
+    for (key, value) in keys {
+        encoder.copied(&key, &value);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

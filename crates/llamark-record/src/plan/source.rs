@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::synthetic::SyntheticModel;
 use crate::Sha256;
 
 /// The llama.cpp source tree and what it calls itself.
@@ -117,6 +118,13 @@ pub enum ModelSource {
         sha256: Sha256,
         /// Path of the model inside the package.
         member: String,
+    },
+    /// Made up, to measure speed where there are no weights.
+    Synthetic {
+        /// What is made.
+        model: SyntheticModel,
+        /// SHA-256 of the file; absent: that which the description leads to is recorded.
+        sha256: Option<Sha256>,
     },
     /// Of an imported set: a document names no file.
     Unstated,

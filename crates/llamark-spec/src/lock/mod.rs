@@ -320,7 +320,11 @@ fn is_open_model(source: &ModelSource) -> bool {
         ModelSource::File { file, sha256 } | ModelSource::Huggingface { file, sha256, .. } => {
             sha256.is_none() || is_sharded(file)
         }
-        ModelSource::Url { .. } | ModelSource::Package { .. } | ModelSource::Unstated => false,
+        // The description of a synthetic model decides every byte.
+        ModelSource::Url { .. }
+        | ModelSource::Package { .. }
+        | ModelSource::Synthetic { .. }
+        | ModelSource::Unstated => false,
     }
 }
 
@@ -361,6 +365,7 @@ fn model_name(model: &OpenModel) -> String {
         }
         ModelSource::Url { url, .. } => url.clone(),
         ModelSource::Package { package, member, .. } => format!("{package} {member}"),
+        ModelSource::Synthetic { model, .. } => format!("synthetic, {}", model.summary()),
         ModelSource::Unstated => "unstated".to_owned(),
     };
     format!("model {}: {source}", model.id)

@@ -16,12 +16,13 @@ pub(crate) fn run(context: &Context, args: &Inspect) -> Outcome {
     if args.json {
         context.terminal.json(&facts)?;
     } else {
-        context.terminal.data(table(&args.model, &shards, &facts).as_bytes());
+        let synthetic = headers.first().and_then(llamark_gguf::Header::synthetic);
+        context.terminal.data(table(&args.model, &shards, &facts, synthetic).as_bytes());
     }
     Ok(Exit::Done)
 }
 
-fn table(path: &Utf8Path, shards: &[Utf8PathBuf], facts: &ModelFacts) -> String {
+fn table(path: &Utf8Path, shards: &[Utf8PathBuf], facts: &ModelFacts, synthetic: Option<&str>) -> String {
     let known = |value: Option<u64>| value.map_or_else(|| "not stated".to_owned(), |value| value.to_string());
     let mut rows = vec![
         ("file", path.to_string()),
@@ -47,6 +48,9 @@ fn table(path: &Utf8Path, shards: &[Utf8PathBuf], facts: &ModelFacts) -> String 
     ];
     if let (Some(experts), Some(used)) = (facts.experts, facts.experts_used) {
         rows.push(("experts", format!("{used} of {experts}")));
+    }
+    if let Some(format) = synthetic {
+        rows.push(("weights", format!("synthetic, made up by {format}: the speed is real, the text is not")));
     }
     let types: Vec<_> =
         facts.bytes_by_type.iter().map(|(name, bytes)| format!("{name} {}", format::bytes(*bytes))).collect();

@@ -100,15 +100,35 @@ fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
                 format!("huggingface {repo}@{revision} {file}")
             }
             ModelSource::Package { package, member, .. } => format!("{package} {member}"),
+            ModelSource::Synthetic { model, .. } => format!("synthetic weights, {}", model.summary()),
         };
         let size = match fetcher.local_size(&model.source, &loaded.folder, context.models.as_deref()) {
             Some(bytes) => llamark_report::format::bytes(bytes),
-            None if matches!(model.source, ModelSource::File { .. }) => "not found".to_owned(),
-            None => "to be fetched".to_owned(),
+            None => absent(&fetcher, &model.source, context, loaded),
         };
         vec![model.id.clone(), size, place]
     };
     loaded.plan.models.iter().map(row).collect()
+}
+
+/// What is said in place of the size of a model that is not on this disk.
+fn absent(
+    fetcher: &llamark_fetch::Fetcher,
+    source: &ModelSource,
+    context: &Context,
+    loaded: &Loaded,
+) -> String {
+    match source {
+        ModelSource::File { .. } => "not found".to_owned(),
+        ModelSource::Synthetic { model, .. } => {
+            let size = fetcher.synthetic_size(model, &loaded.folder, context.models.as_deref());
+            size.map_or_else(
+                || "to be made".to_owned(),
+                |bytes| format!("{}, to be made", llamark_report::format::bytes(bytes)),
+            )
+        }
+        _ => "to be fetched".to_owned(),
+    }
 }
 
 fn cases(plan: &Plan) -> Vec<Vec<String>> {

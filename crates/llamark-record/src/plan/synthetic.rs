@@ -203,8 +203,10 @@ impl SyntheticShape {
         ];
         for (field, row) in rows {
             if quant.is_blocks() && !row.is_multiple_of(BLOCK) {
-                let what = if field == "head_length" { "heads × head_length" } else { field };
-                let rule = format!("{} needs a multiple of {BLOCK} as {what}", quant.name());
+                let rule = match field {
+                    "head_length" => format!("{} needs heads × head_length to be a multiple of {BLOCK}", quant.name()),
+                    _ => format!("{} needs a multiple of {BLOCK}", quant.name()),
+                };
                 return Err(ImpossibleShape { field, value: row, rule });
             }
         }
@@ -249,7 +251,10 @@ impl SyntheticShape {
         for (field, value) in [("experts", self.experts), ("experts_used", self.experts_used)] {
             if !allowed.contains(&value) {
                 let name = self.architecture.name();
-                let rule = format!("{name} has {} to {}", allowed.start(), allowed.end());
+                let rule = match self.architecture.has_experts() {
+                    true => format!("{name} has 1 to {}", allowed.end()),
+                    false => format!("{name} has no experts"),
+                };
                 return Err(ImpossibleShape { field, value: value.into(), rule });
             }
         }

@@ -18,7 +18,8 @@ use camino::Utf8PathBuf;
 use llamark_gguf::Synthetic;
 use llamark_record::journal::Outcome;
 use llamark_record::plan::{
-    SyntheticArchitecture, SyntheticModel, SyntheticPreset, SyntheticQuant, SyntheticShape, SyntheticTokenizer,
+    SyntheticArchitecture, SyntheticModel, SyntheticPreset, SyntheticQuant, SyntheticShape,
+    SyntheticTokenizer,
 };
 use support::Bench;
 
@@ -47,7 +48,12 @@ async fn start(server: &str, shape: SyntheticShape, quant: SyntheticQuant) -> (O
     bench.case().runs = 1;
     let ran = bench.run().await;
     let prompt = ran.ready().map(|ready| ready.prompt_tokens);
-    println!("{} {}: prompt {prompt:?} tokens, {:?}", description.file_name(), ran.took.as_millis(), ran.outcome);
+    println!(
+        "{} {}: prompt {prompt:?} tokens, {:?}",
+        description.file_name(),
+        ran.took.as_millis(),
+        ran.outcome
+    );
     // A word that the vocabulary knows the pieces of is not spelled out by its bytes.
     let letters = support::PROMPT.len();
     assert!(prompt.is_none_or(|tokens| (tokens as usize) < letters), "{prompt:?} of {letters} letters");

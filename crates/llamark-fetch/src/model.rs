@@ -194,7 +194,11 @@ impl Job<'_> {
     }
 
     /// The file in the cache, if it is there and is what it was when it was taken out of its package, or made.
-    pub(crate) fn cached_member(&self, place: &Utf8Path, name: &str) -> Result<Option<FetchedModel>, FetchError> {
+    pub(crate) fn cached_member(
+        &self,
+        place: &Utf8Path,
+        name: &str,
+    ) -> Result<Option<FetchedModel>, FetchError> {
         let stated = fs_err::read_to_string(place.join(MEMBER_DIGEST)).ok();
         let Some(sha256) = stated.and_then(|text| text.trim().parse().ok()) else { return Ok(None) };
         self.cached(place, &[Wanted { url: "", token: None, name, sha256 }])
@@ -230,7 +234,11 @@ fn member_id(sha256: &Sha256, member: &str) -> Sha256 {
 }
 
 /// Finds the file of an experiment.
-pub(crate) fn find(file: &str, base: &Utf8Path, models: Option<&Utf8Path>) -> Result<Utf8PathBuf, FetchError> {
+pub(crate) fn find(
+    file: &str,
+    base: &Utf8Path,
+    models: Option<&Utf8Path>,
+) -> Result<Utf8PathBuf, FetchError> {
     let path = Utf8Path::new(file);
     // An absolute path replaces what it is joined to.
     let mut looked_at = vec![base.join(path)];

@@ -72,7 +72,8 @@ impl Job<'_> {
     /// Writes the file; its digest.
     fn write(&self, synthetic: &Synthetic, name: &str, to: &Utf8Path) -> Result<Sha256, FetchError> {
         const STEP: u64 = 64 << 20;
-        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get().min(MOST_THREADS));
+        let threads =
+            std::thread::available_parallelism().map_or(1, |threads| threads.get().min(MOST_THREADS));
         let total = synthetic.bytes();
         let (mut hasher, mut done, mut told) = (sha2::Sha256::new(), 0, 0);
         self.tell(Event::Making { what: name.to_owned(), done, total });

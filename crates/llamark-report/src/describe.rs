@@ -6,8 +6,8 @@ use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
 use llamark_record::plan::{
-    BackendKind, EngineSource, GpuLayers, ModelSource, Plan, PlannedBackend, PlannedBuild, PlannedModel, ResolvedPlan,
-    ServerSettings, Settings,
+    BackendKind, EngineSource, GpuLayers, ModelSource, Plan, PlannedBackend, PlannedBuild, PlannedModel,
+    ResolvedPlan, ServerSettings, Settings,
 };
 
 use crate::estimate::round;

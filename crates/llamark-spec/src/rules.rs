@@ -79,7 +79,11 @@ pub const RULES: &[Rule] = &[
         Level::Meaning,
         "A synthetic model is like another, or has all its dimensions.",
     ),
-    rule("spec/synthetic-impossible", Level::Meaning, "A synthetic model has dimensions that a model can have."),
+    rule(
+        "spec/synthetic-impossible",
+        Level::Meaning,
+        "A synthetic model has dimensions that a model can have.",
+    ),
     rule("spec/credentials", Level::Meaning, "A URL holds no user name or password, since it is recorded."),
     rule("spec/engine-contradiction", Level::Meaning, "`build_number` and `commit` do not contradict `rev`."),
     rule("spec/backend-kind", Level::Meaning, "A backend is named after its kind, or has a `kind`."),

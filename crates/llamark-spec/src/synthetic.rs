@@ -89,9 +89,8 @@ impl Written<'_> {
         let architecture = self.architecture.unwrap_or(begin.architecture);
         let number = |key: &str, otherwise: u32| (self.number)(key).unwrap_or(otherwise);
         // An architecture without experts has none, whatever it is like.
-        let experts = |key: &str, otherwise: u32| {
-            number(key, if architecture.has_experts() { otherwise } else { 0 })
-        };
+        let experts =
+            |key: &str, otherwise: u32| number(key, if architecture.has_experts() { otherwise } else { 0 });
         SyntheticShape {
             architecture,
             layers: number("layers", begin.layers),

@@ -75,7 +75,14 @@ fn the_same_bytes_everywhere() {
     // These digests are a promise: a description has them on every machine and in every release, whatever the compiler's
     // optimisation. Another way to make weights gets another SYNTHETIC_FORMAT.
     let [dense, tied, experts] = tiny_shapes().try_into().unwrap();
-    let odd = SyntheticShape { embedding: 288, heads: 9, kv_heads: 3, head_length: 32, feed_forward: 96, ..dense.clone() };
+    let odd = SyntheticShape {
+        embedding: 288,
+        heads: 9,
+        kv_heads: 3,
+        head_length: 32,
+        feed_forward: 96,
+        ..dense.clone()
+    };
     let digest = |shape: &SyntheticShape, quant: SyntheticQuant| {
         let name = format!("{} {}", shape.architecture.name(), quant.name());
         format!("{name} {}", Sha256::of_bytes(&bytes_of(shape, quant, 42)).short())
@@ -198,7 +205,8 @@ fn dequantize(of: TensorType, block: &[u8]) -> Vec<f64> {
             let legacy = of == TensorType::Q5_0;
             let (high, quants) = block[if legacy { 2 } else { 4 }..].split_at(4);
             let high = u32::from_le_bytes(high.try_into().unwrap());
-            let (scale, minimum) = if legacy { (f16(block), -16.0 * f16(block)) } else { (f16(block), f16(&block[2..])) };
+            let (scale, minimum) =
+                if legacy { (f16(block), -16.0 * f16(block)) } else { (f16(block), f16(&block[2..])) };
             let value = |nibble: u8, place: usize| {
                 scale * f64::from(u32::from(nibble) | (high >> place & 1) << 4) + minimum
             };
@@ -258,7 +266,9 @@ fn dequantize(of: TensorType, block: &[u8]) -> Vec<f64> {
 fn weights_have_mean_zero_and_the_variance_of_their_row() {
     let odd = SyntheticShape { feed_forward: 480, ..SyntheticPreset::Tiny.shape() };
     let shapes = [(SyntheticPreset::Tiny.shape(), 512.0), (odd, 480.0)];
-    for (quant, (shape, row)) in SyntheticQuant::ALL.into_iter().flat_map(|quant| shapes.clone().map(|of| (quant, of))) {
+    for (quant, (shape, row)) in
+        SyntheticQuant::ALL.into_iter().flat_map(|quant| shapes.clone().map(|of| (quant, of)))
+    {
         let bytes = bytes_of(&shape, quant, 5);
         let header = header_of(&bytes);
         let tensor = header.tensors.iter().find(|tensor| tensor.name == "blk.1.ffn_down.weight").unwrap();
@@ -340,6 +350,8 @@ fn a_tokenizer_is_taken_over_as_it_is() {
 
     let larger = SyntheticShape { vocabulary: 2048, ..shape };
     let error = Synthetic::new(&SyntheticModel { shape: larger, ..copy.clone() }, Some(&donor)).unwrap_err();
-    assert!(error.to_string().ends_with("has 1024 tokens, and the vocabulary of the synthetic model is 2048"));
+    assert!(
+        error.to_string().ends_with("has 1024 tokens, and the vocabulary of the synthetic model is 2048")
+    );
     assert!(matches!(Synthetic::new(&copy, None), Err(GgufError::NoTokenizer { .. })));
 }

@@ -111,7 +111,9 @@ impl Maker {
                     block[..2].copy_from_slice(&self.scale);
                     self.words.fill(number * WORDS, &mut block[2..]);
                 }),
-                TensorType::Q4_K | TensorType::Q5_K => blocks.for_each(|(block, number)| self.q45_k(number, block)),
+                TensorType::Q4_K | TensorType::Q5_K => {
+                    blocks.for_each(|(block, number)| self.q45_k(number, block))
+                }
                 TensorType::Q6_K => blocks.for_each(|(block, number)| self.q6_k(number, block)),
                 _ => blocks.for_each(|(block, number)| {
                     block.copy_from_slice(&self.weight(number).to_le_bytes());

@@ -220,7 +220,9 @@ mod tests {
 
     #[test]
     fn a_full_disk_ends_it_with_its_error() {
-        let put = |offset: u64, _: &[u8]| if offset > 1 << 20 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) };
+        let put = |offset: u64, _: &[u8]| {
+            if offset > 1 << 20 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        };
         let error = model().make(4, &put, &mut |_| ControlFlow::Continue(())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }

@@ -90,8 +90,13 @@ const QWEN_3: SyntheticShape = SyntheticShape {
 };
 
 /// Of its mixtures of experts: 8 of 128.
-const QWEN_3_MOE: SyntheticShape =
-    SyntheticShape { architecture: SyntheticArchitecture::Qwen3Moe, kv_heads: 4, experts: 128, experts_used: 8, ..QWEN_3 };
+const QWEN_3_MOE: SyntheticShape = SyntheticShape {
+    architecture: SyntheticArchitecture::Qwen3Moe,
+    kv_heads: 4,
+    experts: 128,
+    experts_used: 8,
+    ..QWEN_3
+};
 
 /// Small enough for a test.
 const TINY: SyntheticShape = SyntheticShape {
@@ -210,7 +215,9 @@ impl SyntheticPreset {
             Self::Qwen3_30bA3b => {
                 SyntheticShape { layers: 48, embedding: 2048, feed_forward: 768, ..QWEN_3_MOE }
             }
-            Self::Qwen3_235bA22b => SyntheticShape { layers: 94, heads: 64, feed_forward: 1536, ..QWEN_3_MOE },
+            Self::Qwen3_235bA22b => {
+                SyntheticShape { layers: 94, heads: 64, feed_forward: 1536, ..QWEN_3_MOE }
+            }
         }
     }
 }

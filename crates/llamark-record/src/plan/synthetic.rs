@@ -204,7 +204,9 @@ impl SyntheticShape {
         for (field, row) in rows {
             if quant.is_blocks() && !row.is_multiple_of(BLOCK) {
                 let rule = match field {
-                    "head_length" => format!("{} needs heads × head_length to be a multiple of {BLOCK}", quant.name()),
+                    "head_length" => {
+                        format!("{} needs heads × head_length to be a multiple of {BLOCK}", quant.name())
+                    }
                     _ => format!("{} needs a multiple of {BLOCK}", quant.name()),
                 };
                 return Err(ImpossibleShape { field, value: row, rule });
@@ -304,7 +306,8 @@ impl SyntheticModel {
             SyntheticTokenizer::File { file, .. } => format!(", tokenizer of {file}"),
         };
         let Some(preset) = self.like else {
-            let all: Vec<String> = self.shape.dimensions().map(|(name, value)| format!("{name} {value}")).collect();
+            let all: Vec<String> =
+                self.shape.dimensions().map(|(name, value)| format!("{name} {value}")).collect();
             let name = self.shape.architecture.name();
             return format!("{name} with {}, {rest}{tokenizer}", all.join(", "));
         };

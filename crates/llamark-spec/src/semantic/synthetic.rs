@@ -23,9 +23,8 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
             );
         } else if let Some((field, message)) = impossible(node) {
             let span = node.get(field).map_or_else(|| entry.key_span.clone(), |node| node.span.clone());
-            problems.push(
-                Problem::new("spec/synthetic-impossible", span, message).help("change the dimensions"),
-            );
+            problems
+                .push(Problem::new("spec/synthetic-impossible", span, message).help("change the dimensions"));
         }
     }
 }
@@ -42,8 +41,12 @@ fn impossible(node: &Node) -> Option<(&'static str, String)> {
     if like == Some(None) || architecture == Some(None) {
         return None;
     }
-    let number = |key: &str| node.get(key).map(|node| node.integer().and_then(|number| u32::try_from(number).ok()));
-    let wrong = node.entries().iter().any(|entry| NUMBERS.contains(&entry.key.as_str()) && number(&entry.key) == Some(None));
+    let number =
+        |key: &str| node.get(key).map(|node| node.integer().and_then(|number| u32::try_from(number).ok()));
+    let wrong = node
+        .entries()
+        .iter()
+        .any(|entry| NUMBERS.contains(&entry.key.as_str()) && number(&entry.key) == Some(None));
     if wrong {
         return None;
     }

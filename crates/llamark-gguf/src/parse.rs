@@ -52,8 +52,11 @@ pub fn parse(path: &Utf8Path, source: impl Read + Seek, length: u64) -> Result<H
     let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new() };
     parser.header().map_err(|trouble| trouble.at(path))
 }
-/// The keys of the tokenizer of a file as they stand there: name, then type and value as bytes. And the header.
-pub(crate) fn tokenizer_keys(path: &Utf8Path) -> Result<(Header, Vec<(String, Vec<u8>)>), GgufError> {
+/// The name of a key; its type and value as bytes.
+pub(crate) type RawKey = (String, Vec<u8>);
+
+/// The header of a file, and the keys of its tokenizer as they stand there.
+pub(crate) fn tokenizer_keys(path: &Utf8Path) -> Result<(Header, Vec<RawKey>), GgufError> {
     let failed = |source| GgufError::Read { path: path.to_owned(), source };
     let mut file = fs_err::File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();

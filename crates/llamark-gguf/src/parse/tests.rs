@@ -243,11 +243,11 @@ impl Read for Zeros {
 }
 
 impl Seek for Zeros {
-    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
         self.position = match to {
-            std::io::SeekFrom::Start(at) => at,
-            std::io::SeekFrom::Current(by) => self.position.saturating_add_signed(by),
-            std::io::SeekFrom::End(_) => return Err(std::io::ErrorKind::Unsupported.into()),
+            SeekFrom::Start(at) => at,
+            SeekFrom::Current(by) => self.position.saturating_add_signed(by),
+            SeekFrom::End(_) => return Err(std::io::ErrorKind::Unsupported.into()),
         };
         Ok(self.position)
     }

@@ -112,7 +112,7 @@ impl Maker {
                     self.words.fill(number * WORDS, &mut block[2..]);
                 }),
                 TensorType::Q4_K | TensorType::Q5_K => {
-                    blocks.for_each(|(block, number)| self.q45_k(number, block))
+                    blocks.for_each(|(block, number)| self.q45_k(number, block));
                 }
                 TensorType::Q6_K => blocks.for_each(|(block, number)| self.q6_k(number, block)),
                 _ => blocks.for_each(|(block, number)| {
@@ -195,24 +195,19 @@ fn brain(value: f32) -> u16 {
 }
 
 /// The f16 nearest to a number of a weight's size, ties to even; subnormals included.
+///
+/// Without branches: whether a weight is subnormal is chance, and a wrong guess of the processor costs more than both ways.
 fn half(value: f32) -> u16 {
     let bits = value.to_bits();
     let sign = ((bits >> 16) & 0x8000) as u16;
-    let exponent = ((bits >> 23) & 0xff) as i32 - 112;
-    let fraction = (bits & 0x7f_ffff) | 0x80_0000;
-    if exponent >= 31 {
-        // No weight is so large; the largest finite value keeps Inf and NaN out.
-        return sign | 0x7bff;
-    }
-    // Bits to drop: 13 for normal numbers, more for subnormal ones.
-    let drop = if exponent > 0 { 13 } else { (14 - exponent).min(25) as u32 };
-    let kept = fraction >> drop;
-    let rest = fraction & ((1 << drop) - 1);
-    let middle = 1 << (drop - 1);
-    let rounded = kept + u32::from(rest > middle || (rest == middle && kept & 1 == 1));
-    // The hidden bit of a normal number adds one to the exponent field; so does a carry out of the fraction.
-    let base = if exponent > 0 { (exponent as u32 - 1) << 10 } else { 0 };
-    sign | (base + rounded).min(0x7bff) as u16
+    let magnitude = bits & 0x7fff_ffff;
+    // Below 2^-14 halves are multiples of 2^-24, to which a sum with 0.5 is rounded.
+    let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5_f32.to_bits());
+    // 13 bits less of a fraction, whose carry goes into the exponent; the exponent counts from another zero.
+    let normal = (magnitude + 0xfff + (magnitude >> 13 & 1)).wrapping_sub(112 << 23) >> 13;
+    let nearest = if magnitude < 113 << 23 { subnormal } else { normal };
+    // No weight is so large; the largest finite value keeps Inf and NaN out.
+    sign | nearest.min(0x7bff) as u16
 }
 
 #[cfg(test)]

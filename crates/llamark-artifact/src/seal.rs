@@ -24,7 +24,7 @@ use llamark_record::manifest::{
     BuildDefinition, Builder, Digests, ExternalParameters, Manifest, Metadata, PREDICATE_TYPE, Predicate,
     Resource, RunDetails, STATEMENT_TYPE, build_type,
 };
-use llamark_record::plan::{EngineSource, ModelSource, PlannedModel, PromptContent, ResolvedPlan};
+use llamark_record::plan::{EngineSource, ModelSource, PlannedModel, ResolvedPlan};
 
 use crate::files;
 use crate::names::check_relative;
@@ -153,7 +153,7 @@ fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Re
         }
     }
     for prompt in &resolved.plan.prompts {
-        if let PromptContent::Text { text, sha256 } = &prompt.content {
+        if let (Some(text), Some(sha256)) = (prompt.content.text(), prompt.content.sha256()) {
             push(format!("prompt/{}", prompt.name), None, sha256, u64::try_from(text.len()).ok());
         }
     }

@@ -12,7 +12,7 @@ use crate::client::{Next, StreamTimes, excerpt};
 /// Path of llama.cpp's own completion route. Its OpenAI-like routes put a chat template around the prompt.
 pub(crate) const PATH: &str = "/completion";
 
-/// The request: token ids, an exact length, greedy sampling, nothing from a cache.
+/// The request: token ids, an exact length, greedy sampling. Nothing from a cache, but for the tokens of the depth.
 ///
 /// `timings_per_token` is not asked for: `tokens_predicted` counts the tokens in every version, and the timings of
 /// the last event are the ones that are recorded; it would make every event three times as long for nothing.
@@ -31,11 +31,21 @@ struct Request<'a> {
     return_tokens: bool,
 }
 
-/// The body of a request for `max_tokens` tokens after the prompt `ids`.
-pub(crate) fn body(ids: &[i32], max_tokens: u32) -> Vec<u8> {
-    let request = Request {
-        prompt: ids,
-        n_predict: max_tokens,
+/// The body of a request for `max_tokens` tokens after the prompt `ids`, whose head may come from the cache or not.
+pub(crate) fn body(ids: &[i32], max_tokens: u32, cache_prompt: bool) -> Vec<u8> {
+    json(&Request { prompt: ids, n_predict: max_tokens, cache_prompt, ..Request::DEFAULT })
+}
+
+/// The body of a request that leaves `ids` in the cache. The one token that every request generates is sampled and not
+/// evaluated, so that nothing of it is left there.
+pub(crate) fn filling(ids: &[i32]) -> Vec<u8> {
+    json(&Request { prompt: ids, cache_prompt: true, stream: false, ..Request::DEFAULT })
+}
+
+impl Request<'_> {
+    const DEFAULT: Self = Self {
+        prompt: &[],
+        n_predict: 1,
         temperature: 0,
         samplers: ["top_k"],
         top_k: 1,
@@ -46,8 +56,11 @@ pub(crate) fn body(ids: &[i32], max_tokens: u32) -> Vec<u8> {
         stream: true,
         return_tokens: true,
     };
-    // Integers, booleans and fixed text always have a JSON form.
-    serde_json::to_vec(&request).unwrap_or_default()
+}
+
+/// Integers, booleans and fixed text always have a JSON form.
+fn json(request: &Request<'_>) -> Vec<u8> {
+    serde_json::to_vec(request).unwrap_or_default()
 }
 
 /// An event of the stream, as far as it matters. The last one has `stop`.
@@ -262,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_body_is_what_the_protocol_says() {
-        insta::assert_snapshot!(String::from_utf8(body(&[1, 2], 8)).unwrap(), @r#"{"prompt":[1,2],"n_predict":8,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":false,"id_slot":0,"stream":true,"return_tokens":true}"#);
+        insta::assert_snapshot!(String::from_utf8(body(&[1, 2], 8, false)).unwrap(), @r#"{"prompt":[1,2],"n_predict":8,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":false,"id_slot":0,"stream":true,"return_tokens":true}"#);
+        insta::assert_snapshot!(String::from_utf8(filling(&[1, 2])).unwrap(), @r#"{"prompt":[1,2],"n_predict":1,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":true,"id_slot":0,"stream":false,"return_tokens":true}"#);
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod flags;
 pub mod host;
 pub mod log;
 pub mod probe;
+mod prompt;
 pub mod proof;
 mod protocol;
 mod ready;

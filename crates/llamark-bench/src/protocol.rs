@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use llamark_process::{Interrupt, Server};
 use llamark_record::journal::{BrokenRule, Event, Failure, Proof, Rule, RunRecord, StartReady};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::client::{Client, ClientError, Next};
 use crate::completion::{self, Gathering, ids_digest};
 use crate::error::RecordError;
 use crate::failure;
 use crate::flags::LaunchRequest;
+use crate::prompt::{self, Prompt};
 use crate::proof;
 use crate::ready::{self, Loaded};
-use crate::rules;
+use crate::rules::{self, Asked};
 use crate::server;
 use crate::start::{Progress, Recorder, Start};
 use crate::telemetry::Watch;
@@ -113,19 +114,19 @@ impl Session<'_> {
         });
         self.watch.ready(loaded.ready_at);
         let client = loaded.client.clone();
-        let ids = self.prove(&client, loaded, recorder).await?;
+        let prompt = self.prove(&client, loaded, recorder).await?;
 
         let case = self.start.case;
         let mut broken_runs: Vec<String> = Vec::new();
         for index in 1..=case.warmup {
-            let record = self.run(&client, &ids, index, true, recorder).await?;
+            let record = self.run(&client, &prompt, index, true, recorder).await?;
             if let Some(first) = record.broken.first() {
                 // What was to be warmed up is not what would be measured.
                 return Err(Halt::Invalid(format!("warm-up run {index} {}", says(first))));
             }
         }
         for index in 1..=case.runs {
-            let record = self.run(&client, &ids, index, false, recorder).await?;
+            let record = self.run(&client, &prompt, index, false, recorder).await?;
             broken_runs.extend(record.broken.first().map(|first| format!("run {index} {}", says(first))));
         }
         let broken = u32::try_from(broken_runs.len()).unwrap_or(u32::MAX);
@@ -136,23 +137,18 @@ impl Session<'_> {
     }
 
     /// Reads the settings back, counts the prompt, records that the server is ready, and refuses to measure
-    /// anything but what the plan says. Gives the token ids of the prompt.
+    /// anything but what the plan says. Gives what the runs send.
     async fn prove(
         &self,
         client: &Client,
         loaded: Loaded,
         recorder: &mut dyn Recorder,
-    ) -> Result<Vec<i32>, Halt> {
+    ) -> Result<Prompt, Halt> {
         let limit = self.request_limit();
         let nothing = String::new;
         let props = self.guard("the reading of /props", limit, nothing, client.get("/props")).await?;
-        // As the server itself tokenizes a text prompt: with a BOS token where the model wants one.
-        let body = json!({"content": self.start.prompt, "add_special": true, "parse_special": true});
-        let answer = client.post("/tokenize", body.to_string().into_bytes());
-        let answer = self.guard("the tokenizing of the prompt", limit, nothing, answer).await?;
-        let ids = token_ids(&answer)
-            .map_err(|detail| Halt::Protocol(format!("the tokenizing of the prompt: {detail}")))?;
-        let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let prompt = prompt::tokenize(self, client, limit).await?;
+        let prompt_tokens = prompt.tokens();
 
         let mut proofs = proof::prove(self.request, &props, &loaded.log);
         for proof in &mut proofs {
@@ -167,7 +163,8 @@ impl Session<'_> {
             buffers: loaded.log.buffers.clone(),
             build_info: props.get("build_info").and_then(Value::as_str).unwrap_or_default().to_owned(),
             prompt_tokens,
-            prompt_ids: ids_digest(&ids),
+            prompt_ids: ids_digest(prompt.own()),
+            depth_ids: (prompt.depth() > 0).then(|| ids_digest(prompt.before())),
         };
         recorder.record(Event::StartReady(ready))?;
         if let Some(reason) = wrong {
@@ -180,21 +177,32 @@ impl Session<'_> {
                 "give the prompt some text",
             ));
         }
-        if prompt_tokens.saturating_add(case.max_tokens) > case.context {
+        let needed = prompt_tokens.saturating_add(case.depth).saturating_add(case.max_tokens);
+        if needed > case.context {
+            let depth = if case.depth > 0 { format!("a depth of {}, ", case.depth) } else { String::new() };
             let detail = format!(
-                "a prompt of {prompt_tokens} tokens and {} to generate do not fit into a context of {}",
+                "{depth}a prompt of {prompt_tokens} tokens and {} to generate do not fit into a context of {}",
                 case.max_tokens, case.context
             );
             return Err(unsupported(detail, "raise `context`, or take a shorter prompt"));
         }
-        Ok(ids)
+        Ok(prompt)
+    }
+
+    /// Fills the context up to the depth: afterwards the cache holds these tokens and no others. What the run before left
+    /// behind them is cut off; where a cache cannot be cut, the server evaluates them anew. Not a part of the run.
+    async fn fill(&self, client: &Client, prompt: &Prompt, phase: &str) -> Result<(), Halt> {
+        let phase = format!("the filling of the context before {phase}");
+        let answer = client.post(completion::PATH, completion::filling(prompt.before()));
+        self.guard(&phase, self.request_limit(), String::new, answer).await?;
+        Ok(())
     }
 
     /// One request, measured, judged and recorded.
     async fn run(
         &self,
         client: &Client,
-        ids: &[i32],
+        prompt: &Prompt,
         index: u32,
         warmup: bool,
         recorder: &mut dyn Recorder,
@@ -202,6 +210,9 @@ impl Session<'_> {
         let case = self.start.case;
         let asked = case.max_tokens;
         let phase = format!("{} {index}", if warmup { "warm-up run" } else { "run" });
+        if prompt.depth() > 0 {
+            self.fill(client, prompt, &phase).await?;
+        }
         let gathering = RefCell::new(Gathering::default());
         let told = Cell::new(Instant::now());
         let began = Instant::now();
@@ -209,7 +220,12 @@ impl Session<'_> {
             if at.saturating_duration_since(told.get()) >= TELL {
                 told.set(at);
                 let of = if warmup { case.warmup } else { case.runs };
-                (self.observer)(progress(&gathering.borrow(), began, ids.len(), (index, of, warmup, asked)));
+                (self.observer)(progress(
+                    &gathering.borrow(),
+                    began,
+                    prompt.tokens(),
+                    (index, of, warmup, asked),
+                ));
             }
         };
         let on_event = |at: Instant, data: &[u8]| {
@@ -223,7 +239,11 @@ impl Session<'_> {
             0 => "no token was here".to_owned(),
             tokens => format!("{tokens} of {asked} tokens were here"),
         };
-        let answer = client.stream(completion::PATH, completion::body(ids, asked), on_event);
+        let answer = client.stream(
+            completion::PATH,
+            completion::body(prompt.whole(), asked, prompt.depth() > 0),
+            on_event,
+        );
         let answer = self.guard(&phase, self.request_limit(), seen, answer).await;
 
         let mut record =
@@ -245,11 +265,11 @@ impl Session<'_> {
                 return Err(halt);
             }
         };
-        let sent = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+        let asked = Asked { depth: prompt.depth(), prompt: prompt.tokens(), tokens: asked };
         let sent_at = times.sent;
         let result = match gathering.into_inner().finish(times) {
             Ok((measurement, ending)) => {
-                record.broken = rules::broken(sent, asked, &measurement, &ending);
+                record.broken = rules::broken(&asked, &measurement, &ending);
                 if !warmup {
                     self.watch.run(index, sent_at, &measurement);
                 }
@@ -271,15 +291,15 @@ impl Session<'_> {
 fn progress(
     gathering: &Gathering,
     began: Instant,
-    prompt_tokens: usize,
+    prompt_tokens: u32,
     (index, of, warmup, of_tokens): (u32, u32, bool, u32),
 ) -> Progress {
     let tokens = gathering.tokens();
     let moments = gathering.moments();
     let rate =
         |steps: f64, time: Duration| (steps > 0.0 && !time.is_zero()).then(|| steps / time.as_secs_f64());
-    let prompt_tokens = f64::from(u32::try_from(prompt_tokens).unwrap_or(u32::MAX));
-    let pp = moments.and_then(|(first, _)| rate(prompt_tokens, first.saturating_duration_since(began)));
+    let pp =
+        moments.and_then(|(first, _)| rate(f64::from(prompt_tokens), first.saturating_duration_since(began)));
     let steps = f64::from(tokens.saturating_sub(1));
     let tg = moments.and_then(|(first, last)| rate(steps, last.saturating_duration_since(first)));
     Progress::Run { index, of, warmup, tokens, of_tokens, pp, tg }
@@ -308,22 +328,9 @@ fn disagreements(proofs: &[Proof]) -> Option<String> {
     (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
-fn token_ids(answer: &Value) -> Result<Vec<i32>, String> {
-    let tokens = answer.get("tokens").and_then(Value::as_array).ok_or("the answer has no `tokens`")?;
-    let id = |token: &Value| token.as_i64().and_then(|id| i32::try_from(id).ok());
-    tokens.iter().map(|token| id(token).ok_or_else(|| format!("`{token}` is no token id"))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tokens_of_an_answer() {
-        assert_eq!(token_ids(&json!({"tokens": [1, 2, 49151]})), Ok(vec![1, 2, 49151]));
-        assert!(token_ids(&json!({"tokens": [{"id": 1}]})).is_err());
-        assert!(token_ids(&json!({})).is_err());
-    }
 
     #[test]
     fn what_disagrees_is_named_as_a_pair() {

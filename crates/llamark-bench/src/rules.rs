@@ -8,17 +8,43 @@ use crate::completion::Ending;
 /// server rounds, and our reading of it is a little after the fact.
 const TOLERANCE_US: u64 = 2_000;
 
-/// The rules that an answer breaks, given the tokens that were sent and the tokens that were asked for.
-pub(crate) fn broken(sent: u32, asked: u32, measured: &Measurement, ending: &Ending) -> Vec<BrokenRule> {
+/// What a request asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    /// Tokens before the prompt, which are to come from the cache.
+    pub(crate) depth: u32,
+    /// Tokens of the prompt, which are to be evaluated.
+    pub(crate) prompt: u32,
+    /// Tokens to generate.
+    pub(crate) tokens: u32,
+}
+
+/// Why a cache may not hold what it should.
+const CANNOT_BE_CUT: &str = "attention over a sliding window and recurrent state cannot be cut back to a depth: measure \
+                             such a model without `depth`";
+
+/// The rules that an answer breaks, given what was asked for.
+pub(crate) fn broken(asked: &Asked, measured: &Measurement, ending: &Ending) -> Vec<BrokenRule> {
     let mut broken = Vec::new();
     let mut breaks = |rule, detail| broken.push(BrokenRule { rule, detail });
+    let sent = asked.depth.saturating_add(asked.prompt);
     let evaluated = ending.tokens_evaluated.unwrap_or(measured.prompt_tokens);
     // Before `cache_n`, a prompt of which less was processed than it has tokens came from a cache in part.
     let cached = measured.cached_tokens.unwrap_or_else(|| evaluated.saturating_sub(measured.prompt_tokens));
-    if cached > 0 {
+    let processed = measured.prompt_tokens.saturating_add(cached);
+    if asked.depth == 0 && cached > 0 {
         breaks(Rule::ColdCache, format!("{cached} of {evaluated} prompt tokens came from a cache"));
     }
-    let processed = measured.prompt_tokens.saturating_add(cached);
+    if asked.depth > 0 && (cached, measured.prompt_tokens) != (asked.depth, asked.prompt) {
+        let mut detail = format!(
+            "{cached} tokens came from the cache and {} were evaluated; a depth of {} and a prompt of {} were asked for",
+            measured.prompt_tokens, asked.depth, asked.prompt
+        );
+        if cached < asked.depth {
+            detail.push_str(&format!(" ({CANNOT_BE_CUT})"));
+        }
+        breaks(Rule::Depth, detail);
+    }
     if evaluated != sent {
         breaks(
             Rule::WholePrompt,
@@ -27,6 +53,7 @@ pub(crate) fn broken(sent: u32, asked: u32, measured: &Measurement, ending: &End
     } else if processed != sent {
         breaks(Rule::WholePrompt, format!("{sent} prompt tokens were sent, {processed} were processed"));
     }
+    let asked = asked.tokens;
     let generated = measured.generated_tokens;
     let streamed = measured.arrivals.last().map_or(0, |(tokens, _)| *tokens);
     let stop_type = ending.stop_type.as_deref().unwrap_or("unknown");
@@ -118,9 +145,13 @@ mod tests {
     }
 
     fn verdict(change: impl FnOnce(&mut Measurement, &mut Ending)) -> String {
+        verdict_at(0, change)
+    }
+
+    fn verdict_at(depth: u32, change: impl FnOnce(&mut Measurement, &mut Ending)) -> String {
         let (mut measurement, mut ending) = good();
         change(&mut measurement, &mut ending);
-        let broken = broken(10, 4, &measurement, &ending);
+        let broken = broken(&Asked { depth, prompt: 10, tokens: 4 }, &measurement, &ending);
         broken
             .iter()
             .map(|broken| format!("{:?}: {}", broken.rule, broken.detail))
@@ -142,6 +173,23 @@ mod tests {
         insta::assert_snapshot!(verdict(|m, _| { m.cached_tokens = None; m.prompt_tokens = 1; }), @"ColdCache: 9 of 10 prompt tokens came from a cache");
         insta::assert_snapshot!(verdict(|m, _| m.prompt_tokens = 7), @"WholePrompt: 10 prompt tokens were sent, 7 were processed");
         insta::assert_snapshot!(verdict(|m, e| { e.tokens_evaluated = Some(11); m.prompt_tokens = 11; }), @"WholePrompt: 10 prompt tokens were sent, the server says it has 11");
+    }
+
+    #[test]
+    fn the_depth_and_nothing_else_comes_from_the_cache() {
+        let at = |cached: Option<u32>, evaluated: u32, prompt: u32| {
+            verdict_at(32, |m, e| {
+                m.cached_tokens = cached;
+                m.prompt_tokens = prompt;
+                e.tokens_evaluated = Some(evaluated);
+            })
+        };
+        assert_eq!(at(Some(32), 42, 10), "");
+        assert_eq!(at(None, 42, 10), "", "an old version says it by what it evaluated");
+        insta::assert_snapshot!(at(Some(0), 42, 42), @"Depth: 0 tokens came from the cache and 42 were evaluated; a depth of 32 and a prompt of 10 were asked for (attention over a sliding window and recurrent state cannot be cut back to a depth: measure such a model without `depth`)");
+        insta::assert_snapshot!(at(Some(41), 42, 1), @"Depth: 41 tokens came from the cache and 1 were evaluated; a depth of 32 and a prompt of 10 were asked for");
+        insta::assert_snapshot!(at(None, 42, 42), @"Depth: 0 tokens came from the cache and 42 were evaluated; a depth of 32 and a prompt of 10 were asked for (attention over a sliding window and recurrent state cannot be cut back to a depth: measure such a model without `depth`)");
+        insta::assert_snapshot!(at(Some(32), 43, 10), @"WholePrompt: 42 prompt tokens were sent, the server says it has 43");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::journal::{Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
-use llamark_record::plan::{Case, Plan, PlannedBackend, ServerSettings};
+use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings};
 
 use crate::error::{BenchError, RecordError};
 use crate::failure;
@@ -36,8 +36,8 @@ pub struct Start<'a> {
     pub backend: &'a PlannedBackend,
     /// The settings of the server: those of the backend, decided.
     pub settings: &'a ServerSettings,
-    /// The text of the prompt.
-    pub prompt: &'a str,
+    /// What the prompt says.
+    pub prompt: &'a PromptContent,
     /// The build of the backend.
     pub build: &'a BuildRecord,
     /// Folder of that build.

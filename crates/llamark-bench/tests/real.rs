@@ -92,3 +92,24 @@ async fn output_is_the_same_each_time() {
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     println!("{:?} in {:?}", ids[0], began.elapsed());
 }
+
+/// Exactly the tokens asked for, at a depth that is there before every run, by the server's own account.
+#[tokio::test]
+async fn a_real_depth() {
+    let Some(bench) = bench() else { return };
+    let mut bench = bench.tokens(128).deep(512);
+    bench.case().max_tokens = 8;
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.ready(), ran.log);
+    for run in ran.runs() {
+        let measured = run.measurement.as_ref().unwrap();
+        assert_eq!(measured.prompt_tokens, 128);
+        assert!(measured.cached_tokens.is_none_or(|cached| cached == 512), "{measured:?}");
+        println!(
+            "  run {}: pp {:.1} tg {:.1} tok/s",
+            run.index,
+            prompt_rate(measured.prompt_tokens, measured.prompt_us).unwrap(),
+            generation_rate(measured.generated_tokens, measured.generation_us).unwrap(),
+        );
+    }
+}

@@ -70,8 +70,12 @@ pub struct Behaviour {
     pub error_event: Option<String>,
     /// The stream ends in the middle, without an error.
     pub cut: bool,
-    /// Tokens of the prompt that come from a cache.
+    /// Tokens of the prompt that come from a cache, at least.
     pub cached: u32,
+    /// Its cache is of no use for the next request, as where attention has a sliding window.
+    pub forgets: bool,
+    /// Added to the number of cached tokens in the timings.
+    pub cache_n_off: i64,
     /// It stops after so many tokens, as if the model had ended the text.
     pub stop_after: Option<u32>,
     /// It says that it cut the context.
@@ -123,6 +127,8 @@ impl Default for Behaviour {
             error_event: None,
             cut: false,
             cached: 0,
+            forgets: false,
+            cache_n_off: 0,
             stop_after: None,
             truncated: false,
             predicted_n_off: 0,

@@ -9,7 +9,7 @@ use crate::behaviour::{Stage, Version};
 use crate::http::Answer;
 use crate::routes::App;
 
-/// Answers one request with a stream. `is_wrong`: in the ways that the behaviour says.
+/// Answers one request, with a stream where that is asked for. `is_wrong`: in the ways that the behaviour says.
 pub(crate) fn stream(
     app: &App,
     body: &Value,
@@ -17,22 +17,37 @@ pub(crate) fn stream(
     answer: &mut Answer<'_>,
 ) -> std::io::Result<()> {
     let behaviour = &app.behaviour;
-    let prompt = body.get("prompt").and_then(Value::as_array).map_or(0, Vec::len);
-    let prompt = u32::try_from(prompt).unwrap_or(u32::MAX);
-    let asked =
-        body.get("n_predict").and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok()).unwrap_or(16);
+    let given: Vec<i64> = body
+        .get("prompt")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_i64)
+        .collect();
+    let prompt = count(given.len());
+    // Whoever asks for none gets one, as with the real one.
+    let asked = number(body, "n_predict").unwrap_or(16).max(1);
+    // A busy slot makes the next request wait.
+    let mut slot = app.slot(number(body, "id_slot").unwrap_or(0));
     let uses_cache = body.get("cache_prompt").and_then(Value::as_bool).unwrap_or(true);
-    let cached = if is_wrong { behaviour.cached } else { 0 }.max(if uses_cache {
-        prompt.saturating_sub(1)
-    } else {
-        0
-    });
+    let same = slot.iter().zip(&given).take_while(|(a, b)| a == b).count();
+    // At least one token is evaluated.
+    let reused = count(same).min(prompt.saturating_sub(1));
+    let reused = if uses_cache && !(is_wrong && behaviour.forgets) { reused } else { 0 };
+    let cached = if is_wrong { behaviour.cached } else { 0 }.max(reused);
     let early = behaviour.stop_after.filter(|_| is_wrong);
     let tokens = early.unwrap_or(asked).min(asked);
     let processed = prompt.saturating_sub(cached);
 
+    // What is left in the cache: the prompt and all that was generated but the last, which nobody evaluates.
+    slot.clone_from(&given);
+    slot.extend((1..tokens).map(|token| i64::from(100 + token)));
+
+    let is_stream = body.get("stream").and_then(Value::as_bool).unwrap_or(false);
     let began = Instant::now();
-    answer.begin()?;
+    if is_stream {
+        answer.begin()?;
+    }
     let prompt_s = f64::from(processed) / behaviour.prompt_rate;
     wait_until(began + Duration::from_secs_f64(prompt_s));
     if is_wrong {
@@ -45,7 +60,7 @@ pub(crate) fn stream(
     for token in 1..=tokens {
         wait_until(first + Duration::from_secs_f64(f64::from(token - 1) / behaviour.generation_rate));
         ids.push(100 + token);
-        if token % every == 0 {
+        if token % every == 0 && is_stream {
             // As in a real stream, the ids of tokens without an event of their own are lost.
             let last = ids.last().copied();
             ids.clear();
@@ -57,7 +72,7 @@ pub(crate) fn stream(
                 }),
             )?;
         }
-        if token == half && is_wrong {
+        if token == half && is_wrong && is_stream {
             behaviour.reach(Stage::MidStream);
             if behaviour.cut {
                 return answer.end();
@@ -89,24 +104,33 @@ pub(crate) fn stream(
         "predicted_per_second": behaviour.generation_rate,
     });
     if behaviour.version == Version::B11434 {
-        set(&mut timings, "cache_n", json!(cached));
+        set(&mut timings, "cache_n", json!(i64::from(cached) + off(behaviour.cache_n_off)));
     }
     if is_wrong && behaviour.drafted > 0 {
         set(&mut timings, "draft_n", json!(behaviour.drafted));
         set(&mut timings, "draft_n_accepted", json!(behaviour.drafted));
     }
-    event(
-        answer,
-        &json!({
+    let last = json!({
             "index": 0, "content": "", "tokens": [], "id_slot": 0, "stop": true, "model": app.alias(),
             "tokens_predicted": tokens, "tokens_evaluated": i64::from(prompt) + off(behaviour.evaluated_off),
             "generation_settings": {"seed": 1, "temperature": 0.0, "ignore_eos": true, "n_predict": asked, "speculative.types": "none"},
             "prompt": "...", "has_new_line": false, "truncated": is_wrong && behaviour.truncated,
             "stop_type": if early.is_some() { "eos" } else { "limit" }, "stopping_word": "",
             "tokens_cached": prompt + tokens.saturating_sub(1), "timings": timings,
-        }),
-    )?;
+    });
+    if !is_stream {
+        return answer.json(200, &last);
+    }
+    event(answer, &last)?;
     answer.end()
+}
+
+fn count(tokens: usize) -> u32 {
+    u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
+fn number(body: &Value, name: &str) -> Option<u32> {
+    body.get(name).and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok())
 }
 
 fn event(answer: &mut Answer<'_>, value: &Value) -> std::io::Result<()> {

@@ -1,6 +1,7 @@
 //! The routes: /health, /props, /tokenize, /completion.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -20,11 +21,15 @@ pub(crate) struct App {
     is_ready: AtomicBool,
     in_flight: AtomicU32,
     completions: AtomicU32,
+    /// What the cache of each slot holds.
+    slots: Vec<Mutex<Vec<i64>>>,
 }
 
 impl App {
     pub(crate) fn new(behaviour: Behaviour, arguments: Arguments) -> Self {
+        let slots = behaviour.slots.unwrap_or(arguments.slots()).max(1);
         Self {
+            slots: (0..slots).map(|_| Mutex::default()).collect(),
             behaviour,
             arguments,
             is_ready: AtomicBool::new(false),
@@ -50,6 +55,12 @@ impl App {
             |seed: u64| f64::from(u16::try_from((seed ^ (seed >> 29)) >> 48).unwrap_or(0)) / 32_767.5 - 1.0;
         // Most of it is the life's: the answers of one life are alike.
         0.8 * spread(life) + 0.2 * spread(life ^ answer)
+    }
+
+    /// The cache of a slot. A number that is out of range wraps around, as with the real one.
+    pub(crate) fn slot(&self, number: u32) -> MutexGuard<'_, Vec<i64>> {
+        let number = usize::try_from(number).unwrap_or(0) % self.slots.len();
+        self.slots[number].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn alias(&self) -> &str {

@@ -129,10 +129,13 @@ pub struct StartReady {
     pub buffers: Vec<Buffer>,
     /// What the server calls its build.
     pub build_info: String,
-    /// Tokens of the prompt, as counted by the server's own tokenizer.
+    /// Tokens of the prompt, as counted by the server's own tokenizer; those of the depth are not among them.
     pub prompt_tokens: u32,
     /// SHA-256 of the token ids as little-endian u32.
     pub prompt_ids: Sha256,
+    /// SHA-256 of the token ids that fill the context before the prompt, likewise; absent where the case has no depth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_ids: Option<Sha256>,
 }
 
 /// Stages of loading, microseconds from the spawn.
@@ -254,6 +257,8 @@ pub enum Rule {
     Answered,
     /// Every token of the prompt was evaluated: none came from a cache.
     ColdCache,
+    /// Of a case with a depth: exactly the tokens of the depth came from the cache.
+    Depth,
     /// The prompt that was evaluated has the tokens that were sent.
     WholePrompt,
     /// Exactly the tokens asked for were generated, and the limit ended the run.

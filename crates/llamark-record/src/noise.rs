@@ -92,7 +92,12 @@ pub fn measurement(resolved: &ResolvedPlan, case: &Case) -> Result<Option<Sha256
         let files: Vec<&Sha256> =
             resolved.model_files.get(&case.model)?.iter().map(|file| &file.sha256).collect();
         let prompt = plan.prompt(&case.prompt)?.content.sha256()?;
-        let shape = [case.max_tokens, case.context, case.warmup, case.runs];
+        let mut shape = vec![case.max_tokens, case.context, case.warmup, case.runs];
+        let tokens = plan.prompt(&case.prompt)?.content.exact_tokens().unwrap_or(0);
+        // Only where they say something: the noise of what was measured before there were such shapes is still its noise.
+        if (case.depth, case.concurrency, tokens) != (0, 1, 0) {
+            shape.extend([case.depth, case.concurrency, tokens]);
+        }
         let settings = backend.server.by_name();
         Some((files, prompt, shape, backend.kind, &backend.device, settings, &backend.environment))
     })();

@@ -31,7 +31,7 @@ pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
 pub use model::{PlannedModel, model_id};
 pub use origin::{Document, DocumentKind, Origin};
 pub use preset::SyntheticPreset;
-pub use prompt::{PlannedPrompt, PromptContent};
+pub use prompt::{Filler, PlannedPrompt, PromptContent};
 pub use settings::{CacheType, GpuLayers, ServerSettings, Settings, StatedSettings};
 pub use source::{Engine, EngineSource, ModelSource, Package};
 pub use synthetic::{
@@ -66,6 +66,10 @@ pub struct Plan {
     pub models: Vec<PlannedModel>,
     /// The prompts that some case uses.
     pub prompts: Vec<PlannedPrompt>,
+    /// The text that fills the context before the prompt, where a case has a depth; absent: none has. Left out of the
+    /// file where absent, so that plans of sets that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filler: Option<Filler>,
     /// The cases: one row of the report each. Ordered by model, then backend.
     pub cases: Vec<Case>,
     /// Every start of every case, in the order in which they are run.
@@ -115,7 +119,8 @@ pub struct Hardware {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// `MODEL/BACKEND/PROMPT`; the same in two sets when they mean the same row.
+    /// `MODEL/BACKEND/PROMPT`, and after it the parts of the shape that are not as usual (`/d4096/c4/n256`: see
+    /// [`case_id`]); the same in two sets when they mean the same row.
     pub id: String,
     /// Id of the model.
     pub model: String,
@@ -125,7 +130,14 @@ pub struct Case {
     pub prompt: String,
     /// Tokens to generate in each run, exactly.
     pub max_tokens: u32,
-    /// Context of the server, in tokens.
+    /// Tokens of context before the prompt: in the KV cache when a run begins, and not counted in it. 0 is left out of
+    /// the file, so that plans of sets that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub depth: u32,
+    /// Requests that are sent at once in each run, each to a slot of its own. 1 is left out of the file, likewise.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub concurrency: u32,
+    /// Context of each slot of the server, in tokens.
     pub context: u32,
     /// Runs at the measured shape that are recorded but not counted, at the head of each start.
     pub warmup: u32,
@@ -133,6 +145,43 @@ pub struct Case {
     pub runs: u32,
     /// Lives of the server.
     pub starts: u32,
+}
+
+/// Id of a case: `MODEL/BACKEND/PROMPT`, then `/dN` for a depth other than 0, `/cN` for more streams than 1, and `/nN`
+/// for the tokens to generate where the experiment lists several lengths. What an id says does not depend on which other
+/// cases there are, but for that list: a single length has always been a matter of the experiment.
+pub fn case_id(
+    [model, backend, prompt]: [&str; 3],
+    depth: u32,
+    concurrency: u32,
+    listed_length: Option<u32>,
+) -> String {
+    let mut id = format!("{model}/{backend}/{prompt}");
+    let parts = [
+        ('d', Some(depth).filter(|depth| *depth != 0)),
+        ('c', Some(concurrency).filter(|streams| *streams != 1)),
+        ('n', listed_length),
+    ];
+    for (letter, value) in parts {
+        if let Some(value) = value {
+            id.push_str(&format!("/{letter}{value}"));
+        }
+    }
+    id
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+fn is_one(number: &u32) -> bool {
+    *number == 1
+}
+
+fn one() -> u32 {
+    1
 }
 
 /// One life of the server.
@@ -202,6 +251,9 @@ impl Plan {
         self.prompts.retain(|prompt| cases.iter().any(|case| case.prompt == prompt.name));
         let backends = &self.backends;
         self.builds.retain(|build| backends.iter().any(|backend| backend.build == build.id));
+        if cases.iter().all(|case| case.depth == 0) {
+            self.filler = None;
+        }
     }
 
     /// Whether the starts of these two were made in turn: start i of one beside start i of the other.
@@ -228,5 +280,30 @@ impl Plan {
     /// The case of that id.
     pub fn case(&self, id: &str) -> Option<&Case> {
         self.cases.iter().find(|case| case.id == id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_says_what_is_not_as_usual() {
+        let id = |depth, concurrency, length| case_id(["m", "cpu", "p"], depth, concurrency, length);
+        assert_eq!(id(0, 1, None), "m/cpu/p");
+        assert_eq!(id(4096, 1, None), "m/cpu/p/d4096");
+        assert_eq!(id(0, 4, Some(64)), "m/cpu/p/c4/n64");
+        assert_eq!(id(1, 2, Some(3)), "m/cpu/p/d1/c2/n3");
+    }
+
+    #[test]
+    fn a_case_of_an_older_set_has_its_old_form() {
+        let text = r#"{"id":"m/b/p","model":"m","backend":"b","prompt":"p","max_tokens":8,"context":256,"warmup":1,"runs":3,"starts":1}"#;
+        let case: Case = serde_json::from_str(text).unwrap();
+        assert_eq!((case.depth, case.concurrency), (0, 1));
+        assert_eq!(serde_json::to_string(&case).unwrap(), text);
+        let deep = Case { depth: 512, concurrency: 2, ..case };
+        let again: Case = serde_json::from_str(&serde_json::to_string(&deep).unwrap()).unwrap();
+        assert_eq!(again, deep);
     }
 }

@@ -97,11 +97,18 @@ fn case_columns(ledger: &Ledger, index: &[IdxSize]) -> Result<Vec<Column>, polar
         let values: Vec<String> = ledger.cases.iter().map(of).collect();
         Series::new(PlSmallStr::from_static(name), values).take(&rows).map(IntoColumn::into_column)
     };
+    let number = |name: &'static str, of: &dyn Fn(&CaseLedger) -> u32| {
+        let values: Vec<u32> = ledger.cases.iter().map(of).collect();
+        Series::new(PlSmallStr::from_static(name), values).take(&rows).map(IntoColumn::into_column)
+    };
     Ok(vec![
         gather("case", &|case| case.case.id.clone())?,
         gather("model", &|case| case.case.model.clone())?,
         gather("backend", &|case| case.case.backend.clone())?,
         gather("prompt", &|case| case.case.prompt.clone())?,
+        number("depth", &|case| case.case.depth)?,
+        number("concurrency", &|case| case.case.concurrency)?,
+        number("max_tokens", &|case| case.case.max_tokens)?,
     ])
 }
 

@@ -6,7 +6,7 @@ use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
 use llamark_record::environment::Environment;
 use llamark_record::journal::Outcome;
 use llamark_record::metric::Metric;
-use llamark_record::plan::{Plan, PromptContent, ResolvedPlan};
+use llamark_record::plan::{Case, Plan, PromptContent, ResolvedPlan};
 use llamark_stats::Direction;
 
 use crate::counted::{self, broken_text};
@@ -139,6 +139,8 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
     for case in &plan.cases {
         let shape = Shape {
             max_tokens: case.max_tokens,
+            depth: case.depth,
+            concurrency: case.concurrency,
             context: case.context,
             warmup: case.warmup,
             runs: case.runs,
@@ -171,9 +173,10 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
                 .text()
                 .map(|text| u64::try_from(text.chars().count()).unwrap_or(u64::MAX)),
             description: match &prompt.content {
-                PromptContent::Text { .. } => String::new(),
+                PromptContent::Text { .. } | PromptContent::Tokens { .. } => String::new(),
                 PromptContent::Unstated { description } => description.clone(),
             },
+            exact_tokens: prompt.content.exact_tokens(),
             tokens_min: tokens.and_then(|tokens| tokens.first().copied()),
             tokens_max: tokens.and_then(|tokens| tokens.last().copied()),
         }
@@ -247,6 +250,10 @@ fn case_summary(
         model,
         backend,
         prompt: case.case.prompt.clone(),
+        shape: shape(plan, &case.case),
+        depth: case.case.depth,
+        concurrency: case.case.concurrency,
+        max_tokens: case.case.max_tokens,
         outcome: case.outcome.as_ref().map_or("open", Outcome::word).to_owned(),
         failure,
         reason,
@@ -262,6 +269,21 @@ fn case_summary(
         runs,
         runs_not_listed,
     })
+}
+
+/// What is not as usual in the shape of a case, for people.
+fn shape(plan: &Plan, case: &Case) -> String {
+    let mut parts = Vec::new();
+    if case.depth > 0 {
+        parts.push(format!("depth {}", case.depth));
+    }
+    if case.concurrency > 1 {
+        parts.push(format!("{} streams", case.concurrency));
+    }
+    if plan.cases.iter().any(|other| other.max_tokens != case.max_tokens) {
+        parts.push(format!("{} generated", case.max_tokens));
+    }
+    parts.join(", ")
 }
 
 /// Kind, reason, hint and log of a case that is not ok.
@@ -352,17 +374,19 @@ fn first_run(case: &CaseLedger) -> Option<FirstRun> {
     (effect.pp.is_some() || effect.tg.is_some()).then_some(effect)
 }
 
-/// The sections of the report: a model with a prompt each, by tg on the first backend, descending.
+/// The sections of the report: a model with a prompt in one shape each, by tg on the first backend, descending.
 fn sections(plan: &Plan, cases: &[CaseSummary]) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for (place, case) in cases.iter().enumerate() {
-        let known =
-            sections.iter_mut().find(|section| section.model == case.model && section.prompt == case.prompt);
+        let known = sections.iter_mut().find(|section| {
+            section.model == case.model && section.prompt == case.prompt && section.shape == case.shape
+        });
         match known {
             Some(section) => section.cases.push(place),
             None => sections.push(Section {
                 model: case.model,
                 prompt: case.prompt.clone(),
+                shape: case.shape.clone(),
                 first: None,
                 cases: vec![place],
                 others: Vec::new(),
@@ -381,7 +405,19 @@ fn sections(plan: &Plan, cases: &[CaseSummary]) -> Vec<Section> {
         let tg = section.first.and_then(|place| cases.get(place)?.metrics.tg.as_ref());
         tg.map_or(f64::NEG_INFINITY, |tg| tg.mean)
     };
+    // The shapes of one model and prompt stay together: a table of depths is read from top to bottom.
+    let mut groups: Vec<Vec<Section>> = Vec::new();
+    for section in sections {
+        let is_of = |group: &&mut Vec<Section>| {
+            group.first().is_some_and(|first| first.model == section.model && first.prompt == section.prompt)
+        };
+        match groups.iter_mut().find(is_of) {
+            Some(group) => group.push(section),
+            None => groups.push(vec![section]),
+        }
+    }
+    let speed = |group: &[Section]| group.first().map_or(f64::NEG_INFINITY, speed);
     // Stable: equal speeds, and those without one, stay in the author's order.
-    sections.sort_by(|a, b| speed(b).total_cmp(&speed(a)));
-    sections
+    groups.sort_by(|a, b| speed(b).total_cmp(&speed(a)));
+    groups.into_iter().flatten().collect()
 }

@@ -42,8 +42,9 @@ pub struct Summary {
     pub models: Vec<ModelSummary>,
     /// The cases, in plan order.
     pub cases: Vec<CaseSummary>,
-    /// One section of the report each: a model with a prompt. By tg on the first backend, descending; those
-    /// without a number come last, in plan order.
+    /// One section of the report each: a model with a prompt in one shape. By tg on the first backend, descending; those
+    /// without a number come last, in plan order. Shapes of one model and prompt stay together, in plan order: the first
+    /// has the tg that counts.
     pub sections: Vec<Section>,
     /// What a reader should know before believing or comparing a number: worst first, by code.
     pub findings: Vec<Finding>,
@@ -131,8 +132,12 @@ pub struct Method {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
-    /// Tokens generated in each run.
+    /// Tokens generated in each run, by each stream.
     pub max_tokens: u32,
+    /// Tokens of context before the prompt.
+    pub depth: u32,
+    /// Streams at once.
+    pub concurrency: u32,
     /// Context of the server, tokens.
     pub context: u32,
     /// Warm-up runs in each start.
@@ -157,6 +162,8 @@ pub struct PromptSummary {
     pub characters: Option<u64>,
     /// What a document says of a prompt whose text it does not give; else empty.
     pub description: String,
+    /// Tokens that it is cut to, for every model; absent where it is a whole text.
+    pub exact_tokens: Option<u32>,
     /// Fewest tokens that a model's tokenizer made of it; absent when no server came up.
     pub tokens_min: Option<u32>,
     /// Most tokens.
@@ -326,6 +333,8 @@ pub struct Section {
     pub model: usize,
     /// Name of the prompt.
     pub prompt: String,
+    /// What is not as usual in the shape, as in [`CaseSummary::shape`].
+    pub shape: String,
     /// Place in `cases` of the case on the first backend; absent when the plan has none.
     pub first: Option<usize>,
     /// Places in `cases`, in the order of the backends.
@@ -338,7 +347,7 @@ pub struct Section {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CaseSummary {
-    /// `MODEL/BACKEND/PROMPT`.
+    /// `MODEL/BACKEND/PROMPT`, and the parts of the shape that are not as usual.
     pub id: String,
     /// Place of the model in `models`.
     pub model: usize,
@@ -346,6 +355,15 @@ pub struct CaseSummary {
     pub backend: usize,
     /// Name of the prompt.
     pub prompt: String,
+    /// What is not as usual in the shape, for people: `depth 4096, 4 streams`; with the tokens generated where the cases
+    /// of the set differ in them. Empty where there is nothing to say.
+    pub shape: String,
+    /// Tokens of context before the prompt.
+    pub depth: u32,
+    /// Streams at once.
+    pub concurrency: u32,
+    /// Tokens generated in each run, by each stream.
+    pub max_tokens: u32,
     /// `ok`, `failed`, `skipped`, `invalid`; `open` when the set was interrupted before the case came to its end.
     pub outcome: String,
     /// Kind of the failure, as in the journal: `out_of_memory`, ...; empty unless it failed.

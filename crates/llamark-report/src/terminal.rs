@@ -85,6 +85,10 @@ fn section_name(summary: &Summary, section: &Section) -> String {
         name.push_str(" — ");
         name.push_str(&section.prompt);
     }
+    if !section.shape.is_empty() {
+        name.push_str(", ");
+        name.push_str(&section.shape);
+    }
     plain(&name)
 }
 

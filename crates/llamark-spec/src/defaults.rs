@@ -12,6 +12,12 @@ pub const SCHEMA_FAMILY: &str = "llamark/experiment/v";
 pub const MAX_TOKENS: u32 = 128;
 /// Context of the server, in tokens.
 pub const CONTEXT: u32 = 8192;
+/// Tokens of context before the prompt.
+pub const DEPTH: u32 = 0;
+/// Requests at once.
+pub const CONCURRENCY: u32 = 1;
+/// What a prompt of so many tokens is cut from, and what fills the context before it.
+pub const PROSE: &str = include_str!("prose.txt");
 /// Runs at the head of each start that do not count.
 pub const WARMUP: u32 = 1;
 /// Runs that count, in each start.

@@ -6,9 +6,9 @@ use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::metric::Metric;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, Gate, GpuLayers, Hardware, ModelSource, Origin,
-    Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent, ServerSettings,
-    Settings, TelemetryRate, Timeouts, model_id,
+    BackendKind, CacheType, Case, Engine, EngineSource, Filler, Gate, GpuLayers, Hardware, ModelSource,
+    Origin, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent,
+    ServerSettings, Settings, TelemetryRate, Timeouts, case_id, model_id,
 };
 
 use crate::defaults;
@@ -23,7 +23,7 @@ use crate::source::Source;
 use crate::sources;
 use crate::text::{Digest, Line, Name, PackageUrl};
 use crate::units::{Duration, Timeout};
-use crate::values::{LayerCount, SampleRate};
+use crate::values::{LayerCount, Numbers, SampleRate};
 
 /// What expanding needs to know of the world; the caller gives it, so that expanding is a pure function.
 pub trait Surroundings {
@@ -99,6 +99,7 @@ impl Expander<'_> {
             backends,
             models,
             prompts,
+            filler: cases.iter().any(|case| case.depth > 0).then(filler),
             schedule: schedule(&cases, seed),
             cases,
             seed,
@@ -168,12 +169,24 @@ impl Expander<'_> {
     }
 
     fn prompt(&mut self, name: &str, prompt: &sources::PromptSource) -> PlannedPrompt {
-        let text = match prompt {
-            sources::PromptSource::Text { text } => text.as_str().to_owned(),
-            sources::PromptSource::File { file } => self.prompt_file(name, file.as_str()),
+        let (file, text, tokens) = match prompt {
+            sources::PromptSource::Text { text } => (None, Some(text), None),
+            sources::PromptSource::File { file } => (Some(file), None, None),
+            sources::PromptSource::Tokens { tokens, file, text } => {
+                (file.as_ref(), text.as_ref(), Some(*tokens))
+            }
+        };
+        let text = match (file, text) {
+            (Some(file), _) => self.prompt_file(name, file.as_str()),
+            (None, Some(text)) => text.as_str().to_owned(),
+            (None, None) => defaults::PROSE.to_owned(),
         };
         let sha256 = Sha256::of_bytes(text.as_bytes());
-        PlannedPrompt { name: name.to_owned(), content: PromptContent::Text { text, sha256 } }
+        let content = match tokens {
+            None => PromptContent::Text { text, sha256 },
+            Some(tokens) => PromptContent::Tokens { tokens, text, sha256 },
+        };
+        PlannedPrompt { name: name.to_owned(), content }
     }
 
     fn prompt_file(&mut self, name: &str, file: &str) -> String {
@@ -249,6 +262,42 @@ fn build(
     id.clone()
 }
 
+/// What one run is, beside its prompt.
+struct Shape {
+    max_tokens: u32,
+    /// It is one of a list.
+    is_listed: bool,
+    depth: u32,
+    concurrency: u32,
+}
+
+impl Shape {
+    fn id(&self, names: [&str; 3]) -> String {
+        case_id(names, self.depth, self.concurrency, self.is_listed.then_some(self.max_tokens))
+    }
+}
+
+/// Every combination of depth, streams and length, in the author's order, the length changing fastest.
+fn shapes(protocol: &experiment::Protocol) -> Vec<Shape> {
+    let lengths = protocol.max_tokens.as_ref();
+    let is_listed = matches!(lengths, Some(Numbers::List(_)));
+    let lengths = lengths.map_or(&[defaults::MAX_TOKENS][..], Numbers::all);
+    let depths = protocol.depth.as_ref().map_or(&[defaults::DEPTH][..], Numbers::all);
+    let mut shapes = Vec::new();
+    for depth in depths {
+        for max_tokens in lengths {
+            let concurrency = defaults::CONCURRENCY;
+            shapes.push(Shape { max_tokens: *max_tokens, is_listed, depth: *depth, concurrency });
+        }
+    }
+    shapes
+}
+
+fn filler() -> Filler {
+    let text = defaults::PROSE.to_owned();
+    Filler { sha256: Sha256::of_bytes(text.as_bytes()), text }
+}
+
 fn cases(
     experiment: &Experiment,
     protocol: &experiment::Protocol,
@@ -263,17 +312,21 @@ fn cases(
                 continue;
             }
             for prompt in prompts {
-                cases.push(Case {
-                    id: format!("{}/{}/{}", planned.id, backend.as_str(), prompt.as_str()),
-                    model: planned.id.clone(),
-                    backend: backend.as_str().to_owned(),
-                    prompt: prompt.as_str().to_owned(),
-                    max_tokens: protocol.max_tokens.unwrap_or(defaults::MAX_TOKENS),
-                    context: protocol.context.unwrap_or(defaults::CONTEXT),
-                    warmup: protocol.warmup.unwrap_or(defaults::WARMUP),
-                    runs: protocol.runs.unwrap_or(defaults::RUNS),
-                    starts: protocol.starts.unwrap_or(defaults::STARTS),
-                });
+                for shape in shapes(protocol) {
+                    cases.push(Case {
+                        id: shape.id([&planned.id, backend.as_str(), prompt.as_str()]),
+                        model: planned.id.clone(),
+                        backend: backend.as_str().to_owned(),
+                        prompt: prompt.as_str().to_owned(),
+                        max_tokens: shape.max_tokens,
+                        depth: shape.depth,
+                        concurrency: shape.concurrency,
+                        context: protocol.context.unwrap_or(defaults::CONTEXT),
+                        warmup: protocol.warmup.unwrap_or(defaults::WARMUP),
+                        runs: protocol.runs.unwrap_or(defaults::RUNS),
+                        starts: protocol.starts.unwrap_or(defaults::STARTS),
+                    });
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::defaults;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
 use crate::units::{Bandwidth, Duration, Share, Size, Timeout};
-use crate::values::{CMakeValue, LayerCount, PromptNames, SampleRate};
+use crate::values::{CMakeValue, LayerCount, Numbers, PromptNames, SampleRate};
 
 /// A benchmark of llama.cpp: which machine, which llama.cpp, which backends, which models, and how to measure.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -192,10 +192,14 @@ pub struct Server {
 pub struct Protocol {
     /// The prompt, or a list of prompts: each makes a case of its own. Default: every prompt.
     pub prompt: Option<PromptNames>,
-    /// Tokens to generate in each run, exactly. Default: `128`.
-    #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::MAX_TOKENS))]
-    pub max_tokens: Option<u32>,
-    /// Context of the server, in tokens: it must hold the prompt and `max_tokens`. Default: `8192`.
+    /// Tokens to generate in each run, exactly; of a list, each makes a case of its own. Default: `128`.
+    #[schemars(extend("default" = defaults::MAX_TOKENS))]
+    pub max_tokens: Option<Numbers<1, 1_000_000>>,
+    /// Tokens of context before the prompt, as in `[0, 4096]`: they are in the KV cache when a run begins, and neither
+    /// they nor their time count. Of a list, each makes a case of its own. Default: `0`.
+    #[schemars(extend("default" = defaults::DEPTH))]
+    pub depth: Option<Numbers<0, 100_000_000>>,
+    /// Context of the server, in tokens: it must hold the depth, the prompt and `max_tokens`. Default: `8192`.
     #[schemars(range(min = 1, max = 100_000_000), extend("default" = defaults::CONTEXT))]
     pub context: Option<u32>,
     /// Runs at the head of each start that are recorded and do not count. Default: `1`.

@@ -101,7 +101,16 @@ pub const RULES: &[Rule] = &[
     rule("spec/cmake-with-prebuilt", Level::Meaning, "A prebuilt engine has no CMake variables."),
     rule("spec/ubatch", Level::Meaning, "`ubatch` is at most `batch`."),
     rule("spec/quantized-values", Level::Meaning, "A quantized `cache_type_v` has `flash_attn: true`."),
-    rule("spec/context", Level::Meaning, "`max_tokens` leaves room for a prompt in `context`."),
+    rule(
+        "spec/context",
+        Level::Meaning,
+        "`context` holds `depth`, the tokens of the prompt and `max_tokens`.",
+    ),
+    rule(
+        "spec/two-texts",
+        Level::Meaning,
+        "A prompt of so many `tokens` is cut from a `file` or a `text`, not both.",
+    ),
     rule(
         "spec/variable",
         Level::Meaning,

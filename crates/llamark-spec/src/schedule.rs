@@ -109,6 +109,8 @@ mod tests {
             backend: String::new(),
             prompt: String::new(),
             max_tokens: 1,
+            depth: 0,
+            concurrency: 1,
             context: 2,
             warmup: 0,
             runs: 1,

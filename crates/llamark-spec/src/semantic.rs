@@ -83,6 +83,16 @@ fn check_prompts(root: &Node, problems: &mut Vec<Problem>) {
     for reference in &chosen {
         undefined("spec/unknown-prompt", "prompt", *reference, &defined, problems);
     }
+    for entry in root.get("prompts").map(Node::entries).unwrap_or_default() {
+        if let (Some(_), Some(file), Some(text)) =
+            (entry.node.get("tokens"), entry.node.entry("file"), entry.node.entry("text"))
+        {
+            let message = format!("the prompt `{}` is cut from two texts", entry.key);
+            let problem = Problem::new("spec/two-texts", text.key_span.clone(), message);
+            let problem = problem.related(file.key_span.clone(), "the other one");
+            problems.push(problem.help("remove `file` or `text`"));
+        }
+    }
     if chosen.is_empty() || chosen.iter().any(|(name, _)| !defined.contains(name)) {
         // Without a name, all are used; with a wrong one, it may mean the one that seems unused.
         return;
@@ -102,25 +112,81 @@ fn number_or(node: Option<&Node>, key: &str, default: u32) -> i128 {
     node.and_then(|node| node.get(key)).and_then(Node::integer).unwrap_or(i128::from(default))
 }
 
+/// The numbers of a value that is one number or a list of them, each with its place.
+fn numbers(node: Option<&Node>) -> Vec<(i128, &Range<usize>)> {
+    let Some(node) = node else { return Vec::new() };
+    match node.integer() {
+        Some(number) => vec![(number, &node.span)],
+        None => node.items().iter().filter_map(|item| Some((item.integer()?, &item.span))).collect(),
+    }
+}
+
+/// The largest number of a key, with its place, or what is assumed without it.
+fn largest<'a>(node: Option<&'a Node>, key: &str, default: u32) -> (i128, Option<&'a Range<usize>>) {
+    let written = numbers(node.and_then(|node| node.get(key)));
+    let largest = written.into_iter().max_by_key(|(number, _)| *number);
+    largest.map_or((i128::from(default), None), |(number, span)| (number, Some(span)))
+}
+
 fn check_protocol(root: &Node, problems: &mut Vec<Problem>) {
     let protocol = root.get("protocol");
-    let max_tokens = number_or(protocol, "max_tokens", defaults::MAX_TOKENS);
-    let context = number_or(protocol, "context", defaults::CONTEXT);
-    let written =
-        protocol.and_then(|protocol| protocol.entry("max_tokens").or_else(|| protocol.entry("context")));
-    if let Some(entry) = written.filter(|_| max_tokens >= context && context > 0) {
-        let message =
-            format!("`max_tokens` is {max_tokens}, and the context of {context} must also hold the prompt");
-        let mut problem = Problem::new("spec/context", entry.node.span.clone(), message)
-            .help("make `context` larger or `max_tokens` smaller");
-        if let Some(other) =
-            protocol.and_then(|protocol| protocol.get("context")).filter(|_| entry.key != "context")
-        {
-            problem = problem.related(other.span.clone(), "the context");
-        }
-        problems.push(problem);
-    }
+    check_context(root, protocol, problems);
     check_size(root, protocol, problems);
+}
+
+/// The context must hold the deepest depth, the longest of the prompts whose length is known, and what is generated.
+fn check_context(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>) {
+    let (max_tokens, length_span) = largest(protocol, "max_tokens", defaults::MAX_TOKENS);
+    let (depth, depth_span) = largest(protocol, "depth", defaults::DEPTH);
+    let (prompt, prompt_span) = longest_prompt(root, protocol);
+    let context = number_or(protocol, "context", defaults::CONTEXT);
+    let context_span =
+        protocol.and_then(|protocol| protocol.get("context")).map(|context| context.span.clone());
+    // A text has a token at least.
+    let needed = max_tokens.saturating_add(depth).saturating_add(prompt.unwrap_or(1));
+    if context <= 0 || needed <= context {
+        return;
+    }
+    let mut parts = Vec::new();
+    if depth > 0 {
+        parts.push((format!("a depth of {depth}"), depth_span));
+    }
+    match prompt {
+        Some(tokens) => parts.push((format!("a prompt of {tokens} tokens"), prompt_span)),
+        None => parts.push(("the prompt".to_owned(), None)),
+    }
+    parts.push((format!("{max_tokens} to generate"), length_span));
+    let what = listed(&parts.iter().map(|(part, _)| part.as_str()).collect::<Vec<_>>());
+    // The place of what is largest, as far as it is written; an assumed context is nowhere.
+    let written = [depth_span, prompt_span, length_span].into_iter().flatten().next().cloned();
+    let Some(place) = written.or_else(|| context_span.clone()) else { return };
+    let message = format!("a context of {context} tokens is too small for {what}");
+    let help = format!("write a `context` of {needed} or more under `protocol`");
+    let mut problem = Problem::new("spec/context", place.clone(), message).help(help);
+    if let Some(span) = context_span.filter(|span| *span != place) {
+        problem = problem.related(span, "the context");
+    }
+    problems.push(problem);
+}
+
+/// `one`, `one and two`, `one, two and three`.
+fn listed(parts: &[&str]) -> String {
+    match parts {
+        [head @ .., last] if !head.is_empty() => format!("{} and {last}", head.join(", ")),
+        parts => parts.concat(),
+    }
+}
+
+/// The longest of the prompts that are used and whose tokens are written.
+fn longest_prompt<'a>(root: &'a Node, protocol: Option<&Node>) -> (Option<i128>, Option<&'a Range<usize>>) {
+    let chosen = texts(protocol.and_then(|protocol| protocol.get("prompt")));
+    let prompts = root.get("prompts").map(Node::entries).unwrap_or_default().iter();
+    let used = prompts.filter(|entry| chosen.is_empty() || chosen.iter().any(|(name, _)| *name == entry.key));
+    let tokens = used.filter_map(|entry| {
+        let tokens = entry.node.get("tokens")?;
+        Some((tokens.integer()?, &tokens.span))
+    });
+    tokens.max_by_key(|(tokens, _)| *tokens).map_or((None, None), |(tokens, span)| (Some(tokens), Some(span)))
 }
 
 fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>) {
@@ -135,7 +201,9 @@ fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>)
         chosen => chosen,
     };
     let starts = u128::try_from(number_or(protocol, "starts", defaults::STARTS)).unwrap_or(0);
-    let cases = (pairs as u128).saturating_mul(prompts as u128);
+    let values = |key| numbers(protocol.and_then(|protocol| protocol.get(key))).len().max(1) as u128;
+    let shapes = values("max_tokens").saturating_mul(values("depth"));
+    let cases = (pairs as u128).saturating_mul(prompts as u128).saturating_mul(shapes);
     if cases.saturating_mul(starts) > MAX_STARTS {
         let span =
             protocol.and_then(|protocol| protocol.get("starts")).map_or(0..0, |starts| starts.span.clone());

@@ -118,6 +118,17 @@ pub enum ModelSource {
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged, deny_unknown_fields)]
 pub enum PromptSource {
+    /// Exactly so many tokens, for every model: the head of a text, cut by the model's own tokenizer.
+    #[schemars(title = "tokens")]
+    Tokens {
+        /// How many.
+        #[schemars(range(min = 1, max = 10_000_000))]
+        tokens: u32,
+        /// The text file that they are cut from; it begins again where it ends. Default: a text of llamark.
+        file: Option<FilePath>,
+        /// The text that they are cut from, in place of a file.
+        text: Option<Text>,
+    },
     /// A text file, used byte for byte.
     #[schemars(title = "file")]
     File {
@@ -201,6 +212,7 @@ impl<'de> Deserialize<'de> for ModelSource {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PromptKeys {
+    tokens: Option<u32>,
     file: Option<FilePath>,
     text: Option<Text>,
 }
@@ -208,9 +220,10 @@ struct PromptKeys {
 impl<'de> Deserialize<'de> for PromptSource {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match PromptKeys::deserialize(deserializer)? {
+            PromptKeys { tokens: Some(tokens), file, text } => Ok(Self::Tokens { tokens, file, text }),
             PromptKeys { file: Some(file), .. } => Ok(Self::File { file }),
             PromptKeys { text: Some(text), .. } => Ok(Self::Text { text }),
-            PromptKeys { .. } => Err(D::Error::custom("a prompt needs file or text")),
+            PromptKeys { .. } => Err(D::Error::custom("a prompt needs tokens, file or text")),
         }
     }
 }

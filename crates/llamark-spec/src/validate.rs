@@ -1,5 +1,6 @@
 //! A tree against the schema: every problem at once, each at the very key or value.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
@@ -185,11 +186,13 @@ impl Walk<'_> {
     }
 
     fn check_unique(&mut self, items: &[Arc<Node>], subject: Subject<'_>) {
-        let mut places: HashMap<&str, &Range<usize>> = HashMap::new();
+        let mut places: HashMap<Cow<'_, str>, &Range<usize>> = HashMap::new();
         for item in items {
-            let Some(text) = item.text() else { continue };
-            if let Some(first) = places.get(text) {
-                let message = format!("`{}` stands twice in {subject}", shortened(text));
+            let text = item.text().map(Cow::Borrowed);
+            let number = || item.integer().map(|number| Cow::Owned(number.to_string()));
+            let Some(text) = text.or_else(number) else { continue };
+            if let Some(first) = places.get(&text) {
+                let message = format!("`{}` stands twice in {subject}", shortened(&text));
                 let problem =
                     Problem::new("spec/repeated-item", item.span.clone(), message).label("again here");
                 self.problems

@@ -207,3 +207,69 @@ impl JsonSchema for PromptNames {
         })
     }
 }
+
+/// One number or several, each between `LEAST` and `MOST`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Numbers<const LEAST: u32, const MOST: u32> {
+    /// One.
+    One(u32),
+    /// A list.
+    List(Vec<u32>),
+}
+
+impl<const LEAST: u32, const MOST: u32> Numbers<LEAST, MOST> {
+    /// All of them, in the author's order.
+    pub fn all(&self) -> &[u32] {
+        match self {
+            Self::One(number) => std::slice::from_ref(number),
+            Self::List(numbers) => numbers,
+        }
+    }
+}
+
+impl<'de, const LEAST: u32, const MOST: u32> Deserialize<'de> for Numbers<LEAST, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMore<const LEAST: u32, const MOST: u32>;
+        impl<'de, const LEAST: u32, const MOST: u32> Visitor<'de> for OneOrMore<LEAST, MOST> {
+            type Value = Numbers<LEAST, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, or a list of whole numbers")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+                u32::try_from(number).map(Numbers::One).map_err(E::custom)
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+                u32::try_from(number).map(Numbers::One).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some(number) = list.next_element()? {
+                    numbers.push(number);
+                }
+                Ok(Numbers::List(numbers))
+            }
+        }
+        deserializer.deserialize_any(OneOrMore)
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32> JsonSchema for Numbers<LEAST, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Numbers_{LEAST}_{MOST}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let number = json_schema!({ "type": "integer", "minimum": LEAST, "maximum": MOST });
+        json_schema!({
+            "anyOf": [number, { "type": "array", "items": number, "minItems": 1, "uniqueItems": true }],
+        })
+    }
+}

@@ -192,7 +192,7 @@ impl<'a> Session<'a> {
             let case = resolved.case(&id.case)?;
             let backend = resolved.backend(&case.backend)?;
             let settings = backend.server.decided()?;
-            let prompt = resolved.prompt(&case.prompt)?.content.text()?;
+            let prompt = &resolved.prompt(&case.prompt)?.content;
             let ready = self.built.get(&backend.build)?;
             let model = self.resolved.models.get(&case.model)?.paths.first()?;
             Some((case, backend, settings, prompt, ready, model))

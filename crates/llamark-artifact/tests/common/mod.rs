@@ -192,6 +192,8 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
                 backend: backend.name.clone(),
                 prompt: prompt.name.clone(),
                 max_tokens: shape.tokens,
+                depth: 0,
+                concurrency: 1,
                 context: 2048,
                 warmup: shape.warmup,
                 runs: shape.runs,
@@ -240,6 +242,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             models,
             prompts: vec![prompt],
             cases,
+            filler: None,
             schedule,
             seed: SEED,
             cooldown_ms: 0,
@@ -468,6 +471,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         build_info: "b11434-0123456".to_owned(),
         prompt_tokens: 11,
         prompt_ids: digest("prompt ids"),
+        depth_ids: None,
     }));
     let luck = if resolved.plan.seed == SEED { String::new() } else { resolved.plan.seed.to_string() };
     let run = |index, warmup| Event::Run(run(case, id, index, warmup, fate, &luck));

@@ -25,14 +25,16 @@ use llamark_record::journal::{
     Event, Failure, Outcome, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, Origin, Plan, PlannedBackend,
-    PlannedBuild, PlannedPrompt, PlannedStart, PromptContent, ServerSettings, Settings, TelemetryRate,
-    Timeouts,
+    BackendKind, CacheType, Case, Engine, EngineSource, Filler, GpuLayers, Hardware, Origin, Plan,
+    PlannedBackend, PlannedBuild, PlannedPrompt, PlannedStart, PromptContent, ServerSettings, Settings,
+    TelemetryRate, Timeouts,
 };
 use serde_json::Value;
 
 /// Words of the prompt; the fake makes a token of each, and one for the beginning.
 pub const PROMPT: &str = "the quick brown fox jumps over the lazy dog";
+/// What fills the context before it.
+pub const FILLER: &str = "once upon a time there was a river";
 /// Tokens of the prompt.
 pub const PROMPT_TOKENS: u32 = 10;
 
@@ -165,6 +167,22 @@ impl Bench {
         &mut self.plan.backends[0]
     }
 
+    /// A prompt of exactly so many tokens.
+    pub fn tokens(mut self, tokens: u32) -> Self {
+        let text = PROMPT.to_owned();
+        let sha256 = Sha256::of_bytes(text.as_bytes());
+        self.plan.prompts[0].content = PromptContent::Tokens { tokens, text, sha256 };
+        self
+    }
+
+    /// So many tokens of context before the prompt.
+    pub fn deep(mut self, depth: u32) -> Self {
+        let text = FILLER.to_owned();
+        self.plan.filler = Some(Filler { sha256: Sha256::of_bytes(text.as_bytes()), text });
+        self.case().depth = depth;
+        self
+    }
+
     /// Limits of 300 ms, for a server that hangs.
     pub fn impatient(mut self) -> Self {
         self.plan.timeouts = Timeouts { load_ms: 300, request_ms: 300, stop_ms: 300 };
@@ -195,7 +213,7 @@ impl Bench {
             case,
             backend: &self.plan.backends[0],
             settings: self.plan.backends[0].server.decided().unwrap(),
-            prompt: self.plan.prompts[0].content.text().unwrap(),
+            prompt: &self.plan.prompts[0].content,
             build: &self.build,
             build_folder: &self.build_folder,
             help: &self.help,
@@ -353,11 +371,14 @@ fn plan() -> Plan {
             backend: "cpu".to_owned(),
             prompt: "short".to_owned(),
             max_tokens: 8,
+            depth: 0,
+            concurrency: 1,
             context: 2048,
             warmup: 1,
             runs: 2,
             starts: 1,
         }],
+        filler: None,
         schedule: vec![PlannedStart { case: "fake/cpu/short".to_owned(), start: 1 }],
         seed: 1,
         cooldown_ms: 0,

@@ -26,6 +26,15 @@ pub enum PromptContent {
         /// SHA-256 of the text as UTF-8.
         sha256: Sha256,
     },
+    /// Exactly so many tokens, by the tokenizer of each model: the head of a text, which begins again where it ends.
+    Tokens {
+        /// How many, with those that the tokenizer puts before a text.
+        tokens: u32,
+        /// The text that they are cut from.
+        text: String,
+        /// SHA-256 of the text as UTF-8.
+        sha256: Sha256,
+    },
     /// Of an imported set: what the document says of it, as in `~600 tokens (infrastructure scenario)`.
     Unstated {
         /// The words of the document.
@@ -37,7 +46,7 @@ impl PromptContent {
     /// The text, where there is one.
     pub fn text(&self) -> Option<&str> {
         match self {
-            Self::Text { text, .. } => Some(text),
+            Self::Text { text, .. } | Self::Tokens { text, .. } => Some(text),
             Self::Unstated { .. } => None,
         }
     }
@@ -45,8 +54,26 @@ impl PromptContent {
     /// Digest of the text, where there is one.
     pub fn sha256(&self) -> Option<&Sha256> {
         match self {
-            Self::Text { sha256, .. } => Some(sha256),
+            Self::Text { sha256, .. } | Self::Tokens { sha256, .. } => Some(sha256),
             Self::Unstated { .. } => None,
         }
     }
+
+    /// How many tokens it is cut to; `None` where it has as many as the tokenizer makes of it.
+    pub fn exact_tokens(&self) -> Option<u32> {
+        match self {
+            Self::Tokens { tokens, .. } => Some(*tokens),
+            Self::Text { .. } | Self::Unstated { .. } => None,
+        }
+    }
+}
+
+/// The text that fills the context before the prompt, in cases with a depth.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Filler {
+    /// The text itself; it begins again where it ends.
+    pub text: String,
+    /// SHA-256 of the text as UTF-8.
+    pub sha256: Sha256,
 }

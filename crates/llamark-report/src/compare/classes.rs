@@ -51,6 +51,10 @@ const RULES: &[Rule] = &[
     rule(&["prompt", "*", "description"], Prompt, Identity),
     rule(&["case", "*", "prompt_tokens"], Prompt, Identity),
     rule(&["case", "*", "prompt_ids"], Prompt, Identity),
+    rule(&["prompt", "*", "tokens"], Prompt, Identity),
+    rule(&["case", "*", "depth_ids"], Prompt, Identity),
+    rule(&["case", "*", "depth"], Shape, Identity),
+    rule(&["case", "*", "concurrency"], Shape, Identity),
     rule(&["case", "*", "max_tokens"], Shape, Identity),
     rule(&["case", "*", "context"], Shape, Identity),
     rule(&["case", "*", "warmup"], Shape, Identity),
@@ -71,6 +75,7 @@ const RULES: &[Rule] = &[
     rule(&["plan", "hardware", "**"], Label, Nuisance),
     // Where the numbers come from is said as a caveat; what a document does not state is identity by itself.
     rule(&["plan", "origin", "**"], Method, Nuisance),
+    rule(&["plan", "filler", "sha256"], Prompt, Identity),
     rule(&["plan", "cooldown_ms"], Method, Treatment),
     // Reading sensors takes time of the processor that is measured.
     rule(&["plan", "telemetry", "**"], Method, Treatment),

@@ -56,6 +56,10 @@ pub(super) fn fields(material: Material<'_>, common: &Common<'_>) -> Result<Fiel
     for prompt in plan.prompts.iter().filter(|prompt| common.prompts.contains(prompt.name.as_str())) {
         let touches = Touches::Prompt(prompt.name.clone());
         match &prompt.content {
+            PromptContent::Tokens { sha256, tokens, .. } => {
+                out.put(&["prompt", &prompt.name, "sha256"], sha256.as_str(), &touches);
+                out.put(&["prompt", &prompt.name, "tokens"], &tokens.to_string(), &touches);
+            }
             PromptContent::Text { sha256, .. } => {
                 out.put(&["prompt", &prompt.name, "sha256"], sha256.as_str(), &touches);
             }
@@ -88,6 +92,10 @@ fn plan(material: Material<'_>, out: &mut Collector) -> Result<(), ReportError> 
         // order of two sets that were measured in turn.
         for told in ["schedule", "cases", "backends", "models", "prompts", "builds", "gates", "interleaved"] {
             plan.remove(told);
+        }
+        // Its digest says it.
+        if let Some(Value::Object(filler)) = plan.get_mut("filler") {
+            filler.remove("text");
         }
         if let Some(engine) = plan.remove("engine") {
             out.flatten(vec!["engine".to_owned()], &engine, &Touches::All);
@@ -179,6 +187,8 @@ fn shape(case: &CaseLedger, out: &mut Collector) {
     let touches = Touches::Case(planned.id.clone());
     for (name, value) in [
         ("max_tokens", planned.max_tokens),
+        ("depth", planned.depth),
+        ("concurrency", planned.concurrency),
         ("context", planned.context),
         ("warmup", planned.warmup),
         ("runs", planned.runs),
@@ -192,7 +202,9 @@ fn shape(case: &CaseLedger, out: &mut Collector) {
     let tokens = ready().map(|ready| ready.prompt_tokens).chain(stated);
     let tokens = list(tokens.map(|tokens| tokens.to_string()).collect());
     let ids = list(ready().map(|ready| ready.prompt_ids.to_string()).collect());
-    for (name, value) in [("prompt_tokens", tokens), ("prompt_ids", ids)] {
+    let depth_ids = ready().filter_map(|ready| ready.depth_ids.as_ref());
+    let depth_ids = list(depth_ids.map(ToString::to_string).collect());
+    for (name, value) in [("prompt_tokens", tokens), ("prompt_ids", ids), ("depth_ids", depth_ids)] {
         if !value.is_empty() {
             out.put(&["case", &planned.id, name], &value, &touches);
         }

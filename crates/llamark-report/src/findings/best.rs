@@ -72,7 +72,7 @@ fn of_section(context: &Context<'_>, section: &Section) -> Option<Finding> {
     if parts.is_empty() {
         return None;
     }
-    finding.text = format!("{}, fastest: {}.", context.model(section.model), parts.join(" · "));
+    finding.text = format!("{}, fastest: {}.", context.section(section), parts.join(" · "));
     Some(finding)
 }
 

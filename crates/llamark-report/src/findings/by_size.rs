@@ -1,5 +1,7 @@
 //! LM502: how a second backend compares with the first, by kind and size of the models.
 
+use std::collections::BTreeSet;
+
 use llamark_record::metric::Metric;
 use llamark_stats::correlation::rank_correlation;
 
@@ -37,7 +39,10 @@ fn points(context: &Context<'_>, other: usize, metric: Metric) -> Vec<Point> {
             .find(|case| case.backend == backend)
             .and_then(|case| Some(case.metrics.get(metric)?.mean))
     };
-    let points = summary.sections.iter().filter_map(|section| {
+    // A model counts once, whatever prompts and shapes it was measured with.
+    let mut seen = BTreeSet::new();
+    let firsts = summary.sections.iter().filter(|section| seen.insert(section.model));
+    let points = firsts.filter_map(|section| {
         let weights = summary.models.get(section.model)?.weights.as_ref()?;
         let base = mean_of(section, 0).filter(|mean| *mean > 0.0)?;
         Some(Point {

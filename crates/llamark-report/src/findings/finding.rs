@@ -51,6 +51,8 @@ pub struct Subject {
     pub model: Option<String>,
     /// Name of the prompt.
     pub prompt: Option<String>,
+    /// What is not as usual in the shape of the case or the section; absent where there is nothing to say.
+    pub shape: Option<String>,
     /// Names of the backends.
     pub backends: Vec<String>,
 }
@@ -72,7 +74,7 @@ pub enum Scope {
 impl Subject {
     /// Nothing but the scope.
     pub(super) fn set(scope: Scope) -> Self {
-        Self { scope, case: None, model: None, prompt: None, backends: Vec::new() }
+        Self { scope, case: None, model: None, prompt: None, shape: None, backends: Vec::new() }
     }
 }
 

@@ -88,13 +88,22 @@ impl Context<'_> {
         self.summary.backends.get(place).map_or("", |backend| backend.label.as_str())
     }
 
-    /// A case for a sentence: `GPT-OSS 20B Q8_0 on Vulkan`, with the prompt where there are several.
+    /// A case for a sentence: `GPT-OSS 20B Q8_0 on Vulkan`, with the prompt where there are several, and the shape where
+    /// it is not the usual one.
     fn case(&self, case: &CaseSummary) -> String {
-        let mut text = format!("{} on {}", self.model(case.model), self.backend(case.backend));
-        if self.summary.method.prompts.len() > 1 {
-            text.push_str(&format!(" ({})", case.prompt));
-        }
-        text
+        let name = format!("{} on {}", self.model(case.model), self.backend(case.backend));
+        self.with_shape(name, &case.prompt, &case.shape)
+    }
+
+    /// A section for a sentence, likewise.
+    fn section(&self, section: &Section) -> String {
+        self.with_shape(self.model(section.model), &section.prompt, &section.shape)
+    }
+
+    fn with_shape(&self, name: String, prompt: &str, shape: &str) -> String {
+        let prompt = if self.summary.method.prompts.len() > 1 { prompt } else { "" };
+        let parts: Vec<&str> = [prompt, shape].into_iter().filter(|part| !part.is_empty()).collect();
+        if parts.is_empty() { name } else { format!("{name} ({})", parts.join(", ")) }
     }
 
     fn subject_of_case(&self, case: &CaseSummary) -> Subject {
@@ -103,6 +112,7 @@ impl Context<'_> {
             case: Some(case.id.clone()),
             model: self.summary.models.get(case.model).map(|model| model.id.clone()),
             prompt: Some(case.prompt.clone()),
+            shape: said(&case.shape),
             backends: self.backend_names([case.backend]),
         }
     }
@@ -113,7 +123,8 @@ impl Context<'_> {
     }
 
     fn subject_of_section(&self, section: &Section) -> Subject {
-        Subject { prompt: Some(section.prompt.clone()), ..self.subject_of_model(section.model) }
+        let (prompt, shape) = (Some(section.prompt.clone()), said(&section.shape));
+        Subject { prompt, shape, ..self.subject_of_model(section.model) }
     }
 
     fn subject_of_backends<const N: usize>(&self, places: [usize; N]) -> Subject {
@@ -124,6 +135,10 @@ impl Context<'_> {
         let name = |place: usize| self.summary.backends.get(place).map(|backend| backend.name.clone());
         places.into_iter().filter_map(name).collect()
     }
+}
+
+fn said(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
 /// How a metric is called in a sentence.

@@ -296,7 +296,11 @@ impl Open {
         let prompts = plan.prompts.iter().filter_map(|prompt| {
             let mut sources = spec.experiment().prompts.iter();
             let (_, source) = sources.find(|(name, _)| name.as_str() == prompt.name)?;
-            let sources::PromptSource::File { file } = source else { return None };
+            let (sources::PromptSource::File { file }
+            | sources::PromptSource::Tokens { file: Some(file), .. }) = source
+            else {
+                return None;
+            };
             let (name, file) = (prompt.name.clone(), file.as_str().to_owned());
             Some(OpenPrompt { name, file, sha256: prompt.content.sha256()?.clone() })
         });

@@ -138,10 +138,26 @@ fn cases(plan: &Plan) -> Vec<Vec<String>> {
             case.id.clone(),
             format!("device {device}"),
             format!("{} starts x {} runs after {} warm-up", case.starts, case.runs, case.warmup),
-            format!("{} tokens, context {}", case.max_tokens, case.context),
+            shape(plan, case),
         ]
     };
     plan.cases.iter().map(row).collect()
+}
+
+/// `depth 4096, 512 prompt tokens, 64 to generate in 4 streams, context 8192`.
+fn shape(plan: &Plan, case: &llamark_record::plan::Case) -> String {
+    let mut text = String::new();
+    if case.depth > 0 {
+        text.push_str(&format!("depth {}, ", case.depth));
+    }
+    if let Some(tokens) = plan.prompt(&case.prompt).and_then(|prompt| prompt.content.exact_tokens()) {
+        text.push_str(&format!("{tokens} prompt tokens, "));
+    }
+    text.push_str(&format!("{} to generate, ", case.max_tokens));
+    if case.concurrency > 1 {
+        text.push_str(&format!("{} streams, ", case.concurrency));
+    }
+    text + &format!("context {}", case.context)
 }
 
 /// Rows under a title, in aligned columns.

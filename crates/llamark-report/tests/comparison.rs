@@ -9,7 +9,8 @@ use common::synthetic::{Shape, other_model};
 use common::{Parts, sample_set};
 use llamark_record::Sha256;
 use llamark_record::comparison::{
-    AcceptedChange, Caveat, CaveatCode, Comparison, Conclusion, MetricComparison, Verdict,
+    AcceptedChange, CaseComparison, Caveat, CaveatCode, Comparison, Conclusion, GroupKind, MetricComparison,
+    Verdict,
 };
 use llamark_record::environment::Fact;
 use llamark_record::journal::{BrokenRule, Failure, FailureKind, Outcome, Rule};
@@ -599,6 +600,83 @@ fn confirmed(screen: (&Parts, &Parts), fresh: (&Parts, &Parts)) -> Comparison {
     let [a, b, c, d] = [screen.0, screen.1, fresh.0, fresh.1]
         .map(|parts| Side { material: parts.material(), manifest: Some(&digest) });
     compare_all(a, b, Some([c, d]), &CompareOptions::default()).unwrap()
+}
+
+/// Noisy enough that a case alone does not show 1.5 %; twenty of them do.
+const MANY: Shape = Shape::new(60, 5).between(0.01);
+
+/// Three backends of twenty cases in place of one of 60.
+fn on_three_backends(mut parts: Parts) -> Parts {
+    let plan = &mut parts.resolved.plan;
+    let cpu = plan.backends[0].clone();
+    let names = ["cpu", "rocm", "vulkan"];
+    plan.backends = names
+        .iter()
+        .map(|name| llamark_record::plan::PlannedBackend { name: (*name).to_owned(), ..cpu.clone() })
+        .collect();
+    for (place, (planned, measured)) in plan.cases.iter_mut().zip(&mut parts.ledger.cases).enumerate() {
+        names[place / 20].clone_into(&mut planned.backend);
+        measured.case = planned.clone();
+    }
+    parts
+}
+
+#[test]
+fn a_small_loss_of_a_whole_backend_is_said_of_the_backend() {
+    let of_rocm = |case: usize| if (20..40).contains(&case) { 0.985 } else { 1.0 };
+    for seed in 2..8 {
+        let (base, candidate) =
+            in_turn(on_three_backends(MANY.build(usual)), on_three_backends(MANY.seed(seed).build(of_rocm)));
+        let comparison = compared(&base, &candidate);
+        assert_eq!(Tally::of(&comparison).regressed, 0, "no case shows it alone");
+        let found: Vec<_> =
+            comparison.groups.iter().map(|one| (one.kind, one.name.as_str(), one.metric)).collect();
+        assert_eq!(found.len(), 2, "{found:?}");
+        for metric in [Metric::Pp, Metric::Tg] {
+            assert!(found.contains(&(GroupKind::Backend, "rocm", metric)), "{found:?}");
+        }
+        assert!((comparison.groups[0].change + 0.015).abs() < 0.004, "{:?}", comparison.groups);
+        assert_ne!(comparison.conclusion, Conclusion::Regression, "it is within the margin of every case");
+        let text = on_terminal(&comparison).replace('\n', " ");
+        assert!(text.contains("backend rocm together: tg -1.") && !text.contains("machine would"), "{text}");
+        let text = markdown(&comparison, Detail::default());
+        assert!(text.contains("backend rocm together: tg"), "{text}");
+    }
+}
+
+#[test]
+fn groups_of_the_same_thing_do_not_move() {
+    for seed in 2..16 {
+        let (base, candidate) =
+            in_turn(on_three_backends(MANY.build(usual)), on_three_backends(MANY.seed(seed).build(usual)));
+        assert_eq!(compared(&base, &candidate).groups, [], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_shift_of_everything_is_said_once_and_doubted_where_the_machine_may_have_moved() {
+    let base = on_three_backends(MANY.build(usual));
+    let candidate = on_three_backends(MANY.seed(2).build(|_| 0.985));
+    let comparison = compared(&base, &candidate);
+    let found: Vec<_> = comparison.groups.iter().map(|one| (one.kind, one.metric, one.interleaved)).collect();
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().all(|(kind, _, interleaved)| *kind == GroupKind::All && !interleaved), "{found:?}");
+    let text = on_terminal(&comparison).replace('\n', " ");
+    assert!(
+        text.contains("all together: ") && text.contains("a shift of the machine would look the same"),
+        "{text}"
+    );
+}
+
+#[test]
+fn what_is_called_by_itself_is_not_said_again_of_its_group() {
+    let of_rocm = |case: usize| if (20..40).contains(&case) { 0.9 } else { 1.0 };
+    let (base, candidate) =
+        in_turn(on_three_backends(MANY.build(usual)), on_three_backends(MANY.seed(2).build(of_rocm)));
+    let comparison = compared(&base, &candidate);
+    let regressed = |case: &CaseComparison| case.verdict == Verdict::Regressed;
+    assert!(comparison.cases.iter().filter(|case| regressed(case)).count() >= 20);
+    assert_eq!(comparison.groups, []);
 }
 
 #[test]

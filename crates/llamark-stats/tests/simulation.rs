@@ -7,6 +7,8 @@
 #[path = "../examples/simulate/study/mod.rs"]
 mod study;
 
+use study::grouping;
+use study::searching::{self, Way};
 use study::{Design, Noise, REALISTIC, Rates, Rule, Study};
 
 const DESIGN: Design = Design { starts: 3, runs: 5 };
@@ -45,4 +47,33 @@ fn without_noise_between_starts_the_rules_of_others_keep_their_promise() {
     assert!((0.03..0.07).contains(&rates(Rule::UTest).false_alarms), "{:?}", rates(Rule::UTest));
     assert!(rates(Rule::Standard).diffs_with_alarm <= 0.11);
     assert!(rates(Rule::Standard).power_at_five_percent() >= 0.95);
+}
+
+#[test]
+fn a_search_names_the_first_bad_revision_and_hardly_ever_another() {
+    let with = |loss: f64, drift: f64| {
+        let found = searching::run(&REALISTIC, 60, 64, [loss, drift], 1).unwrap();
+        move |way: Way| found[Way::ALL.iter().position(|other| *other == way).unwrap()]
+    };
+    let of = |loss: f64| with(loss, 0.0);
+    for loss in [0.03, 0.05, 0.1] {
+        let found = of(loss)(Way::Sequential);
+        // 5 % are allowed; eight of sixty would be a bug in one case of a hundred.
+        assert!(found.wrong <= 0.12, "{loss} {found:?}");
+    }
+    assert!(of(0.05)(Way::Sequential).right >= 0.8, "{:?}", of(0.05)(Way::Sequential));
+    // Where nothing was lost, nothing is named; a script names something every time.
+    assert!(of(0.0)(Way::Sequential).wrong <= 0.05, "{:?}", of(0.0)(Way::Sequential));
+    assert_eq!(of(0.0)(Way::OneStart).wrong, 1.0);
+    // On a machine that drifts from start to start, the starts in turn still tell.
+    let drifting = with(0.05, 0.005);
+    assert!(drifting(Way::Sequential).wrong <= 0.12 && drifting(Way::ThreeStarts).wrong >= 0.12);
+}
+
+#[test]
+fn a_backend_that_moved_is_named_and_hardly_ever_another_group() {
+    let found = grouping::run(&REALISTIC, 30, 60, 0.015, 1).unwrap();
+    assert!(found.found >= 0.9 && found.alone <= 0.05 && found.wrong <= 0.04, "{found:?}");
+    let still = grouping::run(&REALISTIC, 30, 60, 0.0, 1).unwrap();
+    assert_eq!((still.wrong, still.found), (0.0, 0.0), "{still:?}");
 }

@@ -316,7 +316,7 @@ pub(crate) struct Bisect {
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
     pub(crate) error: f64,
     /// Most pairs of starts of a revision and the good end; undecided after them, it is skipped
-    #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(3..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub(crate) starts: u32,
     /// Do not try this revision (a label of the list, or the beginning of a commit); may be given several times
     #[arg(long, value_name = "REV")]

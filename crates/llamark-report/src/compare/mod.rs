@@ -12,6 +12,7 @@ mod confirm;
 mod differences;
 mod exact;
 mod fields;
+mod groups;
 mod in_turn;
 mod judge;
 mod noise;
@@ -126,7 +127,9 @@ pub fn compare_all(
     let differences = differences::between(a, b, &common, &options.across)?;
     let rules = rules::of(&a.resolved.plan, options);
     let (pairs, mut cases) = pairs_of(base, candidate, &differences, options);
-    cases.extend(judge::judge(&pairs, &rules));
+    let judged = judge::judge(&pairs, &rules);
+    let groups = groups::find(&pairs, &judged, &rules);
+    cases.extend(judged);
     let stale = accept::apply(&mut cases, &options.accepted, &options.today);
     if let Some([again_base, again]) = &fresh {
         let (fresh, _missing) = pairs_of(*again_base, *again, &[], options);
@@ -152,6 +155,7 @@ pub fn compare_all(
         candidate,
         rules,
         cases,
+        groups,
         differences,
         stale,
     })

@@ -44,7 +44,7 @@ impl Shape {
         plan.models.clear();
         plan.cases.clear();
         parts.resolved.model_files.clear();
-        let mut random = Random(self.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let mut random = Random::new(self.seed);
         let mut cases = Vec::new();
         for number in 0..self.cases {
             let id = format!("m{number:04}");
@@ -110,6 +110,12 @@ pub(crate) fn other_model(parts: &mut Parts) {
 struct Random(u64);
 
 impl Random {
+    /// A stream of its own: seeds that differ by a multiple of the step of the generator would share one.
+    fn new(seed: u64) -> Self {
+        let mut scattered = Self(seed);
+        Self((scattered.uniform() * (1_u64 << 53) as f64) as u64)
+    }
+
     fn uniform(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

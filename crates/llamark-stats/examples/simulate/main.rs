@@ -9,6 +9,8 @@ mod study;
 
 use std::process::ExitCode;
 
+use study::grouping;
+use study::searching::{self, Way};
 use study::{Design, REALISTIC, Rates, Rule, Study};
 
 const DESIGNS: [Design; 7] = [
@@ -37,6 +39,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let (Some(mut missed), Some(of_groups)) = (print_searches(diffs, seed), print_groups(diffs, seed)) else {
+        println!("a search, or a comparison of groups, did not end");
+        return ExitCode::FAILURE;
+    };
+    missed.extend(of_groups);
     let study = Study { noise: REALISTIC, diffs, cases: 150, slowed: 15, seed };
     let Some(rates) = study::run(&study, &DESIGNS) else {
         println!("a rule did not decide on made-up numbers");
@@ -49,7 +56,7 @@ fn main() -> ExitCode {
     );
     print_table(&rates);
     print_equivalence(&rates);
-    let missed = missed_goals(&rates);
+    missed.extend(missed_goals(&rates));
     for goal in &missed {
         println!("MISSED: {goal}");
     }
@@ -121,6 +128,70 @@ fn missed_goals(rates: &[Vec<Rates>]) -> Vec<String> {
         }
     }
     missed
+}
+
+/// The table of what is said of groups, and its goals that were missed.
+fn print_groups(diffs: usize, seed: u64) -> Option<Vec<String>> {
+    println!("{diffs} comparisons in turn of 300 cells on 3 backends in each row, 3 starts of 5 runs\n");
+    println!("| one backend lost | said of it as a whole (tg) | of its cells called alone | a wrong group |");
+    println!("| ---: | ---: | ---: | ---: |");
+    let mut missed = Vec::new();
+    for loss in [0.0, 0.01, 0.015, 0.02, 0.03] {
+        let found = grouping::run(&REALISTIC, diffs, 150, loss, seed)?;
+        println!(
+            "| {:.1} % | {:.1} % | {:.1} % | {:.1} % |",
+            100.0 * loss,
+            100.0 * found.found,
+            100.0 * found.alone,
+            100.0 * found.wrong
+        );
+        if found.wrong > MOST_ALARMS {
+            missed.push(format!(
+                "groups, {:.1} % lost: a wrong one is named in {:.1} % of the comparisons, and the goal is {:.0} %",
+                100.0 * loss,
+                100.0 * found.wrong,
+                100.0 * MOST_ALARMS
+            ));
+        }
+    }
+    println!();
+    Some(missed)
+}
+
+/// Revisions of a history.
+const REVISIONS: usize = 64;
+
+/// The table of `llamark bisect`, and its goals that were missed. `None` when a search did not end.
+fn print_searches(searches: usize, seed: u64) -> Option<Vec<String>> {
+    println!("{searches} searches of histories of {REVISIONS} revisions in each row\n");
+    println!("| drift | lost | way | first bad named | wrong | starts |");
+    println!("| ---: | ---: | --- | ---: | ---: | ---: |");
+    let mut missed = Vec::new();
+    let all = study::SLOWDOWNS.map(|loss| [loss, 0.0]).into_iter();
+    for [loss, drift] in all.chain([[0.03, 0.005], [0.05, 0.005], [0.1, 0.005]]) {
+        let found = searching::run(&REALISTIC, searches, REVISIONS, [loss, drift], seed)?;
+        for (way, found) in Way::ALL.iter().zip(found) {
+            println!(
+                "| {:.1} % | {:.0} % | {} | {:.1} % | {:.1} % | {:.0} |",
+                100.0 * drift,
+                100.0 * loss,
+                way.name(),
+                100.0 * found.right,
+                100.0 * found.wrong,
+                found.starts
+            );
+            if *way == Way::Sequential && found.wrong > searching::ERROR {
+                missed.push(format!(
+                    "bisect, {:.0} % lost: {:.1} % of the answers are wrong, and the goal is {:.0} %",
+                    100.0 * loss,
+                    100.0 * found.wrong,
+                    100.0 * searching::ERROR
+                ));
+            }
+        }
+    }
+    println!();
+    Some(missed)
 }
 
 fn place(rule: Rule) -> usize {

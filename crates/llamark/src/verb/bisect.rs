@@ -22,8 +22,9 @@ use crate::resolve::{self, Resolved};
 
 use super::run;
 
-/// Pairs of starts before the first look: fewer say nothing of the noise.
-const FIRST_PAIRS: u32 = 3;
+/// Pairs of starts before the first look. The ends are never decided by two; a revision may be, since the steps before it
+/// have shown the noise.
+const FIRST_PAIRS: u32 = 2;
 /// Pairs that are added before each next look: two, so that each side goes first once.
 const MORE_PAIRS: u32 = 2;
 

@@ -5,7 +5,7 @@ use llamark_record::comparison::{CaseComparison, Comparison, Difference};
 use super::rows::{Footnotes, HEADER, MOST_CASES, Shown, case_word, cells, legend, shown};
 use super::tally::headline;
 use super::why::{LISTED, by_class, engine_range, sides};
-use super::{Detail, explain};
+use super::{Detail, explain, together};
 use crate::escape;
 use crate::format::percent;
 
@@ -15,6 +15,9 @@ pub fn markdown(comparison: &Comparison, detail: Detail) -> String {
     let (rows, folded) = shown(comparison, detail);
     let mut notes = Footnotes::default();
     out.push_str(&table(&rows, &mut notes));
+    for sentence in together::sentences(comparison) {
+        out.push_str(&format!("\n{}.\n", escape::markdown(&sentence)));
+    }
     out.push_str(&without_metrics(&comparison.cases));
     out.push_str(&accepted(comparison));
     out.push_str(&causes(comparison));

@@ -10,6 +10,7 @@ mod markup;
 mod rows;
 pub(super) mod tally;
 pub(super) mod terminal;
+mod together;
 mod why;
 
 /// How much is shown.

@@ -5,7 +5,7 @@ use llamark_record::comparison::{CaseComparison, Comparison};
 use super::rows::{Footnotes, HEADER, MOST_CASES, Shown, case_word, cells, legend, set_line, shown};
 use super::tally::headline;
 use super::why::{LISTED, by_class, engine_range, sides};
-use super::{Detail, explain};
+use super::{Detail, explain, together};
 use crate::terminal::{align_right, new_table, wrapped};
 
 /// For a terminal of `width` columns (never wider than 100). Ends with a newline; has no colour.
@@ -27,6 +27,9 @@ pub fn terminal(comparison: &Comparison, width: u16, detail: Detail) -> String {
             cases(folded)
         );
         out.push_str(&wrapped(&text, "", width));
+    }
+    for sentence in together::sentences(comparison) {
+        out.push_str(&wrapped(&sentence, "", width));
     }
     out.push_str(&without_metrics(&comparison.cases, width));
     out.push_str(&accepted(comparison, width));

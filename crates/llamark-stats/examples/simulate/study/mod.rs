@@ -1,7 +1,9 @@
 //! Made-up comparisons whose truth is known, decided by every rule, and counted.
 
+pub(crate) mod grouping;
 mod noise;
 mod rules;
+pub(crate) mod searching;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -13,7 +13,7 @@ use super::noise::{CaseNoise, Noise, Random};
 
 /// Runs of a start, all of which count.
 const RUNS: usize = 3;
-const LOOKS: Looks = Looks { first: 3, more: 2, most: 15 };
+const LOOKS: Looks = Looks { first: 2, more: 2, most: 16 };
 /// The probability of a wrong answer that is asked for.
 pub(crate) const ERROR: f64 = 0.05;
 const MINIMUM: f64 = llamark_stats::decide::MINIMUM_THROUGHPUT;
@@ -57,6 +57,9 @@ struct Bench<'a> {
     machine: CaseNoise,
     turn: usize,
     loss: f64,
+    /// Standard deviation of how much the machine moves from one start to the next, for good.
+    drift: f64,
+    moved: f64,
     random: &'a mut Random,
     starts: usize,
 }
@@ -65,7 +68,11 @@ impl Bench<'_> {
     /// ln tg of one start of a revision.
     fn start(&mut self, revision: usize) -> Option<f64> {
         self.starts += 1;
-        let shift = if revision >= self.turn { (-self.loss).ln_1p() } else { 0.0 };
+        let loss = if revision >= self.turn { (-self.loss).ln_1p() } else { 0.0 };
+        if self.drift > 0.0 {
+            self.moved += self.drift * self.random.normals()[0];
+        }
+        let shift = loss + self.moved;
         let [_, tg] = self.machine.start(RUNS, [shift; 2], self.random);
         start_median(&tg, 0)
     }
@@ -80,8 +87,15 @@ impl Bench<'_> {
     }
 }
 
-/// Searches of histories of so many revisions, by each way: with a loss, or with none.
-pub(crate) fn run(noise: &Noise, searches: usize, revisions: usize, loss: f64, seed: u64) -> Option<Vec<Outcomes>> {
+/// Searches of histories of so many revisions, by each way: with a loss, or with none; on a machine that drifts so much
+/// from start to start, or not.
+pub(crate) fn run(
+    noise: &Noise,
+    searches: usize,
+    revisions: usize,
+    [loss, drift]: [f64; 2],
+    seed: u64,
+) -> Option<Vec<Outcomes>> {
     let mut found = Vec::new();
     for way in Way::ALL {
         let mut outcomes = Outcomes::default();
@@ -90,7 +104,7 @@ pub(crate) fn run(noise: &Noise, searches: usize, revisions: usize, loss: f64, s
             let machine = CaseNoise::draw(noise, &mut random);
             // Both ends are what they are called, unless nothing is lost at all.
             let turn = 1 + random.choose(1, revisions - 1).first()?;
-            let mut bench = Bench { machine, turn, loss, random: &mut random, starts: 0 };
+            let mut bench = Bench { machine, turn, loss, drift, moved: 0.0, random: &mut random, starts: 0 };
             let answer = match way {
                 Way::Sequential => sequential(&mut bench, revisions)?,
                 Way::OneStart => middle(&mut bench, revisions, 1)?,
@@ -118,21 +132,22 @@ pub(crate) fn run(noise: &Noise, searches: usize, revisions: usize, loss: f64, s
 fn sequential(bench: &mut Bench<'_>, revisions: usize) -> Option<Option<(usize, usize)>> {
     let error = error_of_verdict(ERROR, revisions);
     let mut elsewhere = Elsewhere::default();
-    let mut measure = |bench: &mut Bench<'_>, revision, is_decided: &dyn Fn(&llamark_stats::Interval) -> bool| {
-        let mut differences = Vec::new();
-        let mut last = None;
-        while let Some(more) = LOOKS.next(differences.len() as u32) {
-            differences.extend(bench.pairs(revision, more)?);
-            let interval = repeated_interval(&differences, elsewhere, error, &LOOKS)?;
-            last = Some(interval);
-            if is_decided(&interval) {
-                break;
+    let mut measure =
+        |bench: &mut Bench<'_>, revision, is_decided: &dyn Fn(&llamark_stats::Interval) -> bool| {
+            let mut differences = Vec::new();
+            let mut last = None;
+            while let Some(more) = LOOKS.next(differences.len() as u32) {
+                differences.extend(bench.pairs(revision, more)?);
+                let interval = repeated_interval(&differences, elsewhere, error, &LOOKS)?;
+                last = Some(interval);
+                if is_decided(&interval) {
+                    break;
+                }
             }
-        }
-        elsewhere.sum_of_squares += sum_of_squares(&differences)?;
-        elsewhere.df += differences.len() as u32 - 1;
-        last
-    };
+            elsewhere.sum_of_squares += sum_of_squares(&differences)?;
+            elsewhere.df += differences.len() as u32 - 1;
+            last
+        };
     let of_ends = measure(bench, revisions - 1, &|interval| ends(interval, MINIMUM) != Ends::Open)?;
     let Ends::Worse { boundary } = ends(&of_ends, MINIMUM) else { return Some(None) };
     let mut told = BTreeMap::new();

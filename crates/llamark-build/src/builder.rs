@@ -65,6 +65,8 @@ pub struct Prepared {
 enum How {
     Compile(Box<Compile>),
     Prebuilt(Prebuilt),
+    /// It is in the cache, whole.
+    Recalled(Box<BuildRecord>),
 }
 
 /// A build that is there.
@@ -89,6 +91,7 @@ impl Prepared {
         match &self.how {
             How::Compile(compile) => Some(&compile.inputs),
             How::Prebuilt(_) => None,
+            How::Recalled(record) => record.inputs.as_ref(),
         }
     }
 }
@@ -101,6 +104,30 @@ impl Builder {
     pub fn new(cache: &Utf8Path) -> Self {
         let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { cache: cache.to_owned(), machine: Machine::here(), jobs }
+    }
+
+    /// The builds in the cache: folder, lock and key of each, whole or not, sorted.
+    pub fn cached(&self) -> Vec<(Utf8PathBuf, Utf8PathBuf, Sha256)> {
+        let Ok(entries) = self.cache.join("builds").read_dir_utf8() else { return Vec::new() };
+        let keys = entries.flatten().filter_map(|entry| entry.file_name().parse::<Sha256>().ok());
+        let mut all: Vec<_> = keys
+            .map(|key| {
+                let Entry { folder, lock, .. } = Entry::new(&self.cache, &key);
+                (folder, lock, key)
+            })
+            .collect();
+        all.sort();
+        all
+    }
+
+    /// The build of that very key, if the cache has it, whole: without the engine, and whatever compiler is there now.
+    pub fn recall(&self, build: &PlannedBuild, key: &Sha256) -> Option<Prepared> {
+        match Entry::new(&self.cache, key).look(key) {
+            Look::Hit(record) => {
+                Some(Prepared { build: build.clone(), key: key.clone(), how: How::Recalled(record) })
+            }
+            Look::Nothing | Look::Damaged(_) => None,
+        }
     }
 
     /// Checks the flags and the machine, finds the tools and computes the key. Compiles nothing.
@@ -211,6 +238,12 @@ impl Builder {
         let compile = match &prepared.how {
             How::Compile(compile) => compile,
             How::Prebuilt(prebuilt) => return self.use_prebuilt(prepared, prebuilt, interrupt),
+            How::Recalled(record) => {
+                let (build, key) = (prepared.build.id.clone(), prepared.key.clone());
+                observer(Event::Reused { build, key });
+                let folder = Entry::new(&self.cache, &prepared.key).folder;
+                return Ok(Built { record: (**record).clone(), folder, reused: true });
+            }
         };
         let entry = Entry::new(&self.cache, &prepared.key);
         let reuse = |record: Box<BuildRecord>| {

@@ -205,7 +205,13 @@ fn install(
     ];
     for (step, program, args) in steps {
         let command = Command::new(program, tools.clone()).args(args).envs(environment.clone());
-        let options = RunOptions { timeout: Some(INSTALL_LIMIT), log: Some(&log), interrupt, on_line: None };
+        let options = RunOptions {
+            timeout: Some(INSTALL_LIMIT),
+            log: Some(&log),
+            interrupt,
+            on_line: None,
+            stdin: None,
+        };
         let output = run(&command, options)?;
         if !output.success() {
             return Err(BuildError::Tools { step, why: why_not(&output), log });

@@ -60,8 +60,13 @@ impl Workshop<'_> {
         let folder = self.build_folder();
         let args = cmake::configure_args(source, &folder, &tools.ninja, &inputs.cmake);
         let command = Command::new(&tools.cmake, self.folder).args(args).envs(self.environment.clone());
-        let options =
-            RunOptions { timeout: None, log: Some(self.log), interrupt: self.interrupt, on_line: None };
+        let options = RunOptions {
+            timeout: None,
+            log: Some(self.log),
+            interrupt: self.interrupt,
+            on_line: None,
+            stdin: None,
+        };
         let output = run(&command, options)?;
         let log = ConfigureLog::parse(&format!("{}\n{}", output.stdout, output.stderr));
         if !output.success() {
@@ -110,6 +115,7 @@ impl Workshop<'_> {
             log: Some(self.log),
             interrupt: self.interrupt,
             on_line: Some(&mut on_line),
+            stdin: None,
         };
         let output = run(&command, options)?;
         if output.success() {

@@ -3,6 +3,8 @@
 //! Never: a file outside the cache; an unpacked byte outside its folder; a secret in an argument or a message.
 
 mod archive;
+mod by_digest;
+mod cached;
 mod digest;
 mod download;
 mod engine;
@@ -22,6 +24,7 @@ mod testing;
 mod tree;
 
 pub use archive::{ArchiveError, Limits, unpack};
+pub use cached::{Cached, Content};
 pub use digest::digest_file;
 pub use error::FetchError;
 pub use fetcher::{Event, FetchedEngine, FetchedModel, Fetcher, HuggingFace, Token};

@@ -218,7 +218,7 @@ struct Wanted<'a> {
 
 /// The folder of downloaded files: the digest of a single one, so that it can be found by it; for shards a digest
 /// over all.
-fn download_id<'a>(mut files: impl Iterator<Item = (&'a str, &'a Sha256)>) -> Sha256 {
+pub(crate) fn download_id<'a>(mut files: impl Iterator<Item = (&'a str, &'a Sha256)>) -> Sha256 {
     let Some((name, first)) = files.next() else { return Sha256::of_bytes(b"") };
     let mut text = format!("shards\n{name} {first}\n");
     let mut count = 1;

@@ -108,6 +108,21 @@ impl Job<'_> {
         })
     }
 
+    /// A tree of that digest in the cache, whatever it came from.
+    pub(crate) fn source_by_tree(&self, tree: &Sha256) -> Result<Option<Source>, FetchError> {
+        for entry in self.cache("sources")?.read_dir_utf8()? {
+            let place = entry?.into_path();
+            let marker = fs_err::read(marker_of(&place)).ok();
+            let marker = marker.and_then(|bytes| serde_json::from_slice::<Marker>(&bytes).ok());
+            let Some(marker) = marker.filter(|marker| marker.tree == *tree) else { continue };
+            if let Some(source) = self.complete(&place, &marker.origin)? {
+                self.tell(Event::Hit { what: marker.origin });
+                return Ok(Some(source));
+            }
+        }
+        Ok(None)
+    }
+
     /// The tree at `place`, if it is there and is what it was.
     fn complete(&self, place: &Utf8Path, origin: &str) -> Result<Option<Source>, FetchError> {
         let marker = fs_err::read(marker_of(place)).ok();
@@ -131,6 +146,12 @@ impl Job<'_> {
         }
         Ok(Some(Source { path, tree: marker.tree }))
     }
+}
+
+/// The digest of the tree at `place`, as it was when it was fetched.
+pub(crate) fn tree_of(place: &Utf8Path) -> Option<Sha256> {
+    let marker: Marker = serde_json::from_slice(&fs_err::read(marker_of(place)).ok()?).ok()?;
+    Some(marker.tree)
 }
 
 fn marker_of(place: &Utf8Path) -> Utf8PathBuf {

@@ -32,12 +32,14 @@ pub struct RunOptions<'a> {
     pub interrupt: &'a Interrupt,
     /// Called with each line of either stream as it comes, without its end.
     pub on_line: Option<&'a mut dyn FnMut(&str)>,
+    /// What it reads on its standard input; absent: nothing, its standard input is at its end.
+    pub stdin: Option<Vec<u8>>,
 }
 
 impl<'a> RunOptions<'a> {
-    /// No limit, no log, no listener.
+    /// No limit, no log, no listener, no input.
     pub fn new(interrupt: &'a Interrupt) -> Self {
-        Self { timeout: None, log: None, interrupt, on_line: None }
+        Self { timeout: None, log: None, interrupt, on_line: None, stdin: None }
     }
 }
 
@@ -70,7 +72,7 @@ impl Output {
     }
 }
 
-/// Runs `command` to its end, in a process group of its own, with nothing on its standard input. Whatever it
+/// Runs `command` to its end, in a process group of its own, never with our standard input as its own. Whatever it
 /// leaves behind is killed, and so is all of it on a timeout or an interrupt.
 ///
 /// # Errors
@@ -83,7 +85,7 @@ pub fn run(command: &Command, mut options: RunOptions<'_>) -> Result<Output, Pro
     let deadline = options.timeout.and_then(|limit| Instant::now().checked_add(limit));
     let mark = registry::next_mark();
     let (sender, messages) = mpsc::sync_channel(1024);
-    let child = start(command, &mark, options.log, &sender)?;
+    let child = start(command, &mark, options.log, options.stdin.take(), &sender)?;
     drop(sender);
 
     let mut last_line = String::new();
@@ -188,6 +190,7 @@ fn start(
     command: &Command,
     mark: &str,
     log: Option<&Utf8Path>,
+    stdin: Option<Vec<u8>>,
     sender: &SyncSender<Message>,
 ) -> Result<Child, ProcessError> {
     let system = |step: &'static str| {
@@ -202,6 +205,11 @@ fn start(
     let (err_reader, err_writer) = io::pipe().map_err(system("make a pipe"))?;
 
     let expression = expression(command, mark).stdout_file(out_writer).stderr_file(err_writer);
+    // A program that ends without reading all of it is no error: duct ignores the broken pipe.
+    let expression = match stdin {
+        Some(bytes) => expression.stdin_bytes(bytes),
+        None => expression.stdin_null(),
+    };
     let started = on_spawner(move || {
         registry::lock().spawn(|| {
             let handle = expression.start()?;
@@ -250,7 +258,6 @@ fn expression(command: &Command, mark: &str) -> duct::Expression {
     duct::cmd(command.executable().into_string(), &command.args)
         .dir(command.cwd.as_std_path())
         .full_env(environment)
-        .stdin_null()
         .unchecked()
         .before_spawn(|command| {
             sys::arm(command);

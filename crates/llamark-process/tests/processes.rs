@@ -79,6 +79,16 @@ fn standard_input_is_empty_and_descriptors_are_not_inherited() {
 }
 
 #[test]
+fn standard_input_is_what_was_given_and_need_not_be_read() {
+    let interrupt = Interrupt::new();
+    let given = vec![b'x'; 1 << 20];
+    let with = |stdin| RunOptions { stdin: Some(stdin), ..RunOptions::new(&interrupt) };
+    let output = run(&here("wc -c"), with(given.clone())).unwrap();
+    assert_eq!(output.stdout.trim(), "1048576");
+    assert!(run(&here("exec true"), with(given)).unwrap().success());
+}
+
+#[test]
 fn bytes_that_are_no_text() {
     let output = run(&here(r"printf 'a\377\376b\n'"), RunOptions::new(&Interrupt::new())).unwrap();
     assert_eq!(output.stdout, "a\u{fffd}\u{fffd}b\n");

@@ -56,9 +56,9 @@ pub(crate) fn fold(ledger: &mut Ledger, manifest: &Manifest, path: &Utf8Path) ->
     }
     let found = Sha256::from_raw(hasher.finalize().into());
     let sealed = manifest.subject.iter().find(|resource| resource.name == JOURNAL);
-    let head = &manifest.predicate.run_details.metadata.journal_head;
+    let head = manifest.journal_head().map(Sha256::as_str);
     match sealed {
-        Some(sealed) if sealed.digest.sha256 == found && head.as_str() == lines.head => Ok(()),
+        Some(sealed) if sealed.digest.sha256 == found && head == Some(lines.head.as_str()) => Ok(()),
         _ => Err(ArtifactError::Changed { path }),
     }
 }

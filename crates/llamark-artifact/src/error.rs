@@ -78,7 +78,8 @@ pub enum ArtifactError {
     },
     /// The file was written by a newer llamark.
     #[error(
-        "`{path}` has the format `{found}`, which this llamark does not know (it knows `{known}`); use a newer llamark"
+        "`{path}` has the format `{found}`, which this llamark ({}) does not know (it knows `{known}`); {writer}",
+        env!("CARGO_PKG_VERSION")
     )]
     Format {
         /// Which.
@@ -87,6 +88,8 @@ pub enum ArtifactError {
         found: String,
         /// The format that this version reads.
         known: &'static str,
+        /// What to do, with the version that wrote the set where that is known.
+        writer: String,
     },
     /// A line of the journal is not what was written.
     #[error("`{path}` line {line}: {problem}")]

@@ -7,6 +7,7 @@ pub mod journal;
 pub mod ledger;
 pub mod set;
 pub mod verify;
+pub mod vouch;
 
 mod by_seal;
 mod canonical;

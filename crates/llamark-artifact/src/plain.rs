@@ -1,7 +1,7 @@
 //! Reading files that a stranger may have made: no link is followed, nothing blocks, sizes are bounded.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read as _;
+use std::io::{BufRead as _, Read as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::Sha256;
@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 use sha2::Digest as _;
 
 use crate::ArtifactError;
+use crate::journal::JOURNAL;
+use crate::set::MANIFEST;
 
 /// Most bytes of a JSON file of a set that are read (the journal has its own bound).
 pub(crate) const MAX_JSON: u64 = 256 << 20;
@@ -168,5 +170,28 @@ pub(crate) fn refuse_other_format(
     }
     // It may come from a stranger and goes to a terminal.
     let found = found.escape_debug().take(64).collect();
-    Err(ArtifactError::Format { path: path.to_owned(), found, known })
+    let writer = match written_by(path.parent().unwrap_or(Utf8Path::new(""))) {
+        Some(version) => format!("llamark {version} wrote it: use that one, or a newer one"),
+        None => "use a newer llamark".to_owned(),
+    };
+    Err(ArtifactError::Format { path: path.to_owned(), found, known, writer })
+}
+
+/// The version of llamark that wrote a set, as its manifest or its journal says, whatever their format.
+fn written_by(set: &Utf8Path) -> Option<String> {
+    let manifest = || {
+        let bytes = read(&set.join(MANIFEST), MAX_JSON).ok()?;
+        let manifest: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        manifest.pointer("/predicate/runDetails/builder/version/llamark").cloned()
+    };
+    let journal = || {
+        let mut line = Vec::new();
+        let file = open(&set.join(JOURNAL)).ok()?.take(1 << 20);
+        std::io::BufReader::new(file).read_until(b'\n', &mut line).ok()?;
+        let entry: serde_json::Value = serde_json::from_slice(&line).ok()?;
+        entry.pointer("/event/begin/llamark").cloned()
+    };
+    // It may come from a stranger and goes to a terminal.
+    let version = manifest().or_else(journal)?;
+    Some(version.as_str()?.escape_debug().take(64).collect())
 }

@@ -16,7 +16,7 @@
 //! A set is sealed if and only if `manifest.json` is there. No state between exists: every step before 4 leaves no
 //! manifest, and nothing after it changes content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8Path;
 use llamark_record::Sha256;
@@ -74,8 +74,9 @@ pub(crate) fn seal(
                     invocation_id: id.to_owned(),
                     started_on: ledger.started_at.clone(),
                     finished_on: ledger.finished_at.clone(),
-                    journal_head: head.clone(),
+                    journal_head: None,
                 },
+                byproducts: vec![RunDetails::journal_head(head.clone())],
             },
         },
         subject,
@@ -102,7 +103,7 @@ fn subjects(path: &Utf8Path) -> Result<Vec<Resource>, ArtifactError> {
         return Err(ArtifactError::NotPlain { path: path.join(odd) });
     }
     let mut subject = Vec::new();
-    let mut folders = std::collections::BTreeSet::new();
+    let mut folders = BTreeSet::new();
     for name in walk.files {
         if name == MANIFEST || name == CHECKSUMS {
             continue;
@@ -152,6 +153,9 @@ fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Re
             push(format!("build/{id}/{}", file.name), None, &file.sha256, Some(file.bytes));
         }
     }
+    for (path, file) in mapped(ledger) {
+        push(format!("mapped/{}", path.trim_start_matches('/')), None, file.0, file.1);
+    }
     for prompt in &resolved.plan.prompts {
         if let (Some(text), Some(sha256)) = (prompt.content.text(), prompt.content.sha256()) {
             push(format!("prompt/{}", prompt.name), None, sha256, u64::try_from(text.len()).ok());
@@ -163,6 +167,15 @@ fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Re
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
+}
+
+/// What servers of the set had mapped, of which a digest is known: its path, digest and size. What lies in the folder of a
+/// build is there as part of the build.
+fn mapped(ledger: &Ledger) -> BTreeSet<(&str, (&Sha256, Option<u64>))> {
+    let starts = ledger.cases.iter().flat_map(|case| case.starts.values().chain(&case.superseded));
+    let files = starts.filter_map(|start| start.ready.as_ref()).flat_map(|ready| &ready.mapped);
+    let of_system = files.filter(|file| !file.path.starts_with("{build}/"));
+    of_system.filter_map(|file| Some((file.path.as_str(), (file.sha256.as_ref()?, file.bytes)))).collect()
 }
 
 /// Where an engine can be had by others; a folder of this machine is of no use to them.

@@ -24,6 +24,11 @@ pub const MANIFEST: &str = "manifest.json";
 /// The manifest and every subject of it, for `sha256sum -c`.
 pub const CHECKSUMS: &str = "manifest-sha256.txt";
 
+/// A signature of the manifest by an SSH key; not in every set, and no part of what is sealed.
+pub const SIGNATURE: &str = "manifest.json.sig";
+/// A time stamp of the manifest by a third party (RFC 3161); not in every set, and no part of what is sealed.
+pub const TIMESTAMP: &str = "manifest.json.tsr";
+
 /// An artifact set, sealed or not.
 #[derive(Clone, Debug)]
 pub struct ArtifactSet {
@@ -115,6 +120,22 @@ impl ArtifactSet {
             let candidate = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             (base, candidate)
         })
+    }
+
+    /// The plan of the set in that folder alone, with the digests of its inputs.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_plan(path: &Utf8Path) -> Result<ResolvedPlan, ArtifactError> {
+        Ok(read_plan(path)?.0)
+    }
+
+    /// The facts of the machine of the set in that folder alone.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn read_environment(path: &Utf8Path) -> Result<Environment, ArtifactError> {
+        read_environment(path)
     }
 
     /// What came of the plan.

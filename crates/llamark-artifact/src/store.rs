@@ -21,7 +21,9 @@ use llamark_record::plan::{Document, ResolvedPlan};
 use crate::files::{self, FileError, Renamed, TEMPORARY_PREFIX, TemporaryFolder};
 use crate::journal::{Appender, JOURNAL, Reader, first_prev};
 use crate::names::folder_name;
-use crate::set::{ENVIRONMENT, IMPORTED, PLAN, SPEC, document_file, fold, id_of, is_sealed, read_plan};
+use crate::set::{
+    ENVIRONMENT, IMPORTED, PLAN, SIGNATURE, SPEC, document_file, fold, id_of, is_sealed, read_plan,
+};
 use crate::{ArtifactError, Ledger, SetWriter, plain};
 
 /// Where the time comes from.
@@ -153,6 +155,24 @@ impl Store {
             }
         }
         Ok(interrupted.map(Found::Interrupted))
+    }
+
+    /// The newest set of this plan on this machine that was interrupted, whatever else was sealed before or after.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_interrupted(
+        &self,
+        plan: &ResolvedPlan,
+        host: &Sha256,
+    ) -> Result<Option<Found>, ArtifactError> {
+        let digest = plan.digest()?;
+        let mark = format!("Z-{}", id_part(&digest));
+        let sets = self.sets_where(Some(&plan.plan.name), |id| id.contains(&mark))?;
+        let same = |set: &SetInfo| {
+            !set.sealed && set.begin().is_ok_and(|begin| begin.plan == digest && begin.host == *host)
+        };
+        Ok(sets.into_iter().rev().find(same).map(|set| Found::Interrupted(set.path)))
     }
 
     /// Begins a set: its folder with the plan, the experiment or document as given, the facts of the machine, and a journal
@@ -402,5 +422,21 @@ impl SetInfo {
             .map_err(|source| ArtifactError::Read { path: path.to_owned(), source })?;
         let name = whole.parent().and_then(Utf8Path::file_name).unwrap_or_default().to_owned();
         Ok(Self { name, id: id_of(&whole), path: path.to_owned(), sealed: is_sealed(path) })
+    }
+
+    /// Bytes of all of its files.
+    ///
+    /// # Errors
+    /// When a folder of it cannot be listed.
+    pub fn bytes(&self) -> Result<u64, ArtifactError> {
+        let files = plain::walk(&self.path)?.files;
+        let size =
+            |name: &String| self.path.join(name).symlink_metadata().map_or(0, |metadata| metadata.len());
+        Ok(files.iter().map(size).sum())
+    }
+
+    /// Whether there is a signature; what it is worth, verification says.
+    pub fn has_signature(&self) -> bool {
+        self.path.join(SIGNATURE).is_file()
     }
 }

@@ -42,6 +42,7 @@ pub(crate) fn check(path: &Utf8Path, manifest: &Manifest) -> Result<Vec<Check>, 
         checks.push(check_runs(&ledger));
         checks.push(check_models(&ledger, &resolved));
         checks.push(check_builds(&ledger, &resolved, path));
+        checks.push(check_mapped(&ledger, &resolved));
         checks.push(check_host(&ledger, path)?);
     }
     Ok(checks)
@@ -153,7 +154,7 @@ fn read_journal(
         return Ok(check);
     }
     let metadata = &manifest.predicate.run_details.metadata;
-    if *reader.head() != metadata.journal_head {
+    if manifest.journal_head() != Some(reader.head()) {
         check.problem("its last entry is not the one that the manifest names");
     }
     if (&ledger.started_at, &ledger.finished_at) != (&metadata.started_on, &metadata.finished_on) {
@@ -311,6 +312,31 @@ fn check_build(
         Ok(_) => Err(format!("{} is not the build that the journal records", shown(&file))),
         Err(error) => Err(said(&error)),
     }
+}
+
+/// What each server that counts had mapped from the folder of its build is what was built.
+fn check_mapped(ledger: &Ledger, resolved: &ResolvedPlan) -> Check {
+    let mut check = Check::new(1, "programs and libraries that were run");
+    for case in &ledger.cases {
+        let build = resolved.plan.backend(&case.case.backend).and_then(|one| ledger.builds.get(&one.build));
+        let is_ok =
+            |start: &&StartLedger| start.closed.as_ref().is_some_and(|closed| closed.outcome == Outcome::Ok);
+        for start in case.starts.values().filter(is_ok) {
+            for file in start.ready.iter().flat_map(|ready| &ready.mapped) {
+                check.count();
+                let Some(name) = file.path.strip_prefix("{build}/") else { continue };
+                let mut built = build.iter().flat_map(|build| &build.files).filter(|one| one.name == name);
+                if built.any(|built| file.sha256.as_ref().is_some_and(|sha256| *sha256 != built.sha256)) {
+                    let (number, case) = (start.id.start, shown(&case.case.id));
+                    check.problem(format!(
+                        "start {number} of {case} ran another {} than was built",
+                        shown(name)
+                    ));
+                }
+            }
+        }
+    }
+    check
 }
 
 /// The machine is the one on which the set began.

@@ -17,14 +17,15 @@ use serde::Serialize;
 
 use crate::journal::JOURNAL;
 use crate::seal::{BYTES, checksums};
-use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, parse_manifest};
+use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, SIGNATURE, TIMESTAMP, parse_manifest};
 use crate::{ArtifactError, names, plain, structure};
 
 /// Problems of one check that are kept; the others are counted.
 const MAX_PROBLEMS: usize = 100;
 
-/// Files of a sealed set that are no subjects of its manifest.
-const UNLISTED: [&str; 2] = [MANIFEST, CHECKSUMS];
+/// Files of a sealed set that are no subjects of its manifest. The last two say something of the manifest, and came
+/// after it; what they are worth is not of the levels here.
+const UNLISTED: [&str; 4] = [MANIFEST, CHECKSUMS, SIGNATURE, TIMESTAMP];
 
 /// Files that every set has.
 const REQUIRED: [&str; 3] = [ENVIRONMENT, JOURNAL, PLAN];
@@ -68,17 +69,18 @@ impl Verification {
 }
 
 impl Check {
-    pub(crate) fn new(level: u8, name: &'static str) -> Self {
+    /// A check of nothing so far.
+    pub fn new(level: u8, name: &'static str) -> Self {
         Self { level, name, count: 0, problems: Vec::new(), more: 0 }
     }
 
     /// Looks at one more thing.
-    pub(crate) fn count(&mut self) {
+    pub fn count(&mut self) {
         self.count += 1;
     }
 
     /// Notes a problem.
-    pub(crate) fn problem(&mut self, problem: impl Into<String>) {
+    pub fn problem(&mut self, problem: impl Into<String>) {
         if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(problem.into());
         } else {
@@ -87,7 +89,7 @@ impl Check {
     }
 
     /// Looks at one more thing, and notes what is wrong with it.
-    pub(crate) fn result(&mut self, result: Result<(), impl Into<String>>) {
+    pub fn result(&mut self, result: Result<(), impl Into<String>>) {
         self.count();
         if let Err(problem) = result {
             self.problem(problem);

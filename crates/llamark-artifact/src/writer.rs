@@ -9,12 +9,12 @@ use llamark_record::plan::ResolvedPlan;
 
 use crate::journal::{Appender, JOURNAL};
 use crate::names::{check_relative, folder_name};
-use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, SPEC, id_of};
+use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, SIGNATURE, SPEC, TIMESTAMP, id_of};
 use crate::store::{Clock, moment, pretty};
 use crate::{ArtifactError, ArtifactSet, Ledger, files, plain, seal};
 
-/// Files of a set that only this crate writes.
-const RESERVED: [&str; 6] = [PLAN, SPEC, ENVIRONMENT, JOURNAL, MANIFEST, CHECKSUMS];
+/// Files of a set that only this crate writes, or that come after its seal.
+const RESERVED: [&str; 8] = [PLAN, SPEC, ENVIRONMENT, JOURNAL, MANIFEST, CHECKSUMS, SIGNATURE, TIMESTAMP];
 
 /// Writes one set. While it lives, no other process can.
 pub struct SetWriter {

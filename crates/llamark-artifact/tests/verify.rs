@@ -11,7 +11,7 @@ use common::{SAMPLE, TINY, content, folder, lay_out, sealed, write};
 use llamark_artifact::journal::Reader;
 use llamark_artifact::{ArtifactError, verify};
 use llamark_record::Sha256;
-use llamark_record::manifest::Manifest;
+use llamark_record::manifest::{Manifest, RunDetails};
 
 /// Problems of level 1, or why there is no verdict.
 fn problems(set: &Utf8Path) -> Vec<String> {
@@ -257,7 +257,9 @@ fn what_a_forger_with_a_new_chain_leaves_out_is_found() {
     let forge = |what: &str, lines: &[serde_json::Value]| {
         let (text, head) = chain_anew(lines);
         write(&path, text.as_bytes());
-        seal_anew(&set, |manifest| manifest.predicate.run_details.metadata.journal_head = head);
+        seal_anew(&set, |manifest| {
+            manifest.predicate.run_details.byproducts = vec![RunDetails::journal_head(head)];
+        });
         let found = problems(&set);
         println!("{what}: {}", found.first().map_or("", String::as_str));
         found
@@ -350,7 +352,7 @@ fn hostile_manifests_are_refused_in_words() {
     assert!(matches!(error, ArtifactError::Format { .. }), "{error}");
     insta::assert_snapshot!(
         error.to_string().replace(root.as_str(), ""),
-        @"`/set/manifest.json` has the format `urn:llamark:run:v2`, which this llamark does not know (it knows `urn:llamark:run:v1`); use a newer llamark"
+        @"`/set/manifest.json` has the format `urn:llamark:run:v2`, which this llamark (0.1.0) does not know (it knows `urn:llamark:run:v1`); llamark 0.1.0 wrote it: use that one, or a newer one"
     );
 }
 

@@ -9,6 +9,7 @@ mod failure;
 pub mod flags;
 pub mod host;
 pub mod log;
+mod mapped;
 pub mod probe;
 mod prompt;
 pub mod proof;
@@ -22,5 +23,6 @@ mod telemetry;
 
 pub use completion::stream_measurement;
 pub use error::{BenchError, RecordError};
+pub use mapped::KnownFiles;
 pub use start::{Progress, Recorder, Start, run_start};
 pub use telemetry::sensors;

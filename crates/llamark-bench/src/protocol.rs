@@ -13,6 +13,7 @@ use crate::completion::{self, Gathering, ids_digest};
 use crate::error::RecordError;
 use crate::failure;
 use crate::flags::LaunchRequest;
+use crate::mapped;
 use crate::prompt::{self, Prompt};
 use crate::proof;
 use crate::ready::{self, Loaded};
@@ -155,7 +156,8 @@ impl Session<'_> {
             proof.asked = server::hide(self.start, &proof.asked);
             proof.observed = proof.observed.as_deref().map(|observed| server::hide(self.start, observed));
         }
-        let wrong = disagreements(&proofs);
+        let mapped = mapped::mapped(self.start, self.server.pid());
+        let wrong = mapped::not_as_built(self.start, &mapped).or_else(|| disagreements(&proofs));
         let ready = StartReady {
             id: self.start.id.clone(),
             load: loaded.stages,
@@ -165,6 +167,7 @@ impl Session<'_> {
             prompt_tokens,
             prompt_ids: ids_digest(prompt.own()),
             depth_ids: (prompt.depth() > 0).then(|| ids_digest(prompt.before())),
+            mapped,
         };
         recorder.record(Event::StartReady(ready))?;
         if let Some(reason) = wrong {

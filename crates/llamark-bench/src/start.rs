@@ -6,12 +6,14 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
+use llamark_record::environment::Environment;
 use llamark_record::journal::{Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
 use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings};
 
 use crate::error::{BenchError, RecordError};
 use crate::failure;
 use crate::host::{self, Roots};
+use crate::mapped::KnownFiles;
 use crate::probe::ServerHelp;
 use crate::protocol::{Halt, Session};
 use crate::server::{self, SpawnError};
@@ -46,6 +48,8 @@ pub struct Start<'a> {
     pub help: &'a ServerHelp,
     /// The model: its first shard.
     pub model: &'a Utf8Path,
+    /// Every shard of it.
+    pub shards: &'a [Utf8PathBuf],
     /// Where the output of the server goes; made when it is not there.
     pub log: &'a Utf8Path,
     /// Folder for the server's home and caches. It is made empty-handed: nothing of the user's configuration
@@ -53,6 +57,10 @@ pub struct Start<'a> {
     pub scratch: &'a Utf8Path,
     /// Where facts about the machine are read.
     pub roots: &'a Roots,
+    /// The facts as they were when the set began: what changed since is recorded.
+    pub environment: &'a Environment,
+    /// Digests of shared objects that are known from earlier starts.
+    pub known_files: &'a KnownFiles,
 }
 
 /// Where a start is.
@@ -143,7 +151,8 @@ async fn live(
     let prepared = server::prepare(start, &request);
     let opened = |argv, environment| {
         let conditions = host::conditions(start.roots);
-        Event::StartOpened(StartOpened { id: start.id.clone(), argv, environment, conditions })
+        let changed = host::changed(start.roots, start.environment);
+        Event::StartOpened(StartOpened { id: start.id.clone(), argv, environment, conditions, changed })
     };
     let launch = match prepared {
         Ok(launch) => launch,
@@ -155,6 +164,9 @@ async fn live(
         }
     };
     recorder.record(opened(launch.argv.clone(), launch.environment.clone()))?;
+    if let Some(reason) = start.known_files.touched(start.shards) {
+        return close(start, Outcome::Invalid { reason }, None, recorder);
+    }
     let watch = Watch::begin(start, interrupt).await;
     let memory_kills = failure::memory_kills();
     let server = match server::spawn(start, &launch) {
@@ -201,6 +213,10 @@ async fn live(
             })
         }
     };
+    let outcome = match (outcome, start.known_files.touched(start.shards)) {
+        (Outcome::Ok, Some(reason)) => Outcome::Invalid { reason },
+        (outcome, _) => outcome,
+    };
     close(start, outcome, exit, recorder)
 }
 
@@ -220,6 +236,7 @@ fn close(
         max_rss_bytes: exit.and_then(|exit| exit.max_rss_bytes),
         lifetime_us: u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX),
         conditions: host::conditions(start.roots),
+        changed: host::changed(start.roots, start.environment),
     }))?;
     Ok(outcome)
 }

@@ -8,7 +8,7 @@ use llamark_artifact::{ArtifactError, ArtifactSet};
 use llamark_record::Sha256;
 use llamark_record::digest::canonical_json;
 use llamark_record::journal::{Entry, Event};
-use llamark_record::manifest::Manifest;
+use llamark_record::manifest::{Manifest, RunDetails};
 use serde_json::{Value, json};
 
 use crate::folder::{Folder, copy, sample_set};
@@ -86,7 +86,7 @@ impl Sample {
             prev = hash;
         }
         let mut manifest = self.manifest.clone();
-        manifest.predicate.run_details.metadata.journal_head = prev;
+        manifest.predicate.run_details.byproducts = vec![RunDetails::journal_head(prev)];
         for subject in manifest.subject.iter_mut().filter(|subject| subject.name == "journal.jsonl") {
             subject.digest.sha256 = Sha256::of_bytes(&journal);
         }

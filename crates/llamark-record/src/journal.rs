@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Sha256;
 use crate::build::BuildRecord;
+use crate::environment::Fact;
 use crate::model::ModelRecord;
 use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
@@ -113,6 +114,10 @@ pub struct StartOpened {
     pub environment: BTreeMap<String, String>,
     /// Facts that change from moment to moment: free memory, clocks, temperatures, load.
     pub conditions: BTreeMap<String, String>,
+    /// Facts of `environment.json` that are other now; one that is gone has no value. Left out of the file where empty, so
+    /// that journals that are older than this field keep their hashes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, Fact>,
 }
 
 /// The server answers.
@@ -136,6 +141,24 @@ pub struct StartReady {
     /// SHA-256 of the token ids that fill the context before the prompt, likewise; absent where the case has no depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_ids: Option<Sha256>,
+    /// The program and every shared object that the server has mapped to execute, by path; empty where the system does
+    /// not say. Left out of the file where empty, so that journals that are older than this field keep their hashes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mapped: Vec<MappedFile>,
+}
+
+/// A file that the server executes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MappedFile {
+    /// Its path as the kernel shows it; the folder of the build is `{build}`.
+    pub path: String,
+    /// Size in bytes; absent when it could not be read.
+    pub bytes: Option<u64>,
+    /// SHA-256 of its content; absent when it could not be read.
+    pub sha256: Option<Sha256>,
+    /// Why it could not be read; absent when it could.
+    pub error: Option<String>,
 }
 
 /// Stages of loading, microseconds from the spawn.
@@ -289,6 +312,9 @@ pub struct StartClosed {
     pub lifetime_us: u64,
     /// As in [`StartOpened`], at the end.
     pub conditions: BTreeMap<String, String>,
+    /// As in [`StartOpened`], at the end.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changed: BTreeMap<String, Fact>,
 }
 
 /// How a start, or a case, went.

@@ -20,6 +20,9 @@ pub const BUILD_TYPE: &str = "urn:llamark:run:v1";
 /// `buildType` of the predicate: the import of a document that somebody else wrote, format 1.
 pub const IMPORT_BUILD_TYPE: &str = "urn:llamark:import:v1";
 
+/// Name of the byproduct whose digest is the `hash` of the last entry of the journal.
+pub const JOURNAL_HEAD: &str = "journal/head";
+
 /// The `buildType` of the sets of a plan.
 pub fn build_type(plan: &Plan) -> &'static str {
     match plan.origin {
@@ -41,6 +44,23 @@ pub struct Manifest {
     pub predicate_type: String,
     /// The provenance.
     pub predicate: Predicate,
+}
+
+impl Manifest {
+    /// `hash` of the last entry of the journal, so that a tail that is cut off is visible.
+    pub fn journal_head(&self) -> Option<&Sha256> {
+        let details = &self.predicate.run_details;
+        let byproduct = details.byproducts.iter().find(|byproduct| byproduct.name == JOURNAL_HEAD);
+        byproduct.map(|byproduct| &byproduct.digest.sha256).or(details.metadata.journal_head.as_ref())
+    }
+}
+
+impl RunDetails {
+    /// The byproduct that says where the journal ends.
+    pub fn journal_head(head: Sha256) -> Resource {
+        let annotations = BTreeMap::new();
+        Resource { name: JOURNAL_HEAD.to_owned(), uri: None, digest: Digests { sha256: head }, annotations }
+    }
 }
 
 /// Something by name and digest.
@@ -109,6 +129,9 @@ pub struct RunDetails {
     pub builder: Builder,
     /// When, and which set.
     pub metadata: Metadata,
+    /// [`JOURNAL_HEAD`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub byproducts: Vec<Resource>,
 }
 
 /// The program that ran it.
@@ -131,6 +154,7 @@ pub struct Metadata {
     pub started_on: String,
     /// Last entry of the journal.
     pub finished_on: String,
-    /// `hash` of the last entry of the journal, so that a tail that is cut off is visible.
-    pub journal_head: Sha256,
+    /// Where older sets have what is a byproduct now: SLSA has no such member here. See [`Manifest::journal_head`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal_head: Option<Sha256>,
 }

@@ -74,14 +74,20 @@ pub(crate) enum Verb {
     Bisect(Bisect),
     /// Make an artifact set of a document that somebody else wrote, with what it does not say
     Import(Import),
-    /// Check an artifact set: files, journal, and every derived number
+    /// Write an artifact set in a form that other programs know
+    Export(Export),
+    /// Check an artifact set: files, journal, every derived number, and who signed it
     Verify(Verify),
+    /// Sign an artifact set with an SSH key
+    Sign(Sign),
     /// Print the facts of a GGUF file
     Inspect(Inspect),
     /// Say what this machine can build and run, and how to get what is missing
     Doctor(Doctor),
-    /// List artifact sets
+    /// List artifact sets, and how large they are
     List(List),
+    /// Say what of the cache no artifact set refers to, and remove it with `--delete`; sets are never touched
+    Gc(Gc),
     /// Print the JSON Schema of an experiment or of a record
     Schema(Schema),
     /// Print the completion script for a shell
@@ -149,7 +155,7 @@ pub(crate) struct Build {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The experiment (YAML), or the manifest.json of a set that is to be measured again
+    /// The experiment (YAML); or a set (its folder or its manifest.json) that is to be measured again and compared
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Utf8PathBuf,
     #[command(flatten)]
@@ -169,6 +175,11 @@ pub(crate) struct Run {
     /// When a model is missing or a build fails, skip its cases (with the reason) and run the rest
     #[arg(long)]
     pub(crate) keep_going: bool,
+    /// Sign the set with this SSH key when it is done, as `llamark sign` does
+    #[arg(long, value_name = "KEY")]
+    pub(crate) sign: Option<Utf8PathBuf>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 }
 
 /// Formats of a report.
@@ -372,14 +383,65 @@ pub(crate) struct Import {
     pub(crate) again: bool,
 }
 
+/// Forms that other programs know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportKind {
+    /// An RO-Crate (Process Run Crate 0.5), for Zenodo, WorkflowHub and the like
+    RoCrate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// Which form
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: ExportKind,
+    /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
+    #[arg(value_name = "SET")]
+    pub(crate) set: Option<String>,
+    /// Folder of the crate, with every file of the set [default: the description alone, to standard output]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<Utf8PathBuf>,
+    /// URL of the licence under which you publish it
+    #[arg(long, value_name = "URL")]
+    pub(crate) license: Option<String>,
+}
+
+/// Whose signatures count.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Trust {
+    /// Who may sign (an allowed-signers file of OpenSSH): a set that none of them has signed is refused
+    /// [default: ~/.config/llamark/allowed_signers, if it is there]
+    #[arg(long, value_name = "FILE", env = "LLAMARK_ALLOWED_SIGNERS")]
+    pub(crate) allowed_signers: Option<Utf8PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sign {
+    /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
+    #[arg(value_name = "SET")]
+    pub(crate) set: Option<String>,
+    /// The key: a private key of SSH, or the public half of one that your agent holds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Utf8PathBuf,
+    /// Put it in the place of another signature
+    #[arg(long)]
+    pub(crate) replace: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
     #[arg(value_name = "SET")]
     pub(crate) set: Option<String>,
-    /// 0: files and digests; 1: and the journal; 2: and every derived number and the report, made again
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
-    pub(crate) level: u8,
+    /// 0: files and digests; 1: and the journal; 2: and every derived number and the report, made again; 3: and a signature
+    /// by somebody whom you trust; 4: and the time, by a third party [default: 2; 3 where a file says whom you trust]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=4))]
+    pub(crate) level: Option<u8>,
+    #[command(flatten)]
+    pub(crate) trust: Trust,
+    /// Certificates (PEM) of those whose time stamps count (RFC 3161): manifest.json.tsr is checked against them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) time_authority: Option<Utf8PathBuf>,
     /// Print what was checked as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -408,6 +470,17 @@ pub(crate) struct List {
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Remove it: downloads, source trees, builds and models that no set under `--artifacts` refers to. Whatever is
+    /// needed again is fetched or compiled again
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Print every entry of the cache as JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,6 +2,7 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::ArtifactSet;
+use llamark_artifact::set::{MANIFEST, PLAN};
 use llamark_record::plan::{Plan, ResolvedPlan};
 use llamark_spec::lock::{self, Open, Pins};
 use llamark_spec::{Diagnostics, Source, Style, Surroundings};
@@ -20,13 +21,22 @@ pub(crate) struct Loaded {
     /// The plan.
     pub(crate) plan: Plan,
     /// The set that is repeated: every input must be the one that it had.
-    pub(crate) repeats: Option<ResolvedPlan>,
+    pub(crate) repeats: Option<Repeats>,
     /// What the experiment leaves open; nothing of a set that is repeated.
     pub(crate) open: Open,
     /// What its lock file says of it.
     pub(crate) pins: Pins,
     /// The lock file whose pins are used.
     pub(crate) lock: Option<Utf8PathBuf>,
+}
+
+/// A set that is measured again.
+#[derive(Clone)]
+pub(crate) struct Repeats {
+    /// Its folder.
+    pub(crate) path: Utf8PathBuf,
+    /// Its plan, with the digests of its inputs.
+    pub(crate) resolved: ResolvedPlan,
 }
 
 /// What the plan needs to know of the world.
@@ -78,8 +88,10 @@ pub(crate) fn check(path: &Utf8Path) -> Result<Result<Loaded, Diagnostics>, Fail
 /// # Errors
 /// When there is a problem, the selection selects nothing, or a prompt is not what is pinned.
 pub(crate) fn load(context: &Context, path: &Utf8Path, selection: &Selection) -> Result<Loaded, Failed> {
-    if path.file_name() == Some("manifest.json") {
-        let mut loaded = repeat(path)?;
+    // A set is named by its folder or by its manifest.
+    let is_folder = path.join(PLAN).is_file();
+    if is_folder || path.file_name() == Some(MANIFEST) {
+        let mut loaded = repeat(&if is_folder { path.join(MANIFEST) } else { path.to_owned() })?;
         select(&mut loaded.plan, selection)?;
         return Ok(loaded);
     }
@@ -149,7 +161,7 @@ pub(crate) fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
         text,
         folder: Utf8PathBuf::from("."),
         plan,
-        repeats: Some(set.resolved),
+        repeats: Some(Repeats { path: folder.to_owned(), resolved: set.resolved }),
         open: Open::default(),
         pins: Pins::default(),
         lock: None,

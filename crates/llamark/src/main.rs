@@ -6,13 +6,16 @@ mod context;
 mod display;
 mod estimate;
 mod exit;
+mod inputs;
 mod load;
 mod lock_file;
 mod noise_file;
 mod resolve;
 mod sealing;
 mod session;
+mod signature;
 mod terminal;
+mod time_stamp;
 mod turns;
 mod verb;
 
@@ -65,10 +68,13 @@ fn dispatch(cli: Cli) -> Outcome {
         Verb::Diff(args) => verb::diff::run(&context, &args),
         Verb::Bisect(args) => verb::bisect::run(&context, &args),
         Verb::Import(args) => verb::import::run(&context, &args),
+        Verb::Export(args) => verb::export::run(&context, &args),
         Verb::Verify(args) => verb::verify::run(&context, &args),
+        Verb::Sign(args) => verb::sign::run(&context, &args),
         Verb::Inspect(args) => verb::inspect::run(&context, &args),
         Verb::Doctor(args) => verb::doctor::run(&context, &args),
         Verb::List(args) => verb::list::run(&context, &args),
+        Verb::Gc(args) => verb::gc::run(&context, &args),
         Verb::Schema(args) => verb::schema::run(&context, &args),
         Verb::Completions(args) => verb::completions::run(&context, &args),
     };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use llamark_build::{Builder, Built, Prepared};
 use llamark_fetch::{FetchedEngine, FetchedModel, Fetcher};
 use llamark_record::Sha256;
+use llamark_record::manifest::Resource;
 use llamark_record::model::ModelRecord;
 use llamark_record::plan::{PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan};
 
@@ -25,6 +26,8 @@ pub(crate) struct Resolved {
     pub(crate) models: BTreeMap<String, FetchedModel>,
     /// Why a model or a build is not there, by its id: only with `--keep-going`.
     pub(crate) missing: BTreeMap<String, String>,
+    /// What went in beside that which the plan names: the set that is repeated.
+    pub(crate) dependencies: Vec<Resource>,
 }
 
 impl Resolved {
@@ -42,7 +45,7 @@ impl Resolved {
             build_keys: prepared.iter().map(|(id, prepared)| (id.clone(), prepared.key().clone())).collect(),
             model_files: models.iter().map(|(id, model)| (id.clone(), model.files.clone())).collect(),
         };
-        Self { plan, prepared, models, missing: BTreeMap::new() }
+        Self { plan, prepared, models, missing: BTreeMap::new(), dependencies: Vec::new() }
     }
 }
 
@@ -52,13 +55,22 @@ pub(crate) fn builds(
     loaded: &Loaded,
     display: &Display,
 ) -> Result<(Option<Sha256>, BTreeMap<String, Prepared>), Failed> {
-    let plan = &loaded.plan;
     let observer = |event| display.fetch(event);
-    let fetcher = Fetcher::new(&context.cache);
-    let engine = fetcher
-        .engine(&plan.engine.source, &loaded.folder, &context.interrupt, &observer)
+    let engine = Fetcher::new(&context.cache)
+        .engine(&loaded.plan.engine.source, &loaded.folder, &context.interrupt, &observer)
         .map_err(|error| failed(context, Exit::BadInput, error))?;
-    let tree = match &engine {
+    builds_of(context, loaded, &engine, display)
+}
+
+/// [`builds`] of an engine that is there.
+pub(crate) fn builds_of(
+    context: &Context,
+    loaded: &Loaded,
+    engine: &FetchedEngine,
+    display: &Display,
+) -> Result<(Option<Sha256>, BTreeMap<String, Prepared>), Failed> {
+    let plan = &loaded.plan;
+    let tree = match engine {
         FetchedEngine::Source { tree, .. } => Some(tree.clone()),
         FetchedEngine::Prebuilt { .. } => None,
     };
@@ -68,7 +80,7 @@ pub(crate) fn builds(
     let builder = Builder::new(&context.cache);
     let mut prepared = BTreeMap::new();
     for build in &plan.builds {
-        let origin = match &engine {
+        let origin = match engine {
             FetchedEngine::Source { path, tree, .. } => llamark_build::Origin::Source { path, tree },
             FetchedEngine::Prebuilt { path } => llamark_build::Origin::Prebuilt { path },
         };
@@ -230,7 +242,7 @@ impl Hint for llamark_build::BuildError {
 }
 
 /// An error, its causes and what to do, in one line.
-fn full_text<E: std::error::Error + Hint>(error: &E) -> String {
+pub(crate) fn full_text<E: std::error::Error + Hint>(error: &E) -> String {
     let text = reason(error);
     match error.hint() {
         hint if hint.is_empty() => text,

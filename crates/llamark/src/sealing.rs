@@ -2,19 +2,20 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::{ArtifactSet, SetWriter};
+use llamark_record::manifest::Resource;
 use llamark_report::summary::Summary;
 
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, Outcome};
 
-/// Makes every derived file from the journal, then seals.
-pub(crate) fn seal(mut writer: SetWriter) -> Result<Utf8PathBuf, Failed> {
+/// Makes every derived file from the journal, then seals. `dependencies` went in beside what the plan names.
+pub(crate) fn seal(mut writer: SetWriter, dependencies: Vec<Resource>) -> Result<Utf8PathBuf, Failed> {
     writer.end().or_fail(Exit::NotVerified)?;
     let set = writer.set().or_fail(Exit::Internal)?;
     for (name, bytes) in llamark_report::derived_files(&set).or_fail(Exit::Internal)? {
         writer.put(&name, &bytes).or_fail(Exit::NotVerified)?;
     }
-    writer.seal(Vec::new()).or_fail(Exit::NotVerified)
+    writer.seal(dependencies).or_fail(Exit::NotVerified)
 }
 
 /// The table, the paths, the exit code: of a set that was sealed just now, or of one that was there already.

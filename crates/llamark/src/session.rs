@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
-use llamark_artifact::{CaseLedger, Found, Given, SetWriter};
+use llamark_artifact::{ArtifactSet, CaseLedger, Found, Given, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
-use llamark_bench::{RecordError, Recorder, Start, host};
+use llamark_bench::{KnownFiles, RecordError, Recorder, Start, host};
 use llamark_build::{Built, Prepared};
 use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
@@ -66,6 +66,9 @@ pub(crate) struct Session<'a> {
     resolved: Resolved,
     built: BTreeMap<String, Ready>,
     roots: host::Roots,
+    /// As it was when the set began.
+    environment: Environment,
+    known_files: KnownFiles,
     writer: SetWriter,
     estimate: Estimate,
     runtime: tokio::runtime::Runtime,
@@ -85,6 +88,8 @@ impl<'a> Session<'a> {
         display: &'a Display,
         keep_going: bool,
     ) -> Result<Self, Failed> {
+        let known_files = KnownFiles::default();
+        known_files.pin(resolved.models.values().flat_map(|model| &model.paths));
         let built = compile_all(context, &mut resolved, display, keep_going)?;
         let store = context.store();
         let version = env!("CARGO_PKG_VERSION");
@@ -108,7 +113,19 @@ impl<'a> Session<'a> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().or_fail(Exit::Internal)?;
         let roots = host::Roots::default();
-        let mut session = Self { context, display, resolved, built, roots, writer, estimate, runtime };
+        let environment = ArtifactSet::read_environment(writer.path()).or_fail(Exit::NotVerified)?;
+        let mut session = Self {
+            context,
+            display,
+            resolved,
+            built,
+            roots,
+            environment,
+            known_files,
+            writer,
+            estimate,
+            runtime,
+        };
         session.skip_unavailable()?;
         Ok(session)
     }
@@ -194,10 +211,10 @@ impl<'a> Session<'a> {
             let settings = backend.server.decided()?;
             let prompt = &resolved.prompt(&case.prompt)?.content;
             let ready = self.built.get(&backend.build)?;
-            let model = self.resolved.models.get(&case.model)?.paths.first()?;
-            Some((case, backend, settings, prompt, ready, model))
+            let shards = &self.resolved.models.get(&case.model)?.paths;
+            Some((case, backend, settings, prompt, ready, (shards.first()?, shards)))
         })();
-        let Some((case, backend, settings, prompt, ready, model)) = parts else {
+        let Some((case, backend, settings, prompt, ready, (model, shards))) = parts else {
             return fail(
                 Exit::Internal,
                 format!("the plan names something that it does not hold, in {}", id.case),
@@ -217,9 +234,12 @@ impl<'a> Session<'a> {
             build_folder: &ready.built.folder,
             help: &ready.help,
             model,
+            shards,
             log: &log,
             scratch: &scratch,
             roots: &self.roots,
+            environment: &self.environment,
+            known_files: &self.known_files,
         };
         let began = Instant::now();
         let interrupt = &self.context.interrupt;
@@ -293,7 +313,7 @@ impl<'a> Session<'a> {
     /// Makes every derived file from the journal, then seals.
     fn seal(self) -> Result<Utf8PathBuf, Failed> {
         self.display.now("Sealing", self.writer.id());
-        seal(self.writer)
+        seal(self.writer, self.resolved.dependencies)
     }
 }
 

@@ -12,7 +12,7 @@ use llamark_record::build::{BuildInputs, BuildRecord};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment, Fact};
 use llamark_record::journal::{
     BrokenRule, Buffer, BufferKind, BuildEvent, CaseClosed, Event, Failure, FailureKind, LoadStages,
-    Measurement, Outcome, Proof, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
+    MappedFile, Measurement, Outcome, Proof, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
 use llamark_record::model::{FileIdentity, ModelFacts, ModelRecord};
 use llamark_record::plan::{
@@ -426,6 +426,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         argv,
         environment: text_map(&[("LANG", "C.UTF-8")]),
         conditions: conditions.clone(),
+        changed: BTreeMap::new(),
     })];
     let mut closed = StartClosed {
         id: id.clone(),
@@ -435,6 +436,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         max_rss_bytes: Some(file.bytes + 300_000_000),
         lifetime_us: 4_000_000,
         conditions,
+        changed: BTreeMap::new(),
     };
     if fate == Fate::OutOfMemory {
         closed.exit_code = Some(1);
@@ -472,6 +474,12 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         prompt_tokens: 11,
         prompt_ids: digest("prompt ids"),
         depth_ids: None,
+        mapped: vec![MappedFile {
+            path: "/usr/lib/libc.so.6".to_owned(),
+            bytes: Some(1_922_136),
+            sha256: Some(digest("libc")),
+            error: None,
+        }],
     }));
     let luck = if resolved.plan.seed == SEED { String::new() } else { resolved.plan.seed.to_string() };
     let run = |index, warmup| Event::Run(run(case, id, index, warmup, fate, &luck));

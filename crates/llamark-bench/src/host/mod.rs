@@ -19,7 +19,7 @@ mod variables;
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
-use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment};
+use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment, Fact};
 
 use read::Facts;
 
@@ -50,6 +50,25 @@ pub fn environment(roots: &Roots) -> Environment {
     software::facts(roots, &mut facts);
     variables::facts(roots, &mut facts);
     Environment { format: ENVIRONMENT_FORMAT.to_owned(), facts: facts.into_map() }
+}
+
+/// Facts of [`environment`] that are momentary, and so no change of the machine.
+const MOMENTARY: [&str; 1] = ["memory.available_bytes"];
+
+/// Facts that are other now than they were in `before`; one that is gone has no value. Not those that change from moment
+/// to moment, see [`conditions`].
+pub fn changed(roots: &Roots, before: &Environment) -> BTreeMap<String, Fact> {
+    let now = environment(roots).facts;
+    let gone = |name: &String| {
+        let fact = Fact { value: None, source: "none".to_owned(), error: Some("it is gone".to_owned()) };
+        (!now.contains_key(name)).then(|| (name.clone(), fact))
+    };
+    let gone: Vec<_> = before.facts.keys().filter_map(gone).collect();
+    let is_other = |name: &String, fact: &Fact| {
+        before.facts.get(name).is_none_or(|then| then.value != fact.value)
+            && !MOMENTARY.contains(&name.as_str())
+    };
+    now.into_iter().filter(|(name, fact)| is_other(name, fact)).chain(gone).collect()
 }
 
 /// How this machine is at this moment: free memory, load, clocks, temperatures, how busy the GPUs are. Names are as in

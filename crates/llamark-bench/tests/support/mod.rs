@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_bench::host::Roots;
 use llamark_bench::probe::{self, ServerHelp};
-use llamark_bench::{Progress, RecordError, Recorder, Start, run_start};
+use llamark_bench::{KnownFiles, Progress, RecordError, Recorder, Start, run_start};
 use llamark_process::Interrupt;
 use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
@@ -48,7 +48,7 @@ pub struct Bench {
     /// No start takes longer, whatever the server does.
     pub deadline: Duration,
     root: Utf8PathBuf,
-    build_folder: Utf8PathBuf,
+    pub build_folder: Utf8PathBuf,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -207,6 +207,9 @@ impl Bench {
     ) -> Result<Ran, llamark_bench::BenchError> {
         let case = &self.plan.cases[0];
         let roots = Roots::default();
+        let environment = llamark_bench::host::environment(&roots);
+        let known_files = KnownFiles::default();
+        known_files.pin([&self.model]);
         let start = Start {
             id: StartId { case: case.id.clone(), start: 1, attempt: 1 },
             plan: &self.plan,
@@ -218,9 +221,12 @@ impl Bench {
             build_folder: &self.build_folder,
             help: &self.help,
             model: &self.model,
+            shards: std::slice::from_ref(&self.model),
             log: &self.root.join("start.log"),
             scratch: &self.root.join("scratch"),
             roots: &roots,
+            environment: &environment,
+            known_files: &known_files,
         };
         let progress = std::cell::RefCell::new(Vec::new());
         let observe = |told: Progress| {

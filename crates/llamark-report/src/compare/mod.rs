@@ -19,6 +19,7 @@ mod noise;
 mod options;
 mod pairing;
 mod render;
+mod reproduction;
 mod rules;
 
 use llamark_artifact::ArtifactSet;
@@ -37,6 +38,7 @@ pub use render::{Detail, tally::Tally, tally::headline};
 pub use render::{
     forest::forest_plot, in_toto::in_toto, junit::junit, markdown::markdown, terminal::terminal,
 };
+pub use reproduction::{Reproduction, reproduction};
 
 use llamark_stats::start_level::Design;
 

@@ -13,8 +13,9 @@ use llamark_spec::Turns;
 use crate::context::{Context, shown};
 use crate::display::Display;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::inputs;
 use crate::load::{self, Loaded};
-use crate::resolve::{self, Resolved};
+use crate::resolve::Resolved;
 use crate::turns::{self, Given};
 
 /// Which round: there is one.
@@ -142,7 +143,7 @@ fn side(
     Ok(resolved.map(|resolved| Given { text: loaded.text, resolved }))
 }
 
-/// Everything that is missing is named, not the first of it.
+/// Everything that is missing is named, not the first of it. Another build would be another measurement.
 fn resolved(
     context: &Context,
     loaded: &Loaded,
@@ -150,45 +151,12 @@ fn resolved(
     display: &Display,
     missing: &mut Vec<String>,
 ) -> Result<Option<Resolved>, Failed> {
-    let mut note = |what: String| missing.push(format!("{side}: {what}"));
-    let builds = match resolve::builds(context, loaded, display) {
-        Ok(builds) => Some(builds),
-        Err(failed) if failed.exit == Exit::Interrupted => return Err(failed),
-        Err(failed) => {
-            note(format!("{failed}"));
-            None
-        }
-    };
-    let models = match resolve::models(context, loaded, display, true) {
-        Ok((models, absent)) => {
-            absent.iter().for_each(|(id, why)| note(format!("model {id}: {why}")));
-            Some(models)
-        }
-        Err(failed) if failed.exit == Exit::Interrupted => return Err(failed),
-        Err(failed) => {
-            note(format!("models: {failed}"));
-            None
-        }
-    };
-    let (Some((tree, prepared)), Some(models), Some(before)) = (builds, models, &loaded.repeats) else {
-        return Ok(None);
-    };
-    let resolved = Resolved::new(loaded, tree, prepared, models);
-    for (id, key) in &resolved.plan.build_keys {
-        if before.build_keys.get(id) != Some(key) {
-            note(format!(
-                "build {id}: it would be another one now (key {}), since the engine, the compiler or a tool is not \
-                 what it was",
-                key.short()
-            ));
-        }
-    }
-    for (id, files) in &resolved.plan.model_files {
-        if before.model_files.get(id) != Some(files) {
-            note(format!("model {id}: its files are not what they were"));
-        }
-    }
-    Ok(Some(resolved))
+    let Some(repeats) = &loaded.repeats else { return Ok(None) };
+    let found = inputs::find(context, loaded, &repeats.resolved, display)?;
+    let changed = found.changed.iter().map(|what| format!("{what}: not what it was"));
+    let all = found.missing.iter().cloned().chain(found.other_builds.iter().cloned()).chain(changed);
+    missing.extend(all.map(|what| format!("{side}: {what}")));
+    Ok(found.resolved)
 }
 
 /// Running again until it passes is what the one round is there to prevent.

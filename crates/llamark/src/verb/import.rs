@@ -54,7 +54,7 @@ pub(crate) fn run(context: &Context, args: &Import) -> Outcome {
     for event in &imported.events {
         writer.append(event.clone()).or_fail(Exit::NotVerified)?;
     }
-    conclude(context, &seal(writer)?, "Sealed")
+    conclude(context, &seal(writer, Vec::new())?, "Sealed")
 }
 
 /// What was read, what is not there, and what nobody can know.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::cli::List;
 use crate::context::{Context, shown};
-use crate::exit::{Exit, OrFail as _, Outcome};
+use crate::exit::{Exit, Failed, OrFail as _, Outcome};
 
 /// What `--json` prints for each set.
 #[derive(Serialize)]
@@ -17,6 +17,10 @@ struct Listed<'a> {
     id: &'a str,
     path: String,
     sealed: bool,
+    /// Whether there is a signature; `verify` says what it is worth.
+    signed: bool,
+    /// Bytes of all of its files.
+    bytes: u64,
     /// The provenance grade; absent where the plan does not read.
     grade: Option<Grade>,
 }
@@ -33,16 +37,20 @@ fn grade(set: &SetInfo) -> Option<Grade> {
 
 pub(crate) fn run(context: &Context, args: &List) -> Outcome {
     let sets = context.store().sets(args.name.as_deref()).or_fail(Exit::NotVerified)?;
-    let listed: Vec<_> = sets
+    let listed = sets
         .iter()
-        .map(|set| Listed {
-            name: &set.name,
-            id: &set.id,
-            path: shown(&set.path),
-            sealed: set.sealed,
-            grade: grade(set),
+        .map(|set| {
+            Ok(Listed {
+                name: &set.name,
+                id: &set.id,
+                path: shown(&set.path),
+                sealed: set.sealed,
+                signed: set.has_signature(),
+                bytes: set.bytes().or_fail(Exit::NotVerified)?,
+                grade: grade(set),
+            })
         })
-        .collect();
+        .collect::<Result<Vec<_>, Failed>>()?;
     if args.json {
         context.terminal.json(&listed)?;
         return Ok(Exit::Done);
@@ -55,8 +63,17 @@ pub(crate) fn run(context: &Context, args: &List) -> Outcome {
     for set in &listed {
         let state = if set.sealed { "sealed" } else { "interrupted" };
         let grade = set.grade.map_or("unknown", Grade::name);
-        text.push_str(&format!("{state:<11}  {grade:<8}  {}  {}\n", set.id, set.path));
+        let signed = if set.signed { "signed" } else { "unsigned" };
+        let size = llamark_report::format::bytes(set.bytes);
+        text.push_str(&format!(
+            "{state:<11}  {grade:<8}  {signed:<8}  {size:>10}  {}  {}\n",
+            set.id, set.path
+        ));
     }
     context.terminal.data(text.as_bytes());
+    let bytes = listed.iter().map(|set| set.bytes).sum();
+    context
+        .terminal
+        .step("Total", &format!("{} in {} sets", llamark_report::format::bytes(bytes), listed.len()));
     Ok(Exit::Done)
 }

@@ -14,6 +14,9 @@ use crate::sealing::conclude;
 use crate::session::Session;
 
 pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
+    if let Some(key) = args.sign.as_ref().filter(|key| !key.is_file()) {
+        return fail(Exit::BadInput, format!("there is no key at {key}"), "nothing was run");
+    }
     let loaded = load::load(context, &args.spec, &args.selection)?;
     if args.locked {
         only_pinned(context, &loaded)?;
@@ -22,13 +25,15 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         context.terminal.data(super::plan::describe(context, &loaded).as_bytes());
         return Ok(Exit::Done);
     }
+    if let Some(repeats) = &loaded.repeats {
+        return super::reproduce::run(context, args, &loaded, repeats);
+    }
     let environment = host::environment(&host::Roots::default());
     expect_hardware(context, &loaded, &environment, args.allow_other_hardware)?;
 
     let display = Display::new(context.terminal);
     let resolved = resolve::resolve(context, &loaded, &display, args.keep_going)?;
-    same_inputs(&loaded, &resolved)?;
-    let found = if args.again || loaded.repeats.is_some() {
+    let found = if args.again {
         None
     } else {
         context.store().find(&resolved.plan, &environment.fingerprint()).or_fail(Exit::NotVerified)?
@@ -45,7 +50,11 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         Session::open(context, &loaded.text, resolved, &environment, found, &display, args.keep_going)?;
     let sealed = session.all()?;
     display.clear();
-    conclude(context, &sealed, "Sealed")
+    let outcome = conclude(context, &sealed, "Sealed")?;
+    if let Some(key) = &args.sign {
+        super::sign::sign(context, &sealed, key)?;
+    }
+    Ok(outcome)
 }
 
 /// Nothing may be left open: all that is not pinned is named at once, and nothing was fetched yet.
@@ -68,7 +77,7 @@ fn only_pinned(context: &Context, loaded: &Loaded) -> Result<(), Failed> {
 /// To repeat a set is to have its inputs, byte for byte. The build may differ: its key names the compiler too, and
 /// `llamark diff` says what changed.
 pub(crate) fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Failed> {
-    let Some(before) = &loaded.repeats else { return Ok(()) };
+    let Some(before) = loaded.repeats.as_ref().map(|repeats| &repeats.resolved) else { return Ok(()) };
     let mut changed = Vec::new();
     if before.engine_tree != resolved.plan.engine_tree {
         changed.push("the source tree of the engine".to_owned());

@@ -1,38 +1,110 @@
 //! `llamark verify`: files, journal, and every derived number made again.
 
+use camino::Utf8Path;
 use llamark_artifact::{ArtifactSet, Check, Verification};
+use serde::Serialize;
 
 use crate::cli::Verify;
 use crate::context::{Context, shown};
-use crate::exit::{Exit, Failed, OrFail as _, Outcome};
+use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
+use crate::signature::{self, Signed};
+use crate::time_stamp;
+
+/// What no check of a set can know, whatever its level.
+const CANNOT_KNOW: [&str; 2] =
+    ["whether the machine told the truth", "whether whoever could sign it has made the whole set anew"];
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Verified<'a> {
+    #[serde(flatten)]
+    verification: &'a Verification,
+    signature: &'a Signed,
+    /// What a third party says of when the manifest was there; absent where that was not checked.
+    time_stamp: Option<String>,
+    cannot_know: [&'static str; 2],
+}
 
 pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
     let path = context.find_set(args.set.as_deref())?;
-    let mut verification = llamark_artifact::verify(&path, args.level.min(1)).or_fail(Exit::NotVerified)?;
-    if args.level >= 2 && verification.passed() {
-        let set = ArtifactSet::read(&path).or_fail(Exit::NotVerified)?;
-        if let Some(document) = set.resolved.plan.document() {
-            verification.checks.push(super::import::again(&set, document)?);
-        }
-        verification.checks.push(derived(&set)?);
-        verification.level = 2;
+    let trust = signature::trust_file(&args.trust)?;
+    let asked = match (&args.time_authority, &trust) {
+        (Some(_), _) => 4,
+        (None, Some(_)) => 3,
+        (None, None) => 2,
+    };
+    let level = args.level.unwrap_or(asked);
+    let trust = trust.filter(|_| level >= 3);
+    if level >= 3 && trust.is_none() {
+        return fail(
+            Exit::BadInput,
+            "level 3 asks whether somebody you trust has signed the set, and no file says who that is",
+            "name one with `--allowed-signers FILE`",
+        );
+    }
+    let mut verification = without_signature(&path, level.min(2))?;
+    let signed = if verification.passed() {
+        signature::of(context, &path, trust.as_deref())?
+    } else {
+        // Of files that are not what was sealed, a signature says nothing.
+        Signed::Unchecked { reason: "the set does not verify without it".to_owned() }
+    };
+    if verification.passed() && (level >= 3 || matches!(signed, Signed::Bad { .. })) {
+        verification.checks.push(signature::check(&signed));
+        verification.level = level;
+    }
+    let mut time = None;
+    if verification.passed() && level >= 4 {
+        let Some(authority) = &args.time_authority else {
+            return fail(
+                Exit::BadInput,
+                "level 4 asks a third party for the time, and none is named",
+                "name its certificates with `--time-authority FILE` (PEM)",
+            );
+        };
+        let (check, stamped) = time_stamp::check(context, &path, authority)?;
+        verification.checks.push(check);
+        time = stamped;
     }
     if args.json {
-        context.terminal.json(&verification)?;
+        let (verification, signature) = (&verification, &signed);
+        let time_stamp = time.clone();
+        context.terminal.json(&Verified { verification, signature, time_stamp, cannot_know: CANNOT_KNOW })?;
     }
     print(context, &verification);
-    if verification.passed() {
-        context.terminal.done(&format!("{} verifies at level {}", shown(&path), verification.level));
-        Ok(Exit::Done)
-    } else {
+    if !verification.passed() {
         let count: usize = verification
             .checks
             .iter()
             .map(|check| check.problems.len() + usize::try_from(check.more).unwrap_or(0))
             .sum();
         context.terminal.problem(&format!("{} does not verify: {count} problems", shown(&path)));
-        Ok(Exit::NotVerified)
+        return Ok(Exit::NotVerified);
     }
+    context.terminal.step("Signature", &signed.words());
+    if let Some(time) = time {
+        context.terminal.step("Time", &format!("a third party says that it was there on {time}"));
+    }
+    context.terminal.step("Unknown", &CANNOT_KNOW.join("; "));
+    context.terminal.done(&format!("{} verifies at level {}", shown(&path), verification.level));
+    Ok(Exit::Done)
+}
+
+/// Levels 0 to 2.
+///
+/// # Errors
+/// When the set could not be verified at all.
+pub(crate) fn without_signature(path: &Utf8Path, level: u8) -> Result<Verification, Failed> {
+    let mut verification = llamark_artifact::verify(path, level.min(1)).or_fail(Exit::NotVerified)?;
+    if level >= 2 && verification.passed() {
+        let set = ArtifactSet::read(path).or_fail(Exit::NotVerified)?;
+        if let Some(document) = set.resolved.plan.document() {
+            verification.checks.push(super::import::again(&set, document)?);
+        }
+        verification.checks.push(derived(&set)?);
+        verification.level = 2;
+    }
+    Ok(verification)
 }
 
 /// Level 2: every derived file, made again from plan, journal and environment, byte for byte.

@@ -56,7 +56,10 @@ impl Box {
             .current_dir(self.root.path())
             .env("LLAMARK_CACHE", self.path("cache"))
             .env("LLAMARK_MODELS", self.path("models"))
+            .env("XDG_CONFIG_HOME", self.path("config"))
             .env_remove("LLAMARK_ARTIFACTS")
+            .env_remove("LLAMARK_ALLOWED_SIGNERS")
+            .env_remove("SSH_AUTH_SOCK")
             .env("NO_COLOR", "1")
             .args(args);
         command

@@ -9,11 +9,15 @@
 )]
 
 mod bisecting;
+mod caching;
 mod comparing;
+mod exporting;
 mod harness;
 mod import;
 mod interrupt;
 mod locking;
 mod reading;
+mod reproducing;
 mod running;
+mod signing;
 mod turns;

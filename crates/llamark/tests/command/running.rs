@@ -136,29 +136,6 @@ fn an_experiment_for_another_machine_is_refused_early() {
 }
 
 #[test]
-fn a_manifest_repeats_its_run_with_the_same_inputs_only() {
-    let a_box = Box::new();
-    a_box.model("fox", "{}").experiment(&["fox"], "runs: 2");
-    a_box.run(&["run", "box.yaml"], 0);
-    let manifest = a_box.sets()[0].join("manifest.json");
-    let manifest = manifest.to_str().unwrap();
-    std::fs::remove_file(a_box.path("box.yaml")).unwrap();
-    std::fs::rename(a_box.path("engine"), a_box.path("elsewhere")).unwrap();
-    a_box.run(&["run", manifest], 2);
-    std::fs::rename(a_box.path("elsewhere"), a_box.path("engine")).unwrap();
-    a_box.run(&["run", manifest], 0);
-    assert_eq!(a_box.sets().len(), 2);
-    a_box.model("fox", r#"{"prompt_rate": 77.0}"#);
-    let (_, err) = a_box.run(&["run", manifest], 3);
-    assert!(err.contains("model `fox`"), "{err}");
-    // A set that was touched is not repeated.
-    let plan = a_box.sets()[0].join("spec.yaml");
-    std::fs::remove_file(&plan).unwrap();
-    std::fs::write(&plan, "other").unwrap();
-    a_box.run(&["run", manifest], 3);
-}
-
-#[test]
 fn telemetry_is_in_the_set_and_what_has_no_sensor_is_not_available() {
     let a_box = Box::new();
     a_box.model("fox", r#"{"prompt_rate": 1000.0, "generation_rate": 500.0}"#);

@@ -1,0 +1,160 @@
+//! `llamark gc`: removes from the cache what no artifact set refers to. The sets themselves are never touched.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use llamark_artifact::ArtifactSet;
+use llamark_artifact::files::{self, FileError, Lock};
+use llamark_build::Builder;
+use llamark_fetch::Fetcher;
+use llamark_record::plan::ResolvedPlan;
+use llamark_report::format::bytes;
+use serde::Serialize;
+
+use crate::cli::Gc;
+use crate::context::{Context, shown};
+use crate::exit::{Exit, Failed, OrFail as _, Outcome};
+
+/// What is younger may be of a run that has no set yet.
+const RECENT: Duration = Duration::from_secs(3600);
+
+/// What became of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Fate {
+    /// A set refers to it.
+    Referred,
+    /// It was made within the last hour, or somebody is at it.
+    InUse,
+    /// It would be removed.
+    Unused,
+    /// It was.
+    Removed,
+}
+
+/// One entry of the cache.
+#[derive(Serialize)]
+struct Entry {
+    path: Utf8PathBuf,
+    what: &'static str,
+    bytes: u64,
+    fate: Fate,
+    #[serde(skip)]
+    lock: Option<Utf8PathBuf>,
+}
+
+pub(crate) fn run(context: &Context, args: &Gc) -> Outcome {
+    let plans = plans(context)?;
+    let mut entries = entries(context, &plans);
+    if args.delete {
+        for entry in entries.iter_mut().filter(|entry| entry.fate == Fate::Unused) {
+            entry.fate = if remove(entry).or_fail(Exit::BadInput)? { Fate::Removed } else { Fate::InUse };
+        }
+    }
+    if args.json {
+        context.terminal.json(&entries)?;
+    }
+    let terminal = context.terminal;
+    let sum = |fates: &[Fate]| -> u64 {
+        entries.iter().filter(|entry| fates.contains(&entry.fate)).map(|entry| entry.bytes).sum()
+    };
+    for entry in &entries {
+        let word = match entry.fate {
+            Fate::Unused => "Unused",
+            Fate::Removed => "Removed",
+            Fate::InUse | Fate::Referred => {
+                terminal.detail(&format!("kept: {} {} ({})", entry.what, entry.path, bytes(entry.bytes)));
+                continue;
+            }
+        };
+        terminal.step(word, &format!("{} {} ({})", entry.what, entry.path, bytes(entry.bytes)));
+    }
+    let kept = bytes(sum(&[Fate::Referred, Fate::InUse]));
+    let sets = format!("{} sets in {}", plans.len(), shown(&context.artifacts));
+    if args.delete {
+        terminal.done(&format!("{} removed, {kept} kept ({sets})", bytes(sum(&[Fate::Removed]))));
+    } else {
+        terminal.done(&format!(
+            "{} could be removed, {kept} are referred to ({sets}); nothing was removed: `llamark gc --delete` does it",
+            bytes(sum(&[Fate::Unused]))
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+/// The plan of every set, sealed or not. One that does not read could refer to anything, so that nothing is removed then.
+fn plans(context: &Context) -> Result<Vec<ResolvedPlan>, Failed> {
+    let sets = context.store().sets(None).or_fail(Exit::NotVerified)?;
+    let hint = "what it refers to is not known, so that nothing is removed";
+    let plan = |path: &Utf8Path| ArtifactSet::read_plan(path).or_fail_hint(Exit::NotVerified, hint);
+    sets.iter().map(|set| plan(&set.path)).collect()
+}
+
+fn entries(context: &Context, plans: &[ResolvedPlan]) -> Vec<Entry> {
+    let keys: BTreeSet<_> = plans.iter().flat_map(|plan| plan.build_keys.values()).collect();
+    let of = |path: Utf8PathBuf, lock, what, is_referred: bool| {
+        let fate = match () {
+            () if is_referred => Fate::Referred,
+            () if is_recent(&path) => Fate::InUse,
+            () => Fate::Unused,
+        };
+        Entry { bytes: size(&path), path, what, fate, lock }
+    };
+    let mut all = Vec::new();
+    for (folder, lock, key) in Builder::new(&context.cache).cached() {
+        all.push(of(folder, Some(lock), "build", keys.contains(&key)));
+    }
+    for cached in Fetcher::new(&context.cache).cached() {
+        let is_referred = plans.iter().any(|plan| cached.content.is_of(plan));
+        all.push(of(cached.path, cached.lock, cached.content.word(), is_referred));
+    }
+    for folder in ["tmp", "scratch", "builds", "downloads", "git", "models", "sources"] {
+        let Ok(inside) = context.cache.join(folder).read_dir_utf8() else { continue };
+        for entry in inside.flatten() {
+            // Whatever is being filled has such a name, wherever it is; in the first two, all is.
+            let is_unfinished = entry.file_name().starts_with(files::TEMPORARY_PREFIX);
+            if is_unfinished || matches!(folder, "tmp" | "scratch") {
+                all.push(of(entry.into_path(), None, "leftover of a run that was killed", false));
+            }
+        }
+    }
+    all
+}
+
+/// Whether it was changed within the last hour; also where that cannot be told.
+fn is_recent(path: &Utf8Path) -> bool {
+    let changed = path.symlink_metadata().and_then(|metadata| metadata.modified());
+    changed.is_ok_and(|changed| SystemTime::now().duration_since(changed).unwrap_or_default() < RECENT)
+}
+
+/// Bytes of all files; several names of one file count once.
+fn size(path: &Utf8Path) -> u64 {
+    fn add(path: &Utf8Path, seen: &mut BTreeSet<(u64, u64)>) -> u64 {
+        use std::os::unix::fs::MetadataExt as _;
+        let Ok(metadata) = path.symlink_metadata() else { return 0 };
+        if !metadata.is_dir() {
+            return if seen.insert((metadata.dev(), metadata.ino())) { metadata.len() } else { 0 };
+        }
+        let Ok(entries) = path.read_dir_utf8() else { return 0 };
+        entries.flatten().map(|entry| add(entry.path(), seen)).sum()
+    }
+    add(path, &mut BTreeSet::new())
+}
+
+/// Removes it, unless somebody holds its lock. Half of it, where this is killed, is found out by its digests.
+fn remove(entry: &Entry) -> Result<bool, FileError> {
+    let _lock = match &entry.lock {
+        Some(lock) => match Lock::try_exclusive(lock)? {
+            Some(lock) => Some(lock),
+            None => return Ok(false),
+        },
+        None => None,
+    };
+    if entry.path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        files::remove_folder(&entry.path)?;
+    } else {
+        files::remove_file(&entry.path)?;
+    }
+    Ok(true)
+}

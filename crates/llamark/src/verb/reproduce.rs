@@ -1,0 +1,165 @@
+//! `llamark run SET`: the plan of a set once more, with its inputs by digest, and whether the same comes out.
+
+use std::collections::BTreeSet;
+
+use llamark_artifact::{ArtifactSet, vouch};
+use llamark_bench::host;
+use llamark_record::comparison::Comparison;
+use llamark_record::environment::Environment;
+use llamark_record::manifest::{Digests, Resource};
+use llamark_report::compare::{self, CompareOptions, Detail, Reproduction};
+
+use crate::cli::Run;
+use crate::context::{Context, shown};
+use crate::display::Display;
+use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
+use crate::inputs::{self, Inputs};
+use crate::load::{Loaded, Repeats};
+use crate::noise_file;
+use crate::resolve::Resolved;
+use crate::session::Session;
+use crate::signature::{self, Signed};
+
+/// Measures the set again and compares: 0 reproduced, 1 not, 3 other hardware, 6 inconclusive.
+pub(crate) fn run(context: &Context, args: &Run, loaded: &Loaded, repeats: &Repeats) -> Outcome {
+    signed_by_somebody_trusted(context, args, repeats)?;
+    let environment = host::environment(&host::Roots::default());
+    super::run::expect_hardware(context, loaded, &environment, args.allow_other_hardware)?;
+
+    let display = Display::new(context.terminal);
+    let found = inputs::find(context, loaded, &repeats.resolved, &display)?;
+    display.clear();
+    let mut resolved = all_there(context, repeats, found)?;
+    resolved.dependencies.push(original(repeats)?);
+    let open = context
+        .store()
+        .find_interrupted(&resolved.plan, &environment.fingerprint())
+        .or_fail(Exit::NotVerified)?;
+    let session =
+        Session::open(context, &loaded.text, resolved, &environment, open, &display, args.keep_going)?;
+    let sealed = session.all()?;
+    display.clear();
+    context.terminal.step("Sealed", &shown(&sealed));
+    if let Some(key) = &args.sign {
+        super::sign::sign(context, &sealed, key)?;
+    }
+    let base = ArtifactSet::read(&repeats.path).or_fail(Exit::NotVerified)?;
+    let again = ArtifactSet::read(&sealed).or_fail(Exit::NotVerified)?;
+    conclude(context, &base, &again, &environment)
+}
+
+/// What is run again builds and executes what a stranger's set names: where a file says whose sets count, only theirs.
+fn signed_by_somebody_trusted(context: &Context, args: &Run, repeats: &Repeats) -> Result<(), Failed> {
+    let trust = signature::trust_file(&args.trust)?;
+    let signed = signature::of(context, &repeats.path, trust.as_deref())?;
+    let refused = matches!(signed, Signed::Bad { .. })
+        || (trust.is_some() && !matches!(signed, Signed::Trusted { .. }));
+    if refused {
+        return fail(
+            Exit::NotVerified,
+            format!("{} is not run again: {}", shown(&repeats.path), signed.words()),
+            "`LLAMARK_ALLOWED_SIGNERS=` asks for no signature; `llamark verify` says more",
+        );
+    }
+    context.terminal.step("Repeating", &format!("{}, {}", shown(&repeats.path), signed.words()));
+    Ok(())
+}
+
+/// Everything that went in; else what did not, all of it.
+fn all_there(context: &Context, repeats: &Repeats, found: Inputs) -> Result<Resolved, Failed> {
+    for build in &found.other_builds {
+        context.terminal.warn(build);
+    }
+    if let Some(resolved) = found.resolved {
+        return Ok(resolved);
+    }
+    for what in &found.missing {
+        context.terminal.problem(&format!("missing: {what}"));
+    }
+    for what in &found.changed {
+        context.terminal.problem(&format!("changed: {what}"));
+    }
+    let set = shown(&repeats.path);
+    if found.changed.is_empty() {
+        return fail(
+            Exit::BadInput,
+            format!(
+                "{set} cannot be measured again here: {} of its inputs cannot be had",
+                found.missing.len()
+            ),
+            "inputs are known by their digest: a model may lie anywhere under `--models DIR`, under any name",
+        );
+    }
+    fail(
+        Exit::NotVerified,
+        format!("this would not repeat {set}: {} are not what they were", found.changed.join(", ")),
+        "inputs are known by their digest: see `model_files` and `engine_tree` in plan.json",
+    )
+}
+
+/// The set that is repeated, as an input of the new one: its manifest is what it is known by.
+fn original(repeats: &Repeats) -> Result<Resource, Failed> {
+    let sha256 = vouch::digest(&repeats.path).or_fail(Exit::NotVerified)?;
+    let id = repeats.path.canonicalize_utf8().unwrap_or_else(|_| repeats.path.clone());
+    let id = id.file_name().unwrap_or_default();
+    Ok(Resource {
+        name: format!("reproduces/{}/{id}", repeats.resolved.plan.name),
+        uri: None,
+        digest: Digests { sha256 },
+        annotations: std::collections::BTreeMap::new(),
+    })
+}
+
+/// The comparison, and what it means.
+fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &Environment) -> Outcome {
+    let same_host = base.environment.fingerprint() == here.fingerprint();
+    let noise = if same_host { noise_file::of_host(context, &here.fingerprint())? } else { None };
+    let compare = |across: &[&str]| {
+        let across = across.iter().map(|&word| word.to_owned()).collect();
+        let options = CompareOptions { across, noise: noise.clone(), ..CompareOptions::default() };
+        llamark_report::compare(base, again, &options).or_fail(Exit::NotVerified)
+    };
+    let cases: BTreeSet<&str> = again.resolved.plan.cases.iter().map(|case| case.id.as_str()).collect();
+    let mut comparison = compare(&[])?;
+    let answer = compare::reproduction(&comparison, &cases);
+    if answer == Reproduction::OtherHardware {
+        // It is what differs, so that the numbers can be shown beside each other.
+        comparison = compare(&["hardware"])?;
+    }
+    let terminal = context.terminal;
+    let detail = Detail { all: true, explain: terminal.is_verbose() };
+    terminal.data(compare::terminal(&comparison, terminal.width(), detail).as_bytes());
+    tell_outputs(context, &comparison);
+    let (first, again) = (shown(&base.path), shown(&again.path));
+    Ok(match answer {
+        Reproduction::Reproduced => {
+            terminal.done(&format!("reproduced: {again} gives what {first} has"));
+            Exit::Done
+        }
+        Reproduction::NotReproduced => {
+            terminal.problem(&format!("not reproduced: {again} gives something else than {first}"));
+            Exit::Regression
+        }
+        Reproduction::Inconclusive => {
+            terminal.problem(&format!(
+                "inconclusive: whether {again} gives what {first} has cannot be told from so few starts"
+            ));
+            Exit::Inconclusive
+        }
+        Reproduction::OtherHardware => {
+            terminal.problem(&format!(
+                "other hardware: {again} was measured on another machine than {first}, and says nothing of whether it \
+                 can be reproduced"
+            ));
+            Exit::NotVerified
+        }
+    })
+}
+
+/// The tokens that were generated: another machine may round otherwise, so that they decide nothing.
+fn tell_outputs(context: &Context, comparison: &Comparison) {
+    let with_result = || comparison.cases.iter().filter(|case| !case.metrics.is_empty());
+    let differ = with_result().filter(|case| case.exact.iter().any(|one| one.what == "generated tokens"));
+    let (differ, all) = (differ.count(), with_result().count());
+    context.terminal.step("Tokens", &format!("the same were generated in {} of {all} cases", all - differ));
+}

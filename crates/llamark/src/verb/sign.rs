@@ -1,0 +1,44 @@
+//! `llamark sign`: a signature of a sealed set by an SSH key.
+
+use camino::Utf8Path;
+use llamark_artifact::vouch;
+
+use crate::cli::Sign;
+use crate::context::{Context, shown};
+use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
+use crate::signature::{self, Signed};
+
+pub(crate) fn run(context: &Context, args: &Sign) -> Outcome {
+    let path = context.find_set(args.set.as_deref())?;
+    if !args.replace && vouch::signature(&path).or_fail(Exit::NotVerified)?.is_some() {
+        return fail(
+            Exit::BadInput,
+            format!("{} has a signature", shown(&path)),
+            "`--replace` puts yours in its place; `llamark verify` says whose it has",
+        );
+    }
+    sign(context, &path, &args.key)?;
+    Ok(Exit::Done)
+}
+
+/// Signs the set, which must verify: nobody should put a name under what does not hold together.
+///
+/// # Errors
+/// When it does not verify, or the key cannot be used.
+pub(crate) fn sign(context: &Context, path: &Utf8Path, key: &Utf8Path) -> Result<(), Failed> {
+    let verification = super::verify::without_signature(path, 2)?;
+    if let Some(problem) = verification.first_problem() {
+        return fail(
+            Exit::NotVerified,
+            format!("{} does not verify, and is not signed: {problem}", shown(path)),
+            "`llamark verify` says all that is wrong",
+        );
+    }
+    let signature = signature::make(context, path, key)?;
+    vouch::put_signature(path, &signature).or_fail(Exit::NotVerified)?;
+    match signature::of(context, path, None)? {
+        Signed::By { key } => context.terminal.step("Signed", &format!("{} by the key {key}", shown(path))),
+        other => return fail(Exit::Internal, format!("{}: {}", shown(path), other.words()), ""),
+    }
+    Ok(())
+}

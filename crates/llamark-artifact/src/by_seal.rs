@@ -10,7 +10,7 @@ use std::io::Read as _;
 
 use camino::Utf8Path;
 use llamark_record::Sha256;
-use llamark_record::journal::{Entry, Event, Measurement, RunRecord, StartId};
+use llamark_record::journal::{Entry, Event, Gaps, Measurement, RunRecord, StartId};
 use llamark_record::manifest::Manifest;
 use sha2::Digest as _;
 
@@ -87,8 +87,8 @@ impl Lines<'_> {
         } else {
             let mut entry: Entry =
                 serde_json::from_slice(line).map_err(|error| self.bad(LineProblem::Json(error)))?;
-            if let Event::Run(RunRecord { measurement: Some(measurement), .. }) = &mut entry.event {
-                measurement.arrivals = Vec::new();
+            if let Event::Run(run) = &mut entry.event {
+                crate::journal::leave_arrivals(run);
             }
             self.follow(entry.seq, entry.prev.as_str())?;
             entry.hash.as_str().clone_into(&mut self.head);
@@ -120,7 +120,9 @@ fn run(line: &[u8]) -> Option<(RunRecord, Link<'_>)> {
     let mut rest = Cursor { rest: line };
     rest.literal(br#"{"at":""#)?;
     let _at = rest.text()?;
-    rest.literal(br#","event":{"run":{"broken":[],"id":{"attempt":"#)?;
+    rest.literal(br#","event":{"run":{"broken":[],"#)?;
+    let gaps = rest.gaps()?;
+    rest.literal(br#""id":{"attempt":"#)?;
     let attempt = rest.small()?;
     rest.literal(br#","case":""#)?;
     let case = rest.text()?.to_owned();
@@ -141,7 +143,8 @@ fn run(line: &[u8]) -> Option<(RunRecord, Link<'_>)> {
     let seq = rest.integer()?;
     (rest.rest == b"}").then_some(())?;
     let id = StartId { case, start, attempt };
-    let run = RunRecord { id, index, warmup, measurement: Some(measurement), broken: Vec::new() };
+    let (measurement, streams, broken) = (Some(measurement), Vec::new(), Vec::new());
+    let run = RunRecord { id, index, warmup, measurement, streams, gaps, broken };
     Some((run, Link { hash, prev, seq }))
 }
 
@@ -193,6 +196,25 @@ impl<'a> Cursor<'a> {
         (pairs == b"[]" || (pairs.starts_with(b"[[") && pairs.ends_with(b"]]"))).then_some(())
     }
 
+    /// The times between tokens, if they are there, with the comma behind them.
+    #[expect(clippy::option_option, reason = "none: not as llamark writes it; none in it: not there")]
+    fn gaps(&mut self) -> Option<Option<Gaps>> {
+        if self.literal(br#""gaps":{"count":"#).is_none() {
+            return Some(None);
+        }
+        let count = self.small()?;
+        self.literal(br#","max_ns":"#)?;
+        let max_ns = self.integer()?;
+        self.literal(br#","p50_ns":"#)?;
+        let p50_ns = self.integer()?;
+        self.literal(br#","p95_ns":"#)?;
+        let p95_ns = self.integer()?;
+        self.literal(br#","p99_ns":"#)?;
+        let p99_ns = self.integer()?;
+        self.literal(b"},")?;
+        Some(Some(Gaps { count, p50_ns, p95_ns, p99_ns, max_ns }))
+    }
+
     /// The members behind the arrivals.
     fn measurement(&mut self) -> Option<Measurement> {
         self.literal(br#","cached_tokens":"#)?;
@@ -232,7 +254,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
-    use llamark_record::journal::{BrokenRule, Rule};
+    use llamark_record::journal::{BrokenRule, Rule, Stream};
     use proptest::prelude::*;
 
     use super::*;
@@ -266,8 +288,23 @@ mod tests {
                 arrivals,
                 output_ids: some.then(|| Sha256::of_bytes(b"ids")),
             }),
+            streams: Vec::new(),
+            gaps: Gaps::of([arrivals_of(small[4])].iter().map(Vec::as_slice)),
             broken: Vec::new(),
         }
+    }
+
+    /// Some arrivals, or few enough that there is no gap.
+    fn arrivals_of(tokens: u32) -> Vec<(u32, u64)> {
+        (0..tokens % 9).map(|token| (token, u64::from(token * token) << 20)).collect()
+    }
+
+    #[test]
+    fn several_streams_are_left_to_the_parser_of_json() {
+        let mut record = record("m/b/p".to_owned(), [1; 5], [1; 4], vec![(1, 2)], true);
+        let measurement = record.measurement.take().unwrap();
+        record.streams = vec![Stream { sent_ns: 3, measurement }];
+        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap()).is_none());
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::Sha256;
 use llamark_record::digest::canonical_json;
-use llamark_record::journal::{Entry, Event, JOURNAL_FORMAT};
+use llamark_record::journal::{Entry, Event, JOURNAL_FORMAT, RunRecord};
 use serde::Serialize;
 
 use crate::{ArtifactError, canonical, files, plain};
@@ -287,6 +287,18 @@ impl Appender {
         self.seq += 1;
         self.head = entry.hash.clone();
         Ok(entry)
+    }
+}
+
+/// Drops the arrivals of tokens: most of the memory of a million runs, and nothing looks at them again. Of several streams
+/// the last stays: when the last of them ended is a part of their rate.
+pub(crate) fn leave_arrivals(run: &mut RunRecord) {
+    if let Some(measurement) = &mut run.measurement {
+        measurement.arrivals = Vec::new();
+    }
+    for stream in &mut run.streams {
+        let arrivals = &mut stream.measurement.arrivals;
+        *arrivals = arrivals.last().copied().into_iter().collect();
     }
 }
 

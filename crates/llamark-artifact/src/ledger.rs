@@ -415,7 +415,7 @@ impl Ledger {
             Some(format!("run {expected} is next"))
         } else if run.index > planned {
             Some(format!("the plan has {planned} of them"))
-        } else if run.measurement.is_none() && run.broken.is_empty() {
+        } else if !run.is_measured() && run.broken.is_empty() {
             Some("a run without a measurement breaks a rule, and this one names none".to_owned())
         } else {
             None

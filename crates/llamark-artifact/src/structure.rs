@@ -138,11 +138,8 @@ fn read_journal(
                 break;
             }
         };
-        if let Event::Run(run) = &mut entry.event
-            && let Some(measurement) = &mut run.measurement
-        {
-            // Most of the memory of a million runs, and nothing here looks at them again.
-            measurement.arrivals = Vec::new();
+        if let Event::Run(run) = &mut entry.event {
+            crate::journal::leave_arrivals(run);
         }
         if let Err(misplaced) = ledger.apply(entry) {
             check.problem(format!("line {line}: {misplaced}"));

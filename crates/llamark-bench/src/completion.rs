@@ -31,15 +31,15 @@ struct Request<'a> {
     return_tokens: bool,
 }
 
-/// The body of a request for `max_tokens` tokens after the prompt `ids`, whose head may come from the cache or not.
-pub(crate) fn body(ids: &[i32], max_tokens: u32, cache_prompt: bool) -> Vec<u8> {
-    json(&Request { prompt: ids, n_predict: max_tokens, cache_prompt, ..Request::DEFAULT })
+/// The body of a request to a slot for `max_tokens` tokens after the prompt `ids`, whose head may come from the cache or not.
+pub(crate) fn body(slot: u32, ids: &[i32], max_tokens: u32, cache_prompt: bool) -> Vec<u8> {
+    json(&Request { prompt: ids, n_predict: max_tokens, cache_prompt, id_slot: slot, ..Request::DEFAULT })
 }
 
-/// The body of a request that leaves `ids` in the cache. The one token that every request generates is sampled and not
+/// The body of a request that leaves `ids` in the cache of a slot. The one token that every request generates is sampled and not
 /// evaluated, so that nothing of it is left there.
-pub(crate) fn filling(ids: &[i32]) -> Vec<u8> {
-    json(&Request { prompt: ids, cache_prompt: true, stream: false, ..Request::DEFAULT })
+pub(crate) fn filling(slot: u32, ids: &[i32]) -> Vec<u8> {
+    json(&Request { prompt: ids, cache_prompt: true, id_slot: slot, stream: false, ..Request::DEFAULT })
 }
 
 impl Request<'_> {
@@ -275,8 +275,8 @@ mod tests {
 
     #[test]
     fn the_body_is_what_the_protocol_says() {
-        insta::assert_snapshot!(String::from_utf8(body(&[1, 2], 8, false)).unwrap(), @r#"{"prompt":[1,2],"n_predict":8,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":false,"id_slot":0,"stream":true,"return_tokens":true}"#);
-        insta::assert_snapshot!(String::from_utf8(filling(&[1, 2])).unwrap(), @r#"{"prompt":[1,2],"n_predict":1,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":true,"id_slot":0,"stream":false,"return_tokens":true}"#);
+        insta::assert_snapshot!(String::from_utf8(body(0, &[1, 2], 8, false)).unwrap(), @r#"{"prompt":[1,2],"n_predict":8,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":false,"id_slot":0,"stream":true,"return_tokens":true}"#);
+        insta::assert_snapshot!(String::from_utf8(filling(0, &[1, 2])).unwrap(), @r#"{"prompt":[1,2],"n_predict":1,"temperature":0,"samplers":["top_k"],"top_k":1,"seed":1,"ignore_eos":true,"cache_prompt":true,"id_slot":0,"stream":false,"return_tokens":true}"#);
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `--fit off` | may lower the context and the layers by itself |
 //! | `--cache-ram 0`, `--ctx-checkpoints 0` | save and restore prompts around requests |
-//! | `--parallel 1` | the default was 1, then 4 with a shared cache |
+//! | `--parallel`, `--no-kv-unified` | the default was 1 slot, then 4 with a shared cache; a context is that of all slots together |
 //! | `--no-context-shift` | the default was on, then off |
 //! | `--no-warmup` | it loads one or all experts, and touches one kernel shape, depending on the version; the warm-up runs of a case have the measured shape. So `load` means the same everywhere: until the server answers |
 //! | `--no-direct-io` | was the default for a while, and goes before mmap |
@@ -36,8 +36,10 @@ pub struct LaunchRequest<'a> {
     pub backend_environment: &'a BTreeMap<String, String>,
     /// The model: its first shard.
     pub model: &'a Utf8Path,
-    /// Context, in tokens.
+    /// Context of each slot, in tokens.
     pub context: u32,
+    /// Slots: requests that are answered at once.
+    pub slots: u32,
     /// What the server shall call the model.
     pub alias: &'a str,
     /// Folder for the server's home and caches.
@@ -45,6 +47,13 @@ pub struct LaunchRequest<'a> {
 }
 
 impl LaunchRequest<'_> {
+    /// Context of all slots together, which is what llama.cpp is told and divides by the slots. Of several it is a multiple
+    /// of what llama.cpp rounds each up to, in whichever order a version rounds and divides.
+    pub fn total_context(&self) -> u64 {
+        let one = u64::from(self.context);
+        if self.slots > 1 { one.next_multiple_of(CONTEXT_STEP) * u64::from(self.slots) } else { one }
+    }
+
     /// Whether the processor alone is to compute.
     pub fn is_cpu_only(&self) -> bool {
         self.device == NO_DEVICE
@@ -90,6 +99,8 @@ impl Unsupported {
     }
 }
 
+/// llama.cpp rounds a context up to a multiple of this.
+pub(crate) const CONTEXT_STEP: u64 = 256;
 /// The device that is no device.
 const NO_DEVICE: &str = "none";
 /// More layers than any model has: all of them, for versions without the word.
@@ -175,8 +186,8 @@ fn arguments(help: &ServerHelp, request: &LaunchRequest<'_>) -> Result<Vec<Strin
     line.must("--host", "host", &"127.0.0.1")?;
     line.must("--port", "port", &"0")?;
     line.pin(&["--alias"], Some(request.alias));
-    line.must("--ctx-size", "context", &request.context)?;
-    line.pin(&["--parallel"], Some("1"));
+    line.must("--ctx-size", "context", &request.total_context())?;
+    slots(&mut line, request.slots)?;
     line.must("--threads", "threads", &settings.threads)?;
     line.must("--threads-batch", "threads_batch", &settings.threads_batch)?;
     line.must("--batch-size", "batch", &settings.batch)?;
@@ -239,6 +250,19 @@ fn gpu_layers(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Un
         GpuLayers::Count(count) => count.to_string(),
     };
     line.must("--n-gpu-layers", "gpu_layers", &value)
+}
+
+/// One slot is what every version does when it is told so, or has no such flag. Several have a cache each: shared, it would
+/// let one stream take the room of another.
+fn slots(line: &mut Line<'_>, slots: u32) -> Result<(), Unsupported> {
+    if slots == 1 {
+        line.pin(&["--parallel"], Some("1"));
+        return Ok(());
+    }
+    line.must("--parallel", "concurrency", &slots)?;
+    // Where there is no such flag, that is how it is.
+    line.pin(&["--no-kv-unified"], None);
+    Ok(())
 }
 
 fn flash_attn(line: &mut Line<'_>, on: bool) -> Result<(), Unsupported> {

@@ -16,6 +16,7 @@ pub mod proof;
 mod protocol;
 mod ready;
 mod rules;
+mod run;
 mod server;
 pub mod sse;
 mod start;

@@ -5,11 +5,8 @@ use llamark_record::journal::{Buffer, BufferKind, Proof};
 use llamark_record::plan::{BackendKind, GpuLayers};
 use serde_json::Value;
 
-use crate::flags::LaunchRequest;
+use crate::flags::{CONTEXT_STEP, LaunchRequest};
 use crate::log::{LogSummary, Setting};
-
-/// llama.cpp rounds a context up to a multiple of this.
-const CONTEXT_STEP: u64 = 256;
 
 /// One proof for each setting.
 ///
@@ -22,7 +19,7 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
         same("model", &request.model, text("model_path"), "/props"),
         same("alias", &request.alias, text("model_alias"), "/props"),
         context(request, props, log),
-        same("slots", &1, slots(props, log), "/props"),
+        same("slots", &request.slots, slots(props, log), "/props"),
         device(request, log),
     ];
     if !request.is_cpu_only() {
@@ -61,7 +58,10 @@ fn context(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Proo
     let in_props = props.pointer("/default_generation_settings/n_ctx").and_then(Value::as_u64);
     let (observed, source) = match in_props {
         Some(context) => (Some(context), "/props"),
-        None => (log.setting(Setting::ContextPerSlot).or(log.setting(Setting::Context)), "log"),
+        None => {
+            let all = log.setting(Setting::Context).map(|context| context / u64::from(request.slots.max(1)));
+            (log.setting(Setting::ContextPerSlot).or(all), "log")
+        }
     };
     let asked = u64::from(request.context);
     let mut proof = same("context", &asked, observed, source);
@@ -78,7 +78,7 @@ fn slots(props: &Value, log: &LogSummary) -> Option<u64> {
 /// The batches: as asked, or as far as the context (as asked, or as rounded up) and the logical batch allow.
 fn batches(request: &LaunchRequest<'_>, log: &LogSummary) -> [Proof; 2] {
     let (batch, ubatch) = (u64::from(request.settings.batch), u64::from(request.settings.ubatch));
-    let asked_context = u64::from(request.context);
+    let asked_context = request.total_context();
     let limits = [asked_context, asked_context.next_multiple_of(CONTEXT_STEP)];
     let proof = |setting, asked: u64, observed: Option<u64>, most: u64| {
         let mut proof = same(setting, &asked, observed, "log");

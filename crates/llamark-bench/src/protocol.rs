@@ -1,15 +1,14 @@
 //! One start from spawn to stop, step by step, each with a limit in time, each ready to be interrupted.
 
-use std::cell::{Cell, RefCell};
 use std::future::Future;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use llamark_process::{Interrupt, Server};
-use llamark_record::journal::{BrokenRule, Event, Failure, Proof, Rule, RunRecord, StartReady};
+use llamark_record::journal::{BrokenRule, Event, Failure, Proof, StartReady};
 use serde_json::Value;
 
-use crate::client::{Client, ClientError, Next};
-use crate::completion::{self, Gathering, ids_digest};
+use crate::client::{Client, ClientError};
+use crate::completion::ids_digest;
 use crate::error::RecordError;
 use crate::failure;
 use crate::flags::LaunchRequest;
@@ -17,15 +16,13 @@ use crate::mapped;
 use crate::prompt::{self, Prompt};
 use crate::proof;
 use crate::ready::{self, Loaded};
-use crate::rules::{self, Asked};
+use crate::run;
 use crate::server;
 use crate::start::{Progress, Recorder, Start};
 use crate::telemetry::Watch;
 
 /// How long a server that hung up may take to be gone: whether it died decides what the failure is.
 const DEATH: Duration = Duration::from_millis(500);
-/// Least time between two tellings of where a request is.
-const TELL: Duration = Duration::from_millis(100);
 
 /// Why a start ends before all of its runs are done.
 #[derive(Debug)]
@@ -102,7 +99,7 @@ impl Session<'_> {
         }
     }
 
-    fn request_limit(&self) -> Duration {
+    pub(crate) fn request_limit(&self) -> Duration {
         Duration::from_millis(self.start.plan.timeouts.request_ms)
     }
 
@@ -120,14 +117,14 @@ impl Session<'_> {
         let case = self.start.case;
         let mut broken_runs: Vec<String> = Vec::new();
         for index in 1..=case.warmup {
-            let record = self.run(&client, &prompt, index, true, recorder).await?;
+            let record = run::run(self, &client, &prompt, index, true, recorder).await?;
             if let Some(first) = record.broken.first() {
                 // What was to be warmed up is not what would be measured.
                 return Err(Halt::Invalid(format!("warm-up run {index} {}", says(first))));
             }
         }
         for index in 1..=case.runs {
-            let record = self.run(&client, &prompt, index, false, recorder).await?;
+            let record = run::run(self, &client, &prompt, index, false, recorder).await?;
             broken_runs.extend(record.broken.first().map(|first| format!("run {index} {}", says(first))));
         }
         let broken = u32::try_from(broken_runs.len()).unwrap_or(u32::MAX);
@@ -191,121 +188,6 @@ impl Session<'_> {
         }
         Ok(prompt)
     }
-
-    /// Fills the context up to the depth: afterwards the cache holds these tokens and no others. What the run before left
-    /// behind them is cut off; where a cache cannot be cut, the server evaluates them anew. Not a part of the run.
-    async fn fill(&self, client: &Client, prompt: &Prompt, phase: &str) -> Result<(), Halt> {
-        let phase = format!("the filling of the context before {phase}");
-        let answer = client.post(completion::PATH, completion::filling(prompt.before()));
-        self.guard(&phase, self.request_limit(), String::new, answer).await?;
-        Ok(())
-    }
-
-    /// One request, measured, judged and recorded.
-    async fn run(
-        &self,
-        client: &Client,
-        prompt: &Prompt,
-        index: u32,
-        warmup: bool,
-        recorder: &mut dyn Recorder,
-    ) -> Result<RunRecord, Halt> {
-        let case = self.start.case;
-        let asked = case.max_tokens;
-        let phase = format!("{} {index}", if warmup { "warm-up run" } else { "run" });
-        if prompt.depth() > 0 {
-            self.fill(client, prompt, &phase).await?;
-        }
-        let gathering = RefCell::new(Gathering::default());
-        let told = Cell::new(Instant::now());
-        let began = Instant::now();
-        let tell = |at: Instant| {
-            if at.saturating_duration_since(told.get()) >= TELL {
-                told.set(at);
-                let of = if warmup { case.warmup } else { case.runs };
-                (self.observer)(progress(
-                    &gathering.borrow(),
-                    began,
-                    prompt.tokens(),
-                    (index, of, warmup, asked),
-                ));
-            }
-        };
-        let on_event = |at: Instant, data: &[u8]| {
-            let next = gathering.borrow_mut().take(at, data);
-            if next == Next::More {
-                tell(at);
-            }
-            next
-        };
-        let seen = || match gathering.borrow().tokens() {
-            0 => "no token was here".to_owned(),
-            tokens => format!("{tokens} of {asked} tokens were here"),
-        };
-        let answer = client.stream(
-            completion::PATH,
-            completion::body(prompt.whole(), asked, prompt.depth() > 0),
-            on_event,
-        );
-        let answer = self.guard(&phase, self.request_limit(), seen, answer).await;
-
-        let mut record =
-            RunRecord { id: self.start.id.clone(), index, warmup, measurement: None, broken: Vec::new() };
-        let times = match answer {
-            Ok(times) => times,
-            Err(Halt::Interrupted) => return Err(Halt::Interrupted),
-            Err(halt) => {
-                let detail = match &halt {
-                    Halt::Died(_) => format!("the server died: {}", seen()),
-                    Halt::TimedOut { limit, .. } => {
-                        format!("no end within {} ms: {}", limit.as_millis(), seen())
-                    }
-                    Halt::Protocol(detail) => detail.clone(),
-                    other => format!("{other:?}"),
-                };
-                record.broken.push(BrokenRule { rule: Rule::Answered, detail });
-                recorder.record(Event::Run(record))?;
-                return Err(halt);
-            }
-        };
-        let asked = Asked { depth: prompt.depth(), prompt: prompt.tokens(), tokens: asked };
-        let sent_at = times.sent;
-        let result = match gathering.into_inner().finish(times) {
-            Ok((measurement, ending)) => {
-                record.broken = rules::broken(&asked, &measurement, &ending);
-                if !warmup {
-                    self.watch.run(index, sent_at, &measurement);
-                }
-                record.measurement = Some(measurement);
-                Ok(record.clone())
-            }
-            Err(detail) => {
-                record.broken.push(BrokenRule { rule: Rule::Answered, detail: detail.clone() });
-                Err(Halt::Protocol(format!("{phase}: {detail}")))
-            }
-        };
-        recorder.record(Event::Run(record.clone()))?;
-        (self.observer)(Progress::RunDone(record));
-        result
-    }
-}
-
-/// Where a request is, by our clock.
-fn progress(
-    gathering: &Gathering,
-    began: Instant,
-    prompt_tokens: u32,
-    (index, of, warmup, of_tokens): (u32, u32, bool, u32),
-) -> Progress {
-    let tokens = gathering.tokens();
-    let moments = gathering.moments();
-    let rate =
-        |steps: f64, time: Duration| (steps > 0.0 && !time.is_zero()).then(|| steps / time.as_secs_f64());
-    let pp =
-        moments.and_then(|(first, _)| rate(f64::from(prompt_tokens), first.saturating_duration_since(began)));
-    let steps = f64::from(tokens.saturating_sub(1));
-    let tg = moments.and_then(|(first, last)| rate(steps, last.saturating_duration_since(first)));
-    Progress::Run { index, of, warmup, tokens, of_tokens, pp, tg }
 }
 
 fn says(broken: &BrokenRule) -> String {
@@ -333,6 +215,8 @@ fn disagreements(proofs: &[Proof]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use llamark_record::journal::Rule;
+
     use super::*;
 
     #[test]

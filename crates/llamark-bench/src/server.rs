@@ -46,6 +46,7 @@ pub(crate) fn request<'a>(start: &'a Start<'_>, alias: &'a str) -> LaunchRequest
         backend_environment: &start.backend.environment,
         model: start.model,
         context: start.case.context,
+        slots: start.case.concurrency.max(1),
         alias,
         scratch: start.scratch,
     }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use llamark_process::Interrupt;
-use llamark_record::journal::{Event, Measurement};
+use llamark_record::journal::Event;
+use llamark_record::metric::Windows;
 use llamark_record::plan::{BackendKind, PlannedBackend, TelemetryRate};
 use llamark_record::telemetry::{Availability, Channel, Phase};
 use llamark_telemetry::{Roots, Sampler, Span};
@@ -79,14 +80,14 @@ impl Watch {
         self.span(Phase::Load, self.spawned.get(), self.since(at));
     }
 
-    /// A run that counts was measured; its request was sent at `sent`.
-    pub(crate) fn run(&self, run: u32, sent: Instant, measurement: &Measurement) {
+    /// A run that counts was measured; its first request was sent at `sent`.
+    pub(crate) fn run(&self, run: u32, sent: Instant, windows: Windows) {
         let sent = self.since(sent);
-        let first = sent.saturating_add(measurement.first_token_ns);
-        self.span(Phase::Prefill { run }, sent, first);
-        if let Some((_, last)) = measurement.arrivals.last() {
-            self.span(Phase::Decode { run }, first, sent.saturating_add(*last));
-        }
+        let span = |phase, [begin, end]: [u64; 2]| {
+            self.span(phase, sent.saturating_add(begin), sent.saturating_add(end));
+        };
+        span(Phase::Prefill { run }, windows.prompt);
+        span(Phase::Decode { run }, windows.generation);
     }
 
     /// Stops the sampler and records what it read: first the file of readings, then the event that has its digest.

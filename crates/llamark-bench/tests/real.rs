@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::journal::Outcome;
-use llamark_record::metric::{generation_rate, prompt_rate};
+use llamark_record::metric::{RunValues, generation_rate, prompt_rate};
 use support::Bench;
 
 fn bench() -> Option<Bench> {
@@ -111,5 +111,19 @@ async fn a_real_depth() {
             prompt_rate(measured.prompt_tokens, measured.prompt_us).unwrap(),
             generation_rate(measured.generated_tokens, measured.generation_us).unwrap(),
         );
+    }
+}
+
+/// Four streams at once, each in a slot of its own.
+#[tokio::test]
+async fn real_streams() {
+    let Some(bench) = bench() else { return };
+    let mut bench = bench.tokens(64).streams(4);
+    bench.case().max_tokens = 16;
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.ready(), ran.log);
+    for run in ran.runs() {
+        assert_eq!(run.streams.len(), 4);
+        println!("  run {}: {:?}", run.index, RunValues::of(run));
     }
 }

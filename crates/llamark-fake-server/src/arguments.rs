@@ -91,9 +91,21 @@ impl Arguments {
         self.number("-np").unwrap_or(4)
     }
 
-    /// The context, padded as llama.cpp pads it.
+    /// The context of all slots, padded as llama.cpp pads it.
     pub(crate) fn context(&self) -> u32 {
-        self.number("-c").filter(|context| *context > 0).unwrap_or(8192).next_multiple_of(256)
+        self.slot_context() * if self.is_unified() { 1 } else { self.slots() }
+    }
+
+    /// The context of each slot.
+    pub(crate) fn slot_context(&self) -> u32 {
+        let context = self.number("-c").filter(|context| *context > 0).unwrap_or(8192);
+        let slots = if self.is_unified() { 1 } else { self.slots() };
+        (context / slots.max(1)).next_multiple_of(256)
+    }
+
+    /// Whether all slots share one cache: where the number of slots is not given.
+    fn is_unified(&self) -> bool {
+        self.get("-np").is_none() || self.get("-kvu").is_some_and(|flag| !flag.contains("no-kv"))
     }
 
     pub(crate) fn batch(&self) -> u32 {

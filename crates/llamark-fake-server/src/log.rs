@@ -147,7 +147,7 @@ impl Log {
         ));
         if new {
             self.line('I', "cmn  common_init_: warming up the model with an empty run - please wait ... (--no-warmup to disable)");
-            self.line('I', &format!("srv    load_model: initializing, n_slots = {slots}, n_ctx_slot = {context}, kv_unified = 'false'"));
+            self.line('I', &format!("srv    load_model: initializing, n_slots = {slots}, n_ctx_slot = {}, kv_unified = 'false'", behaviour.context.unwrap_or(arguments.slot_context())));
             self.line('I', "srv  llama_server: model loaded");
         } else {
             self.line('I', "common_init_from_params: warming up the model with an empty run - please wait ... (--no-warmup to disable)");

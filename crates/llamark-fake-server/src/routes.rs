@@ -68,7 +68,7 @@ impl App {
     }
 
     pub(crate) fn context(&self) -> u32 {
-        self.behaviour.context.unwrap_or(self.arguments.context())
+        self.behaviour.context.unwrap_or(self.arguments.slot_context())
     }
 
     /// Answers one request.

@@ -225,8 +225,16 @@ pub struct RunRecord {
     pub index: u32,
     /// A warm-up run: recorded, never counted.
     pub warmup: bool,
-    /// What was measured; absent when the request failed before there was something.
+    /// What was measured of the one request; absent when it failed before there was something, or when there are several.
     pub measurement: Option<Measurement>,
+    /// What was measured of each of several requests at once, in the order of their slots; empty for a single one, and
+    /// left out of the file then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<Stream>,
+    /// Times between tokens, of all streams together; absent where there are none, and in records that are older than
+    /// this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gaps: Option<Gaps>,
     /// The rules that the run breaks; empty: it is valid.
     pub broken: Vec<BrokenRule>,
 }
@@ -234,8 +242,54 @@ pub struct RunRecord {
 impl RunRecord {
     /// Whether the run counts: measured, no rule broken, no warm-up.
     pub fn counts(&self) -> bool {
-        !self.warmup && self.broken.is_empty() && self.measurement.is_some()
+        !self.warmup && self.is_valid()
     }
+
+    /// Whether there are numbers, and no rule is broken.
+    pub fn is_valid(&self) -> bool {
+        self.broken.is_empty() && self.is_measured()
+    }
+
+    /// Whether there are numbers.
+    pub fn is_measured(&self) -> bool {
+        self.measurement.is_some() || !self.streams.is_empty()
+    }
+
+    /// What was measured of each request.
+    pub fn measurements(&self) -> impl Iterator<Item = &Measurement> {
+        self.measurement.iter().chain(self.streams.iter().map(|stream| &stream.measurement))
+    }
+}
+
+/// One of several requests that were sent at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// From sending the first of them to sending this one, by our clock.
+    pub sent_ns: u64,
+    /// What was measured of it; its times count from its own sending.
+    pub measurement: Measurement,
+}
+
+/// Times between the arrivals of tokens in one run, by our clock. A quantile is the smallest time that at least so many
+/// of them do not exceed (nearest rank).
+///
+/// They are of tokens, not of events: what arrives together arrives at the same moment, so an event with k tokens is one
+/// gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept beside them so that a report
+/// over a million runs need not read them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Gaps {
+    /// How many: one fewer than the tokens of a stream, summed over the streams.
+    pub count: u32,
+    /// Median.
+    pub p50_ns: u64,
+    /// 95th percentile.
+    pub p95_ns: u64,
+    /// 99th percentile.
+    pub p99_ns: u64,
+    /// Largest.
+    pub max_ns: u64,
 }
 
 /// The raw integers of one request.

@@ -4,7 +4,7 @@
 
 use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::journal::{BrokenRule, Measurement, Outcome, RunRecord};
-use llamark_record::metric::{self, Metric};
+use llamark_record::metric::{self, Metric, RunValues};
 use llamark_record::stated::{Decimal, StatedRun, StatedStart};
 use llamark_record::telemetry::Phase;
 
@@ -44,18 +44,22 @@ pub(crate) struct Run<'a> {
     pub(crate) valid: bool,
     /// The rules that it breaks.
     pub(crate) broken: &'a [BrokenRule],
-    /// The raw integers, where it was measured.
+    /// The raw integers, where it was measured and is of a single stream.
     pub(crate) measurement: Option<&'a Measurement>,
-    /// Tokens of the prompt.
+    /// Tokens of the prompt; of several streams, all of them.
     pub(crate) prompt_tokens: Option<u32>,
-    /// Tokens generated.
+    /// Tokens generated, likewise.
     pub(crate) generated_tokens: Option<u32>,
     /// Prompt processing, tok/s.
     pub(crate) pp: Option<f64>,
     /// Token generation, tok/s.
     pub(crate) tg: Option<f64>,
-    /// Time to first token, ms.
-    pub(crate) ttft_ms: Option<f64>,
+    /// Token generation of the median of several streams, tok/s.
+    pub(crate) tg_stream: Option<f64>,
+    /// Time to first token, ms: the median over the streams, and of several the 95th and 99th percentile.
+    pub(crate) ttft_ms: [Option<f64>; 3],
+    /// Time from one token to the next, ms: median, 95th and 99th percentile.
+    pub(crate) itl_ms: [Option<f64>; 3],
     /// Energy for each token of the prompt, J.
     pub(crate) energy_prefill: Option<f64>,
     /// Energy for each step of generation, J.
@@ -70,9 +74,7 @@ impl Start<'_> {
             Metric::Rss => self.rss_bytes.into_iter().collect(),
             Metric::Vram => self.vram_bytes.into_iter().collect(),
             Metric::Gtt => self.gtt_bytes.into_iter().collect(),
-            Metric::Pp | Metric::Tg | Metric::Ttft | Metric::EnergyPrefill | Metric::EnergyDecode => {
-                self.runs.iter().filter(|run| run.counts()).filter_map(|run| run.value(metric)).collect()
-            }
+            _ => self.runs.iter().filter(|run| run.counts()).filter_map(|run| run.value(metric)).collect(),
         }
     }
 }
@@ -88,7 +90,13 @@ impl Run<'_> {
         match metric {
             Metric::Pp => self.pp,
             Metric::Tg => self.tg,
-            Metric::Ttft => self.ttft_ms,
+            Metric::TgStream => self.tg_stream,
+            Metric::Ttft => self.ttft_ms[0],
+            Metric::TtftP95 => self.ttft_ms[1],
+            Metric::TtftP99 => self.ttft_ms[2],
+            Metric::Itl => self.itl_ms[0],
+            Metric::ItlP95 => self.itl_ms[1],
+            Metric::ItlP99 => self.itl_ms[2],
             Metric::EnergyPrefill => self.energy_prefill,
             Metric::EnergyDecode => self.energy_decode,
             Metric::Load | Metric::Rss | Metric::Vram | Metric::Gtt => None,
@@ -165,23 +173,27 @@ fn energy(start: &StartLedger, run: &RunRecord, phase: Phase, tokens: u32) -> Op
 }
 
 fn measured_run<'a>(start: &StartLedger, run: &'a RunRecord) -> Run<'a> {
-    let measurement = run.measurement.as_ref();
+    let values = RunValues::of(run);
+    let is_measured = run.is_measured();
+    let tokens = |of: fn(&Measurement) -> u32| run.measurements().map(of).fold(0, u32::saturating_add);
+    let prompt = tokens(|one| one.prompt_tokens);
+    let steps = tokens(|one| one.generated_tokens.saturating_sub(1));
+    let energy = |phase, tokens| is_measured.then(|| energy(start, run, phase, tokens)).flatten();
     Run {
         index: run.index,
         warmup: run.warmup,
-        valid: run.broken.is_empty() && measurement.is_some(),
+        valid: run.is_valid(),
         broken: &run.broken,
-        measurement,
-        prompt_tokens: measurement.map(|m| m.prompt_tokens),
-        generated_tokens: measurement.map(|m| m.generated_tokens),
-        pp: measurement.and_then(|m| metric::prompt_rate(m.prompt_tokens, m.prompt_us)),
-        tg: measurement.and_then(|m| metric::generation_rate(m.generated_tokens, m.generation_us)),
-        ttft_ms: measurement.map(|m| float(m.first_token_ns) / 1e6),
-        energy_prefill: measurement
-            .and_then(|m| energy(start, run, Phase::Prefill { run: run.index }, m.prompt_tokens)),
-        energy_decode: measurement.and_then(|m| {
-            energy(start, run, Phase::Decode { run: run.index }, m.generated_tokens.saturating_sub(1))
-        }),
+        measurement: run.measurement.as_ref(),
+        prompt_tokens: is_measured.then_some(prompt),
+        generated_tokens: is_measured.then(|| tokens(|one| one.generated_tokens)),
+        pp: values.pp,
+        tg: values.tg,
+        tg_stream: values.tg_stream,
+        ttft_ms: values.ttft,
+        itl_ms: values.itl,
+        energy_prefill: energy(Phase::Prefill { run: run.index }, prompt),
+        energy_decode: energy(Phase::Decode { run: run.index }, steps),
     }
 }
 
@@ -211,7 +223,9 @@ fn stated_run(run: &StatedRun) -> Run<'static> {
         generated_tokens: run.generated_tokens,
         pp: run.pp.as_ref().map(Decimal::value),
         tg: run.tg.as_ref().map(Decimal::value),
-        ttft_ms: None,
+        tg_stream: None,
+        ttft_ms: [None; 3],
+        itl_ms: [None; 3],
         energy_prefill: None,
         energy_decode: None,
     }

@@ -21,7 +21,13 @@ fn place_of(metric: Metric) -> (&'static str, bool) {
     match metric {
         Metric::Pp => ("pp_tokens_per_second", true),
         Metric::Tg => ("tg_tokens_per_second", true),
+        Metric::TgStream => ("tg_stream_tokens_per_second", true),
         Metric::Ttft => ("ttft_ms", true),
+        Metric::TtftP95 => ("ttft_p95_ms", true),
+        Metric::TtftP99 => ("ttft_p99_ms", true),
+        Metric::Itl => ("itl_ms", true),
+        Metric::ItlP95 => ("itl_p95_ms", true),
+        Metric::ItlP99 => ("itl_p99_ms", true),
         Metric::Load => ("load_ms", false),
         Metric::Rss => ("rss_bytes", false),
         Metric::Vram => ("vram_bytes", false),

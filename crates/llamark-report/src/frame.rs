@@ -151,7 +151,9 @@ struct RunRows {
     total_ns: Vec<Option<u64>>,
     pp: Vec<Option<f64>>,
     tg: Vec<Option<f64>>,
-    ttft: Vec<Option<f64>>,
+    tg_stream: Vec<Option<f64>>,
+    ttft: [Vec<Option<f64>>; 3],
+    itl: [Vec<Option<f64>>; 3],
     energy_prefill: Vec<Option<f64>>,
     energy_decode: Vec<Option<f64>>,
 }
@@ -176,13 +178,20 @@ impl RunRows {
         self.total_ns.push(measurement.map(|m| m.total_ns));
         self.pp.push(run.pp);
         self.tg.push(run.tg);
-        self.ttft.push(run.ttft_ms);
+        self.tg_stream.push(run.tg_stream);
+        for (column, value) in self.ttft.iter_mut().zip(run.ttft_ms) {
+            column.push(value);
+        }
+        for (column, value) in self.itl.iter_mut().zip(run.itl_ms) {
+            column.push(value);
+        }
         self.energy_prefill.push(run.energy_prefill);
         self.energy_decode.push(run.energy_decode);
     }
 
     /// In the order of the file, without the index of the case.
     fn into_columns(self) -> Vec<Column> {
+        let ([ttft, ttft_p95, ttft_p99], [itl, itl_p95, itl_p99]) = (self.ttft, self.itl);
         vec![
             column("start", self.start),
             column("attempt", self.attempt),
@@ -201,7 +210,13 @@ impl RunRows {
             column("total_ns", self.total_ns),
             column("pp_tokens_per_second", self.pp),
             column("tg_tokens_per_second", self.tg),
-            column("ttft_ms", self.ttft),
+            column("tg_stream_tokens_per_second", self.tg_stream),
+            column("ttft_ms", ttft),
+            column("ttft_p95_ms", ttft_p95),
+            column("ttft_p99_ms", ttft_p99),
+            column("itl_ms", itl),
+            column("itl_p95_ms", itl_p95),
+            column("itl_p99_ms", itl_p99),
             column("energy_prefill_joules_per_token", self.energy_prefill),
             column("energy_decode_joules_per_token", self.energy_decode),
         ]

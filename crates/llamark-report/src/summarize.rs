@@ -211,7 +211,13 @@ fn cases(
         let metrics = Metrics {
             pp: take(Metric::Pp),
             tg: take(Metric::Tg),
+            tg_stream: take(Metric::TgStream),
             ttft: take(Metric::Ttft),
+            ttft_p95: take(Metric::TtftP95),
+            ttft_p99: take(Metric::TtftP99),
+            itl: take(Metric::Itl),
+            itl_p95: take(Metric::ItlP95),
+            itl_p99: take(Metric::ItlP99),
             load: take(Metric::Load),
             rss: take(Metric::Rss),
             vram: take(Metric::Vram),
@@ -238,7 +244,8 @@ fn case_summary(
     let backend = plan.backends.iter().position(|backend| backend.name == case.case.backend)?;
     let weights = models.get(model).and_then(|model| model.weights.as_ref());
     let roofline = match (plan.hardware.memory_bandwidth, weights, &metrics.tg) {
-        (Some(bandwidth), Some(weights), Some(tg)) if bandwidth > 0 => {
+        // Several streams share what is read for one step.
+        (Some(bandwidth), Some(weights), Some(tg)) if bandwidth > 0 && case.case.concurrency == 1 => {
             Some(round(tg.mean * weights.bytes_per_token / float(bandwidth)))
         }
         _ => None,
@@ -355,7 +362,7 @@ fn line(start: &counted::Start<'_>, run: &counted::Run<'_>) -> RunLine {
         broken: broken_text(run.broken),
         pp: run.pp,
         tg: run.tg,
-        ttft: run.ttft_ms,
+        ttft: run.ttft_ms[0],
         prompt_tokens: run.prompt_tokens,
         generated_tokens: run.generated_tokens,
     }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::findings::{Finding, Headline};
 
 /// `format` of a [`Summary`] as written by this version.
-pub const SUMMARY_FORMAT: &str = "llamark/summary/v2";
+pub const SUMMARY_FORMAT: &str = "llamark/summary/v3";
 
 /// Runs of one case that are listed one by one; the others are in `results.parquet`.
 pub const LISTED_RUNS: usize = 60;
@@ -423,8 +423,20 @@ pub struct Metrics {
     pub pp: Option<Estimate>,
     /// Token generation, tok/s.
     pub tg: Option<Estimate>,
+    /// Token generation of each of several streams, tok/s.
+    pub tg_stream: Option<Estimate>,
     /// Time to first token, ms.
     pub ttft: Option<Estimate>,
+    /// Its 95th percentile over several streams, ms.
+    pub ttft_p95: Option<Estimate>,
+    /// Its 99th percentile over several streams, ms.
+    pub ttft_p99: Option<Estimate>,
+    /// Time from one token to the next, ms: the median of a run.
+    pub itl: Option<Estimate>,
+    /// Its 95th percentile, ms.
+    pub itl_p95: Option<Estimate>,
+    /// Its 99th percentile, ms.
+    pub itl_p99: Option<Estimate>,
     /// Process start to ready, ms.
     pub load: Option<Estimate>,
     /// Peak resident memory of the server, bytes.
@@ -445,7 +457,13 @@ impl Metrics {
         match metric {
             Metric::Pp => self.pp.as_ref(),
             Metric::Tg => self.tg.as_ref(),
+            Metric::TgStream => self.tg_stream.as_ref(),
             Metric::Ttft => self.ttft.as_ref(),
+            Metric::TtftP95 => self.ttft_p95.as_ref(),
+            Metric::TtftP99 => self.ttft_p99.as_ref(),
+            Metric::Itl => self.itl.as_ref(),
+            Metric::ItlP95 => self.itl_p95.as_ref(),
+            Metric::ItlP99 => self.itl_p99.as_ref(),
             Metric::Load => self.load.as_ref(),
             Metric::Rss => self.rss.as_ref(),
             Metric::Vram => self.vram.as_ref(),

@@ -32,7 +32,7 @@ fn parquet_holds_every_run_of_the_journal() {
         llamark_report::summarize(&set).unwrap().cases.iter().map(|case| case.counts.valid).sum();
     assert_eq!(counted.height() as u64, counts);
     let names: Vec<&str> = frame.columns().iter().map(|column| column.name().as_str()).collect();
-    insta::assert_snapshot!(names.join(" "), @"case model backend prompt depth concurrency max_tokens start attempt run warmup superseded valid counted broken prompt_tokens cached_tokens prompt_us generated_tokens generation_us first_token_ns total_ns pp_tokens_per_second tg_tokens_per_second ttft_ms energy_prefill_joules_per_token energy_decode_joules_per_token");
+    insta::assert_snapshot!(names.join(" "), @"case model backend prompt depth concurrency max_tokens start attempt run warmup superseded valid counted broken prompt_tokens cached_tokens prompt_us generated_tokens generation_us first_token_ns total_ns pp_tokens_per_second tg_tokens_per_second tg_stream_tokens_per_second ttft_ms ttft_p95_ms ttft_p99_ms itl_ms itl_p95_ms itl_p99_ms energy_prefill_joules_per_token energy_decode_joules_per_token");
 }
 
 #[test]

@@ -91,6 +91,11 @@ impl Problem {
         Self { code, span, message: message.into(), label: String::new(), help: None, related: Vec::new() }
     }
 
+    /// Whether it says the same of the same place.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        (self.code, &self.span, &self.message) == (other.code, &other.span, &other.message)
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }

@@ -24,6 +24,7 @@ use crate::sources;
 use crate::text::{Digest, Line, Name, PackageUrl};
 use crate::units::{Duration, Timeout};
 use crate::values::{LayerCount, Numbers, SampleRate};
+use crate::variant::{Variant, variants};
 
 /// What expanding needs to know of the world; the caller gives it, so that expanding is a pure function.
 pub trait Surroundings {
@@ -72,10 +73,13 @@ impl Expander<'_> {
         let mut builds = Vec::new();
         let mut known = BTreeMap::new();
         let mut backends = Vec::new();
-        for (name, backend) in experiment.backends.iter().filter(|(name, _)| used.contains(name.as_str())) {
-            let planned = self.backend(name.as_str(), backend);
-            let build = build(&planned, backend, &mut known, &mut builds);
-            backends.push(PlannedBackend { build, ..planned });
+        for (name, backend) in &experiment.backends {
+            let all = variants_of(name.as_str(), backend);
+            for (name_of, variant) in all.iter().filter(|(name, _)| used.contains(name.as_str())) {
+                let planned = self.backend(name.as_str(), backend, variant);
+                let build = build(&planned, backend, &mut known, &mut builds);
+                backends.push(PlannedBackend { build, name: name_of.clone(), ..planned });
+            }
         }
         let wanted: HashSet<&str> = chosen.iter().map(|name| name.as_str()).collect();
         let prompts = experiment
@@ -118,7 +122,7 @@ impl Expander<'_> {
         }
     }
 
-    fn backend(&self, name: &str, backend: &experiment::Backend) -> PlannedBackend {
+    fn backend(&self, name: &str, backend: &experiment::Backend, variant: &Variant) -> PlannedBackend {
         // A rule of the meaning says that one of the two is there.
         let kind = backend.kind.or_else(|| kind_named(name)).unwrap_or(BackendKind::Cpu);
         let device = match (&backend.device, device_prefix(kind)) {
@@ -133,11 +137,11 @@ impl Expander<'_> {
         };
         PlannedBackend {
             name: name.to_owned(),
-            label: label.to_owned(),
+            label: format!("{label}{}", variant.label),
             note: optional(backend.note.as_ref()),
             kind,
             build: String::new(),
-            server: Settings::Decided(self.server(&backend.server.clone().unwrap_or_default(), &device)),
+            server: Settings::Decided(self.server(&variant.server, &device)),
             device,
             environment: backend
                 .env
@@ -262,6 +266,13 @@ fn build(
     id.clone()
 }
 
+/// The backends that a backend of the experiment becomes, each with its name.
+fn variants_of(name: &str, backend: &experiment::Backend) -> Vec<(String, Variant)> {
+    let server = backend.server.clone().unwrap_or_default();
+    let all = variants(&server, backend.matrix.as_ref()).into_iter();
+    all.map(|variant| (format!("{name}{}", variant.name), variant)).collect()
+}
+
 /// What one run is, beside its prompt.
 struct Shape {
     max_tokens: u32,
@@ -284,10 +295,13 @@ fn shapes(protocol: &experiment::Protocol) -> Vec<Shape> {
     let lengths = lengths.map_or(&[defaults::MAX_TOKENS][..], Numbers::all);
     let depths = protocol.depth.as_ref().map_or(&[defaults::DEPTH][..], Numbers::all);
     let mut shapes = Vec::new();
+    let concurrency = protocol.concurrency.as_ref().map_or(&[defaults::CONCURRENCY][..], Numbers::all);
     for depth in depths {
-        for max_tokens in lengths {
-            let concurrency = defaults::CONCURRENCY;
-            shapes.push(Shape { max_tokens: *max_tokens, is_listed, depth: *depth, concurrency });
+        for concurrency in concurrency {
+            for max_tokens in lengths {
+                let (max_tokens, depth, concurrency) = (*max_tokens, *depth, *concurrency);
+                shapes.push(Shape { max_tokens, is_listed, depth, concurrency });
+            }
         }
     }
     shapes
@@ -307,16 +321,18 @@ fn cases(
     let mut cases = Vec::new();
     for (model, planned) in experiment.models.iter().zip(models) {
         let only: Option<HashSet<&Name>> = model.backends.as_ref().map(|only| only.iter().collect());
-        for backend in experiment.backends.keys() {
-            if only.as_ref().is_some_and(|only| !only.contains(backend)) {
-                continue;
-            }
+        let chosen = experiment
+            .backends
+            .iter()
+            .filter(|(name, _)| only.as_ref().is_none_or(|only| only.contains(name)));
+        let backends = chosen.flat_map(|(name, backend)| variants_of(name.as_str(), backend));
+        for (backend, _) in backends {
             for prompt in prompts {
                 for shape in shapes(protocol) {
                     cases.push(Case {
-                        id: shape.id([&planned.id, backend.as_str(), prompt.as_str()]),
+                        id: shape.id([&planned.id, &backend, prompt.as_str()]),
                         model: planned.id.clone(),
-                        backend: backend.as_str().to_owned(),
+                        backend: backend.clone(),
                         prompt: prompt.as_str().to_owned(),
                         max_tokens: shape.max_tokens,
                         depth: shape.depth,
@@ -339,7 +355,13 @@ fn gates(gates: Option<&experiment::Gates>) -> Vec<Gate> {
     let margin = |metric: Metric| match metric {
         Metric::Pp => gates.pp,
         Metric::Tg => gates.tg,
+        Metric::TgStream => gates.tg_stream,
         Metric::Ttft => gates.ttft,
+        Metric::TtftP95 => gates.ttft_p95,
+        Metric::TtftP99 => gates.ttft_p99,
+        Metric::Itl => gates.itl,
+        Metric::ItlP95 => gates.itl_p95,
+        Metric::ItlP99 => gates.itl_p99,
         Metric::Load => gates.load,
         Metric::Rss => gates.rss,
         Metric::Vram => gates.vram,

@@ -11,7 +11,7 @@ use crate::defaults;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
 use crate::units::{Bandwidth, Duration, Share, Size, Timeout};
-use crate::values::{CMakeValue, LayerCount, Numbers, PromptNames, SampleRate};
+use crate::values::{CMakeValue, LayerCount, Number, Numbers, PromptNames, SampleRate};
 
 /// A benchmark of llama.cpp: which machine, which llama.cpp, which backends, which models, and how to measure.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -57,8 +57,20 @@ pub struct Gates {
     pub pp: Option<Share>,
     /// Margin of token generation, tok/s.
     pub tg: Option<Share>,
-    /// Margin of the time to the first token.
+    /// Margin of the token generation of one of several streams, tok/s.
+    pub tg_stream: Option<Share>,
+    /// Margin of the time to the first token; of several streams, that of the median one.
     pub ttft: Option<Share>,
+    /// Margin of its 95th percentile over several streams.
+    pub ttft_p95: Option<Share>,
+    /// Margin of its 99th percentile over several streams.
+    pub ttft_p99: Option<Share>,
+    /// Margin of the time from one token to the next: the median of a run.
+    pub itl: Option<Share>,
+    /// Margin of its 95th percentile.
+    pub itl_p95: Option<Share>,
+    /// Margin of its 99th percentile.
+    pub itl_p99: Option<Share>,
     /// Margin of the time from the start of the server until it is ready.
     pub load: Option<Share>,
     /// Margin of the peak memory of the server.
@@ -130,6 +142,8 @@ pub struct Backend {
     pub device: Option<Device>,
     /// Settings of the server.
     pub server: Option<Server>,
+    /// Settings that vary: a sweep over threads or batches, or any other. Each combination is a backend of its own.
+    pub matrix: Option<Matrix>,
     /// Variables of the environment of the server, as in `GGML_VK_VISIBLE_DEVICES: "0"`. The server gets these and
     /// no others of yours.
     #[serde(default)]
@@ -186,6 +200,79 @@ pub struct Server {
     pub ubatch: Option<u32>,
 }
 
+/// Values of settings of the server: every combination of them is a backend of its own, named after the values, as in
+/// `cpu+threads=2+ubatch=128`. What the lists do not name is as `server` has it.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Matrix {
+    /// Layers on the device.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub gpu_layers: Option<Vec<LayerCount>>,
+    /// Flash attention.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub flash_attn: Option<Vec<bool>>,
+    /// Element type of the keys in the KV cache.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub cache_type_k: Option<Vec<CacheType>>,
+    /// Element type of the values in the KV cache.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub cache_type_v: Option<Vec<CacheType>>,
+    /// Map the model file into memory, or read it.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub mmap: Option<Vec<bool>>,
+    /// Lock the model in memory.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
+    pub mlock: Option<Vec<bool>>,
+    /// Threads for token generation.
+    #[schemars(with = "Option<Vec<Number<4096>>>", length(min = 1), extend("uniqueItems" = true))]
+    pub threads: Option<Vec<u32>>,
+    /// Threads for prompt processing.
+    #[schemars(with = "Option<Vec<Number<4096>>>", length(min = 1), extend("uniqueItems" = true))]
+    pub threads_batch: Option<Vec<u32>>,
+    /// Logical batch.
+    #[schemars(with = "Option<Vec<Number<1000000>>>", length(min = 1), extend("uniqueItems" = true))]
+    pub batch: Option<Vec<u32>>,
+    /// Physical batch.
+    #[schemars(with = "Option<Vec<Number<1000000>>>", length(min = 1), extend("uniqueItems" = true))]
+    pub ubatch: Option<Vec<u32>>,
+    /// Combinations that are left out: each that has all the values of one of these.
+    #[schemars(length(min = 1))]
+    pub exclude: Option<Vec<Combination>>,
+    /// Combinations beside those of the lists.
+    #[schemars(length(min = 1))]
+    pub include: Option<Vec<Combination>>,
+}
+
+/// Values of some settings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Combination {
+    /// Layers on the device.
+    pub gpu_layers: Option<LayerCount>,
+    /// Flash attention.
+    pub flash_attn: Option<bool>,
+    /// Element type of the keys in the KV cache.
+    pub cache_type_k: Option<CacheType>,
+    /// Element type of the values in the KV cache.
+    pub cache_type_v: Option<CacheType>,
+    /// Map the model file into memory, or read it.
+    pub mmap: Option<bool>,
+    /// Lock the model in memory.
+    pub mlock: Option<bool>,
+    /// Threads for token generation.
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads: Option<u32>,
+    /// Threads for prompt processing.
+    #[schemars(range(min = 1, max = 4096))]
+    pub threads_batch: Option<u32>,
+    /// Logical batch.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub batch: Option<u32>,
+    /// Physical batch.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub ubatch: Option<u32>,
+}
+
 /// What one measurement is, and how often it is made.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -199,7 +286,11 @@ pub struct Protocol {
     /// they nor their time count. Of a list, each makes a case of its own. Default: `0`.
     #[schemars(extend("default" = defaults::DEPTH))]
     pub depth: Option<Numbers<0, 100_000_000>>,
-    /// Context of the server, in tokens: it must hold the depth, the prompt and `max_tokens`. Default: `8192`.
+    /// Requests that are sent at once in each run, each to a slot of its own with a context of its own. Of a list, each
+    /// makes a case of its own. Default: `1`.
+    #[schemars(extend("default" = defaults::CONCURRENCY))]
+    pub concurrency: Option<Numbers<1, 256>>,
+    /// Context of each slot of the server, in tokens: it must hold the depth, the prompt and `max_tokens`. Default: `8192`.
     #[schemars(range(min = 1, max = 100_000_000), extend("default" = defaults::CONTEXT))]
     pub context: Option<u32>,
     /// Runs at the head of each start that are recorded and do not count. Default: `1`.

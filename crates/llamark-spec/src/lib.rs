@@ -19,6 +19,7 @@ pub mod units;
 pub mod values;
 
 mod expand;
+mod matrix;
 mod node;
 mod parse;
 mod scalar;
@@ -28,6 +29,7 @@ mod shape;
 mod suggest;
 mod syntax;
 mod validate;
+mod variant;
 
 pub use accepted::parse_accepted;
 pub use diagnostic::{Diagnostic, Diagnostics, Style};

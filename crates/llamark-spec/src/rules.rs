@@ -100,6 +100,11 @@ pub const RULES: &[Rule] = &[
     ),
     rule("spec/cmake-with-prebuilt", Level::Meaning, "A prebuilt engine has no CMake variables."),
     rule("spec/ubatch", Level::Meaning, "`ubatch` is at most `batch`."),
+    rule("spec/matrix-empty", Level::Meaning, "A matrix varies a setting, and leaves something of it."),
+    rule("spec/matrix-size", Level::Meaning, "A matrix has at most 1,000 combinations."),
+    rule("spec/matrix-override", Level::Meaning, "A setting that varies has no fixed value in `server`."),
+    rule("spec/exclude-nothing", Level::Meaning, "What a matrix leaves out is one of its combinations."),
+    rule("spec/include-known", Level::Meaning, "What is added to a matrix is not there already."),
     rule("spec/quantized-values", Level::Meaning, "A quantized `cache_type_v` has `flash_attn: true`."),
     rule(
         "spec/context",

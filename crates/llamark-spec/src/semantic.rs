@@ -4,6 +4,7 @@
 //! skipped, since the schema already said so.
 
 pub(crate) mod backends;
+mod matrix;
 pub(crate) mod sources;
 mod synthetic;
 
@@ -190,11 +191,19 @@ fn longest_prompt<'a>(root: &'a Node, protocol: Option<&Node>) -> (Option<i128>,
 }
 
 fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>) {
-    let all_backends = names(root, "backends").len();
+    let variants = |name: &str| -> usize {
+        let backend = root.get("backends").and_then(|backends| backends.get(name));
+        backend.map_or(1, matrix::count)
+    };
+    let all_backends =
+        names(root, "backends").iter().map(|name| variants(name)).fold(0, usize::saturating_add);
     let models = root.get("models").map(Node::items).unwrap_or_default();
     let pairs: usize = models
         .iter()
-        .map(|model| model.get("backends").map_or(all_backends, |backends| backends.items().len()))
+        .map(|model| match model.get("backends") {
+            Some(backends) => texts(Some(backends)).iter().map(|(name, _)| variants(name)).sum(),
+            None => all_backends,
+        })
         .fold(0, usize::saturating_add);
     let prompts = match texts(protocol.and_then(|protocol| protocol.get("prompt"))).len() {
         0 => names(root, "prompts").len(),
@@ -202,7 +211,7 @@ fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>)
     };
     let starts = u128::try_from(number_or(protocol, "starts", defaults::STARTS)).unwrap_or(0);
     let values = |key| numbers(protocol.and_then(|protocol| protocol.get(key))).len().max(1) as u128;
-    let shapes = values("max_tokens").saturating_mul(values("depth"));
+    let shapes = values("max_tokens").saturating_mul(values("depth")).saturating_mul(values("concurrency"));
     let cases = (pairs as u128).saturating_mul(prompts as u128).saturating_mul(shapes);
     if cases.saturating_mul(starts) > MAX_STARTS {
         let span =

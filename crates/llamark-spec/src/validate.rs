@@ -190,7 +190,8 @@ impl Walk<'_> {
         for item in items {
             let text = item.text().map(Cow::Borrowed);
             let number = || item.integer().map(|number| Cow::Owned(number.to_string()));
-            let Some(text) = text.or_else(number) else { continue };
+            let truth = || item.boolean().map(|is_true| Cow::Owned(is_true.to_string()));
+            let Some(text) = text.or_else(number).or_else(truth) else { continue };
             if let Some(first) = places.get(&text) {
                 let message = format!("`{}` stands twice in {subject}", shortened(&text));
                 let problem =

@@ -273,3 +273,21 @@ impl<const LEAST: u32, const MOST: u32> JsonSchema for Numbers<LEAST, MOST> {
         })
     }
 }
+
+/// A whole number from 1 to `MOST`; of the schema alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Number<const MOST: u32>;
+
+impl<const MOST: u32> JsonSchema for Number<MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("Number_{MOST}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": 1, "maximum": MOST })
+    }
+}

@@ -174,10 +174,15 @@ pub(crate) fn print_problems(context: &Context, diagnostics: &Diagnostics) {
     context.terminal.problem(&diagnostics.render(style));
 }
 
+/// Whether a backend is the one of that name, or a variant of it by a matrix: `cpu+threads=2` is one of `cpu`.
+fn is_of(backend: &str, name: &str) -> bool {
+    backend.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('+'))
+}
+
 /// Leaves the cases that the selection selects, and of models, backends, builds and prompts those in use.
 fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
     for backend in &selection.backends {
-        if plan.backend(backend).is_none() {
+        if !plan.backends.iter().any(|known| is_of(&known.name, backend)) {
             let known: Vec<_> = plan.backends.iter().map(|backend| backend.name.as_str()).collect();
             return fail(
                 Exit::BadInput,
@@ -192,7 +197,8 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
     plan.cases.retain(|case| {
         any(&selection.cases, &case.id)
             && any(&selection.models, &case.model)
-            && (selection.backends.is_empty() || selection.backends.contains(&case.backend))
+            && (selection.backends.is_empty()
+                || selection.backends.iter().any(|backend| is_of(&case.backend, backend)))
     });
     if plan.cases.len() == all {
         return Ok(());

@@ -11,6 +11,7 @@ use llamark_build::{Built, Prepared};
 use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
+use llamark_record::metric::RunValues;
 use llamark_record::plan::{PlannedStart, ResolvedPlan};
 
 use crate::context::{Context, shown};
@@ -278,14 +279,12 @@ impl<'a> Session<'a> {
 
     /// Mean rates of a start, for the terminal.
     fn rates(&self, id: &StartId) -> String {
-        use llamark_record::metric::{generation_rate, prompt_rate};
         let Some(start) = self.case_ledger(&id.case).and_then(|case| case.starts.get(&id.start)) else {
             return String::new();
         };
-        let counted: Vec<_> = start.counting().filter_map(|run| run.measurement.as_ref()).collect();
-        let pp: Vec<f64> = counted.iter().filter_map(|m| prompt_rate(m.prompt_tokens, m.prompt_us)).collect();
-        let tg: Vec<f64> =
-            counted.iter().filter_map(|m| generation_rate(m.generated_tokens, m.generation_us)).collect();
+        let values: Vec<RunValues> = start.counting().map(RunValues::of).collect();
+        let pp: Vec<f64> = values.iter().filter_map(|values| values.pp).collect();
+        let tg: Vec<f64> = values.iter().filter_map(|values| values.tg).collect();
         let mean = |values: &[f64]| llamark_stats::mean(values);
         match (mean(&pp), mean(&tg)) {
             (Some(pp), Some(tg)) => format!(": pp {pp:.1}, tg {tg:.1} tok/s"),

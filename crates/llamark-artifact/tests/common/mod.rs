@@ -11,7 +11,7 @@ use llamark_record::Sha256;
 use llamark_record::build::{BuildInputs, BuildRecord};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment, Fact};
 use llamark_record::journal::{
-    BrokenRule, Buffer, BufferKind, BuildEvent, CaseClosed, Event, Failure, FailureKind, LoadStages,
+    BrokenRule, Buffer, BufferKind, BuildEvent, CaseClosed, Event, Failure, FailureKind, Gaps, LoadStages,
     MappedFile, Measurement, Outcome, Proof, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
 use llamark_record::model::{FileIdentity, ModelFacts, ModelRecord};
@@ -389,6 +389,7 @@ pub(crate) fn run(case: &Case, id: &StartId, index: u32, warmup: bool, fate: Fat
     let first_token_ns = prompt_us * 1000 + 412_345;
     let arrivals: Vec<(u32, u64)> =
         (1..=generated_tokens).map(|n| (n, first_token_ns + u64::from(n - 1) * token_us * 1000)).collect();
+    let gaps = Gaps::of([arrivals.as_slice()].into_iter());
     let broken = if early {
         let detail = format!("{generated_tokens} tokens, {} were asked for", case.max_tokens);
         vec![BrokenRule { rule: Rule::ExactLength, detail }]
@@ -410,6 +411,8 @@ pub(crate) fn run(case: &Case, id: &StartId, index: u32, warmup: bool, fate: Fat
             arrivals,
             output_ids: Some(digest(&format!("{}/{generated_tokens}", case.model))),
         }),
+        streams: Vec::new(),
+        gaps,
         broken,
     }
 }

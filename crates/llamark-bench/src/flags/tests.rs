@@ -36,6 +36,7 @@ fn try_it(
         backend_environment: &backend_environment,
         model: Utf8Path::new("/models/m.gguf"),
         context: 8192,
+        slots: 1,
         alias: "llamark-1",
         scratch: Utf8Path::new("/scratch"),
     };

@@ -46,6 +46,7 @@ fn proofs(
         backend_environment: &BTreeMap::new(),
         model: Utf8Path::new("/models/SmolLM2-135M-Instruct.Q4_1.gguf"),
         context: 1000,
+        slots: 1,
         alias: "llamark-fixture",
         scratch: Utf8Path::new("/scratch"),
     };

@@ -183,6 +183,12 @@ impl Bench {
         self
     }
 
+    /// So many requests at once.
+    pub fn streams(mut self, count: u32) -> Self {
+        self.case().concurrency = count;
+        self
+    }
+
     /// Limits of 300 ms, for a server that hangs.
     pub fn impatient(mut self) -> Self {
         self.plan.timeouts = Timeouts { load_ms: 300, request_ms: 300, stop_ms: 300 };

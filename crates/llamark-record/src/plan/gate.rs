@@ -27,10 +27,16 @@ impl Gate {
 }
 
 /// How each metric is judged where the author says nothing: throughput decides, at 3 %. Times vary more, loading most.
-pub const STANDARD_GATES: [Gate; 9] = [
+pub const STANDARD_GATES: [Gate; 15] = [
     Gate::with_margin(Metric::Pp, true, 30_000),
     Gate::with_margin(Metric::Tg, true, 30_000),
+    Gate::with_margin(Metric::TgStream, false, 30_000),
     Gate::with_margin(Metric::Ttft, false, 60_000),
+    Gate::with_margin(Metric::TtftP95, false, 100_000),
+    Gate::with_margin(Metric::TtftP99, false, 150_000),
+    Gate::with_margin(Metric::Itl, false, 60_000),
+    Gate::with_margin(Metric::ItlP95, false, 100_000),
+    Gate::with_margin(Metric::ItlP99, false, 150_000),
     Gate::with_margin(Metric::Load, false, 150_000),
     Gate::with_margin(Metric::Rss, false, 30_000),
     Gate::with_margin(Metric::Vram, false, 30_000),

@@ -50,6 +50,11 @@ fn shared(context: &Context<'_>, a: usize, b: usize) -> usize {
 
 fn pair(context: &Context<'_>, a: usize, b: usize) -> Option<(usize, Finding)> {
     let (one, other) = (context.summary.backends.get(a)?, context.summary.backends.get(b)?);
+    // Variants of one backend by a matrix are there to differ in these settings.
+    let base = |backend: &BackendSummary| backend.name.split('+').next().unwrap_or_default().to_owned();
+    if base(one) == base(other) {
+        return None;
+    }
     let differences = differences(one, other);
     let rows = shared(context, a, b);
     if differences.is_empty() || rows == 0 {

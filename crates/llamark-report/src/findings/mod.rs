@@ -146,7 +146,13 @@ fn title(metric: Metric) -> &'static str {
     match metric {
         Metric::Pp => "PP",
         Metric::Tg => "TG",
+        Metric::TgStream => "TG of a stream",
         Metric::Ttft => "TTFT",
+        Metric::TtftP95 => "TTFT p95",
+        Metric::TtftP99 => "TTFT p99",
+        Metric::Itl => "ITL",
+        Metric::ItlP95 => "ITL p95",
+        Metric::ItlP99 => "ITL p99",
         Metric::Load => "load",
         Metric::Rss => "RSS",
         Metric::Vram => "VRAM",

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use llamark_record::plan::BackendKind;
 
+use super::matrix;
 use crate::defaults;
 use crate::diagnostic::{MAX_PROBLEMS, Problem};
 use crate::node::{Entry, Node};
@@ -37,8 +38,10 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                 check_switches(&cmake.node, kind, problems);
             }
         }
-        if let Some(server) = backend.get("server") {
-            check_server(server, problems);
+        if backend.get("matrix").is_some() {
+            matrix::check(backend, problems);
+        } else if let Some(server) = backend.get("server") {
+            check_settings(&|key: &str| server.get(key), problems);
         }
         for variable in backend.get("env").map(Node::entries).unwrap_or_default() {
             check_variable(variable, problems);
@@ -130,7 +133,8 @@ fn check_device(backend: &Node, key_span: &Range<usize>, kind: BackendKind, prob
             );
         }
     }
-    let layers = backend.get("server").and_then(|server| server.get("gpu_layers"));
+    let place = |parent: &str| backend.get(parent).and_then(|settings| settings.get("gpu_layers"));
+    let layers = place("server").or_else(|| place("matrix"));
     if let Some(layers) = layers.filter(|layers| kind == BackendKind::Cpu && layers.integer() != Some(0)) {
         let message = "there is no device to put layers on";
         let problem = Problem::new("spec/layers-without-device", layers.span.clone(), message);
@@ -168,20 +172,20 @@ fn check_switches(cmake: &Node, kind: BackendKind, problems: &mut Vec<Problem>) 
     }
 }
 
-fn check_server(server: &Node, problems: &mut Vec<Problem>) {
-    let number = |key: &str| server.get(key).and_then(Node::integer);
+/// Settings that contradict each other, wherever each of them stands.
+pub(super) fn check_settings<'a>(server: &dyn Fn(&str) -> Option<&'a Node>, problems: &mut Vec<Problem>) {
+    let number = |key: &str| server(key).and_then(Node::integer);
     let batch = number("batch").unwrap_or(i128::from(defaults::BATCH));
-    if let (Some(ubatch), Some(node)) =
-        (number("ubatch").filter(|ubatch| *ubatch > batch), server.get("ubatch"))
+    if let (Some(ubatch), Some(node)) = (number("ubatch").filter(|ubatch| *ubatch > batch), server("ubatch"))
     {
         let message = format!("`ubatch` is {ubatch}, and a batch has at most {batch} tokens");
         let problem = Problem::new("spec/ubatch", node.span.clone(), message);
         problems.push(problem.help("make `ubatch` smaller or `batch` larger"));
     }
-    let Some(node) = server.get("cache_type_v") else { return };
+    let Some(node) = server("cache_type_v") else { return };
     let Some(cache_type) = node.text() else { return };
     let is_quantized = matches!(cache_type, "q8_0" | "q5_1" | "q5_0" | "q4_1" | "q4_0" | "iq4_nl");
-    let flash_attn = server.get("flash_attn");
+    let flash_attn = server("flash_attn");
     let has_flash = match flash_attn {
         Some(node) => node.boolean().unwrap_or(true),
         None => defaults::FLASH_ATTN,

@@ -19,5 +19,6 @@ mod locking;
 mod reading;
 mod reproducing;
 mod running;
+mod shapes;
 mod signing;
 mod turns;

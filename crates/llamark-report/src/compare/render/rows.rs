@@ -106,8 +106,9 @@ fn verdict(metric: &MetricComparison) -> String {
 /// A value with its unit where that is not the metric's usual one.
 pub(super) fn value(metric: Metric, value: f64) -> String {
     match metric {
-        Metric::Pp | Metric::Tg => format::significant(value, 4),
-        Metric::Ttft | Metric::Load => format::duration_ms(value),
+        Metric::Pp | Metric::Tg | Metric::TgStream => format::significant(value, 4),
+        Metric::Itl | Metric::ItlP95 | Metric::ItlP99 => format!("{} ms", format::significant(value, 3)),
+        Metric::Ttft | Metric::TtftP95 | Metric::TtftP99 | Metric::Load => format::duration_ms(value),
         Metric::Rss | Metric::Vram | Metric::Gtt => format::bytes(format!("{value:.0}").parse().unwrap_or(0)),
         Metric::EnergyPrefill | Metric::EnergyDecode => format!("{} J", format::significant(value, 3)),
     }

@@ -70,6 +70,10 @@ install:
 simulate *ARGS:
     cargo run --quiet -p llamark-stats --example simulate -- "$@"
 
+# Kill, break and forge for minutes: 1,000 random kills, then kills and errors at every call under strace. A table at the end
+torture KILLS='1000':
+    bash .ci/torture "$@"
+
 # Fuzz every input (or those named) for SECONDS each; needs `cargo install cargo-fuzz`
 fuzz SECONDS='600' *INPUTS='':
     bash fuzz/run "$@"

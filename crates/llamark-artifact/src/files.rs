@@ -21,6 +21,7 @@ use std::io::{self, Write as _};
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use lock::Lock;
+pub(crate) use lock::holder as lock_holder;
 
 /// A file operation that failed: what, where, why.
 #[derive(Debug, thiserror::Error)]

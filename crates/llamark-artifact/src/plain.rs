@@ -54,14 +54,19 @@ pub(crate) fn is_link(path: &Utf8Path) -> bool {
 /// The whole of a file, of at most `limit` bytes.
 pub(crate) fn read(path: &Utf8Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
     let file = open(path)?;
+    let too_large = |bytes| Err(ArtifactError::TooLarge { path: path.to_owned(), bytes, limit });
+    // The size first: what is too large is not read. It may grow all the same.
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    if length > limit {
+        return too_large(length);
+    }
     let mut bytes = Vec::new();
     file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(|source| ArtifactError::Read { path: path.to_owned(), source })?;
     let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if read > limit {
-        let bytes = path.symlink_metadata().map_or(read, |metadata| metadata.len());
-        return Err(ArtifactError::TooLarge { path: path.to_owned(), bytes, limit });
+        return too_large(read);
     }
     Ok(bytes)
 }

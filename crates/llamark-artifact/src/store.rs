@@ -175,6 +175,21 @@ impl Store {
         Ok(sets.into_iter().rev().find(same).map(|set| Found::Interrupted(set.path)))
     }
 
+    /// The newest set of this plan on this machine, if it was interrupted: what measuring afresh goes on with when it was
+    /// itself interrupted. An older one, which a sealed set came after, was given up.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn unfinished(&self, plan: &ResolvedPlan, host: &Sha256) -> Result<Option<Found>, ArtifactError> {
+        let digest = plan.digest()?;
+        let mark = format!("Z-{}", id_part(&digest));
+        let sets = self.sets_where(Some(&plan.plan.name), |id| id.contains(&mark))?;
+        let is_same =
+            |set: &SetInfo| set.begin().is_ok_and(|begin| begin.plan == digest && begin.host == *host);
+        let newest = sets.into_iter().rev().find(is_same);
+        Ok(newest.filter(|set| !set.sealed).map(|set| Found::Interrupted(set.path)))
+    }
+
     /// Begins a set: its folder with the plan, the experiment or document as given, the facts of the machine, and a journal
     /// that says which plan it is of. Nobody else can write to it while the writer lives.
     ///
@@ -320,7 +335,7 @@ fn lock(file: &File, path: &Utf8Path) -> Result<(), ArtifactError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
         Err(std::fs::TryLockError::WouldBlock) => {
-            Err(FileError::Locked { path: path.to_owned(), holder: None }.into())
+            Err(FileError::Locked { path: path.to_owned(), holder: files::lock_holder(file) }.into())
         }
         Err(std::fs::TryLockError::Error(error)) => Err(FileError::new("lock", path, error).into()),
     }

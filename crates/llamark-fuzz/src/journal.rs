@@ -89,6 +89,7 @@ impl Sample {
         manifest.predicate.run_details.byproducts = vec![RunDetails::journal_head(prev)];
         for subject in manifest.subject.iter_mut().filter(|subject| subject.name == "journal.jsonl") {
             subject.digest.sha256 = Sha256::of_bytes(&journal);
+            subject.annotations.insert("bytes".to_owned(), journal.len().to_string());
         }
         let path = self.folder.path();
         std::fs::File::create(path.join("journal.jsonl")).unwrap().write_all(&journal).unwrap();

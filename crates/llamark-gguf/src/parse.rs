@@ -25,6 +25,9 @@ mod limit {
     pub(super) const STRING_KEPT: u64 = 1 << 16;
     pub(super) const STRINGS_KEPT: u64 = 8;
     pub(super) const HEADER_BYTES: u64 = 1 << 31;
+    /// Memory that everything kept of a header may take: 20 times that of the largest that we know. A byte of the file
+    /// can become 40 of memory (an array of bytes is kept as numbers), so that the size of the file bounds nothing.
+    pub(super) const KEPT: u64 = 64 << 20;
     /// Keys and tensor infos take memory as they come, not as they are announced.
     pub(super) const RESERVED: usize = 4096;
 }
@@ -49,7 +52,7 @@ pub fn read(path: &Utf8Path) -> Result<Header, GgufError> {
 /// As [`read`].
 pub fn parse(path: &Utf8Path, source: impl Read + Seek, length: u64) -> Result<Header, GgufError> {
     let reader = BufReader::with_capacity(1 << 16, source);
-    let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new() };
+    let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new(), kept: 0 };
     parser.header().map_err(|trouble| trouble.at(path))
 }
 /// The name of a key; its type and value as bytes.
@@ -61,7 +64,7 @@ pub(crate) fn tokenizer_keys(path: &Utf8Path) -> Result<(Header, Vec<RawKey>), G
     let mut file = fs_err::File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
     let reader = BufReader::with_capacity(1 << 16, &mut file);
-    let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new() };
+    let mut parser = Parser { reader, position: 0, length, big_endian: false, keys: Vec::new(), kept: 0 };
     let header = parser.header().map_err(|trouble| trouble.at(path))?;
     let places = std::mem::take(&mut parser.keys);
     let mut keys = Vec::new();
@@ -102,6 +105,8 @@ struct Parser<R: Read + Seek> {
     big_endian: bool,
     /// Where the type and the value of each key lie.
     keys: Vec<(String, Range<u64>)>,
+    /// Memory that what is kept takes, bytes; about.
+    kept: u64,
 }
 
 impl<R: Read + Seek> Parser<R> {
@@ -183,6 +188,8 @@ impl<R: Read + Seek> Parser<R> {
             return Err(Trouble::Fault(at, Fault::EmptyKey));
         }
         let begins = self.position;
+        // Three times: it is looked up, and its place is kept.
+        self.keep(3 * key.len() + 2 * size_of::<KeyValue>())?;
         let of = self.value_type(&key)?;
         let value = if of == ValueType::Array { Value::Array(self.array(&key)?) } else { self.value(of)? };
         self.keys.push((key.clone(), begins..self.position));
@@ -218,6 +225,7 @@ impl<R: Read + Seek> Parser<R> {
         let length = self.u64()?;
         let kept = length.min(MOST_LAYERS as u64);
         let rest = (length - kept).checked_mul(size);
+        self.keep(usize::try_from(kept).unwrap_or(usize::MAX).saturating_mul(size_of::<Value>()))?;
         let first = (0..kept).map(|_| self.value(of)).collect::<Result<_, _>>()?;
         let left = self.length - self.position;
         let ends = || Trouble::Fault(at, Fault::Ends { needed: u64::MAX, left });
@@ -246,6 +254,7 @@ impl<R: Read + Seek> Parser<R> {
     fn tensor(&mut self) -> Result<TensorInfo, Trouble> {
         let at = self.position;
         let name = self.short_string("bytes of a tensor name", limit::TENSOR_NAME_BYTES)?;
+        self.keep(2 * name.len() + 2 * size_of::<TensorInfo>())?;
         let count = self.u32()?;
         if count > 4 {
             return Err(Trouble::Fault(at, Fault::Dimensions { name, count }));
@@ -302,6 +311,7 @@ impl<R: Read + Seek> Parser<R> {
         self.need(bytes)?;
         let kept = bytes.min(limit::STRING_KEPT);
         let start = String::from_utf8_lossy(&self.bytes(kept)?).into_owned();
+        self.keep(start.len() + size_of::<Value>())?;
         self.skip(bytes - kept)?;
         Ok(Text { start, bytes })
     }
@@ -344,6 +354,17 @@ impl<R: Read + Seek> Parser<R> {
         self.need(count)?;
         self.reader.seek_relative(count.cast_signed())?;
         self.position += count;
+        Ok(())
+    }
+
+    /// So many bytes more are kept in memory.
+    fn keep(&mut self, bytes: usize) -> Result<(), Trouble> {
+        self.kept = self.kept.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        if self.kept > limit::KEPT {
+            let fault =
+                Fault::TooMany { what: "bytes of keys and values", count: self.kept, limit: limit::KEPT };
+            return Err(Trouble::Fault(self.position, fault));
+        }
         Ok(())
     }
 

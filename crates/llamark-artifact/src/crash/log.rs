@@ -1,7 +1,8 @@
-//! What was done to the disk, in order: the notes of `files::disk`, by thread.
+//! What was done to the disk, in order: the notes of `files::disk`, by thread. And a call of it that is made to fail.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -94,4 +95,54 @@ pub(crate) fn renamed(from: &Path, to: &Path) {
 
 pub(crate) fn removed(path: &Path) {
     note(|| Operation::Remove { folder: folder(path), name: name(path) });
+}
+
+/// A call that fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault {
+    /// How many calls come before it.
+    pub(crate) after: usize,
+    /// The error of the system.
+    pub(crate) errno: i32,
+    /// A write before it fails takes half of the bytes: the disk became full in the middle.
+    pub(crate) half: bool,
+}
+
+thread_local! {
+    static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+}
+
+/// Makes a call of this thread fail, or none.
+pub(crate) fn set_fault(fault: Option<Fault>) {
+    FAULT.set(fault);
+}
+
+/// Whether a fault is still to come.
+pub(crate) fn has_fault() -> bool {
+    FAULT.get().is_some()
+}
+
+/// Fails when it is this call's turn; once.
+pub(crate) fn fault() -> io::Result<()> {
+    let Some(fault) = FAULT.get() else { return Ok(()) };
+    if fault.after == 0 && !fault.half {
+        FAULT.set(None);
+        return Err(io::Error::from_raw_os_error(fault.errno));
+    }
+    if fault.after > 0 {
+        FAULT.set(Some(Fault { after: fault.after - 1, ..fault }));
+    }
+    Ok(())
+}
+
+/// What a write takes of the bytes.
+pub(crate) fn part(bytes: &[u8]) -> &[u8] {
+    match FAULT.get() {
+        // Only a write takes a half; the next call fails, which writes the rest.
+        Some(fault) if fault.half && fault.after == 0 && bytes.len() > 1 => {
+            FAULT.set(Some(Fault { half: false, ..fault }));
+            &bytes[..bytes.len() / 2]
+        }
+        _ => bytes,
+    }
 }

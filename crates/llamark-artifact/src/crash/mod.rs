@@ -16,8 +16,9 @@ use llamark_record::journal::{CaseClosed, Entry, Event};
 use llamark_record::plan::ResolvedPlan;
 
 use crate::common::{self, TINY, folder};
-use crate::{ArtifactSet, Found, SetWriter, verify};
-use log::Operation;
+use crate::journal::JOURNAL;
+use crate::{ArtifactError, ArtifactSet, Found, Given, SetWriter, verify};
+use log::{Fault, Operation};
 use model::{Disk, Kept, Tree};
 
 /// Most pending changes whose every combination is tried; of more, some.
@@ -55,6 +56,7 @@ struct Recorded {
 const BUILD: &str = "builds/cpu.json";
 
 /// Notes what is acknowledged, and when.
+#[derive(Default)]
 struct Acknowledged {
     promises: Vec<(usize, Promise)>,
     now: Promise,
@@ -65,53 +67,71 @@ impl Acknowledged {
         change(&mut self.now);
         self.promises.push((log::length(), self.now));
     }
+
+    fn append(&mut self, writer: &mut SetWriter, event: Event) -> Result<(), ArtifactError> {
+        let again = event.clone();
+        let appended = writer.append(event);
+        match &appended {
+            Ok(()) => self.note(|now| now.entries += 1),
+            Err(ArtifactError::File(error)) if error.to_string().contains(JOURNAL) => {
+                // The error of a flush is final: the next one would succeed without the data.
+                let length = log::length();
+                let has_file = matches!(again, Event::Build(_));
+                assert!(matches!(writer.append(again), Err(ArtifactError::Abandoned { .. })));
+                assert!(has_file || log::length() == length, "the journal was touched again after an error");
+            }
+            Err(_) => {}
+        }
+        appended
+    }
 }
 
 /// Makes a set as `llamark run` does: models, builds, starts with a log that another program writes, files, the seal.
-fn make(root: &Utf8Path, resolved: &ResolvedPlan) -> (Utf8PathBuf, Vec<(usize, Promise)>) {
-    let mut acknowledged = Acknowledged { promises: Vec::new(), now: Promise::default() };
-    let mut writer = common::begin(&common::store(root), resolved);
-    acknowledged.note(|now| now.entries += 1);
-    let mut append = |writer: &mut SetWriter, event: Event| {
-        writer.append(event).unwrap();
-        acknowledged.note(|now| now.entries += 1);
-    };
+fn make(
+    root: &Utf8Path,
+    resolved: &ResolvedPlan,
+    told: &mut Acknowledged,
+) -> Result<Utf8PathBuf, ArtifactError> {
+    let given = Given::Experiment(common::SPEC_TEXT);
+    let mut writer = common::store(root).create(resolved, &given, &common::environment(), "0.1.0")?;
+    told.note(|now| now.entries += 1);
     for model in &resolved.plan.models {
-        append(&mut writer, Event::Model(common::model_record(resolved, &model.id)));
+        told.append(&mut writer, Event::Model(common::model_record(resolved, &model.id)))?;
     }
     for build in &resolved.plan.builds {
-        append(&mut writer, common::build_event(build));
+        told.append(&mut writer, common::build_event(build))?;
     }
     for id in writer.ledger().pending() {
-        let path = writer.log_path(&id).unwrap();
+        let path = writer.log_path(&id)?;
         std::fs::write(&path, "main: server is listening\n").unwrap();
         log::created(path.as_std_path());
         log::written(&std::fs::File::open(&path).unwrap(), b"main: server is listening\n");
         for event in common::start_events(resolved, &id, common::Fate::Ok) {
-            append(&mut writer, event);
+            told.append(&mut writer, event)?;
         }
         let case = writer.ledger().case(&id.case).unwrap();
         if let Some(outcome) = case.outcome_of_starts() {
-            append(&mut writer, Event::CaseClosed(CaseClosed { case: id.case, outcome }));
+            told.append(&mut writer, Event::CaseClosed(CaseClosed { case: id.case, outcome }))?;
         }
     }
     for content in NOTES {
-        writer.put("notes.txt", content).unwrap();
-        acknowledged.note(|now| now.notes += 1);
+        writer.put("notes.txt", content)?;
+        told.note(|now| now.notes += 1);
     }
-    writer.end().unwrap();
-    acknowledged.note(|now| now.entries += 1);
-    let set = writer.seal(Vec::new()).unwrap();
-    acknowledged.note(|now| now.sealed = true);
-    (set, acknowledged.promises)
+    writer.end()?;
+    told.note(|now| now.entries += 1);
+    let set = writer.seal(Vec::new())?;
+    told.note(|now| now.sealed = true);
+    Ok(set)
 }
 
 fn record(resolved: &ResolvedPlan) -> Recorded {
     let (_keep, root) = folder();
     let before = Disk::of(&root);
+    let mut told = Acknowledged::default();
     log::begin();
-    let (set, promises) = make(&root, resolved);
-    let operations = log::end();
+    let set = make(&root, resolved, &mut told).unwrap();
+    let (operations, promises) = (log::end(), told.promises);
     let entries = ArtifactSet::read(&set).unwrap().entries().unwrap().map(Result::unwrap).collect();
     // The notes are complete: done again on the model, they give what is on the disk.
     let mut disk = before.clone();
@@ -205,7 +225,17 @@ fn recover(
 ) -> Result<Option<(Disk, Vec<Operation>)>, Broken> {
     let (_keep, root) = folder();
     lay_out(tree, &root);
-    let store = common::store(&root);
+    recover_in(&root, promise, recorded, resolved)
+}
+
+/// [`recover`] in that folder.
+fn recover_in(
+    root: &Utf8Path,
+    promise: Promise,
+    recorded: &Recorded,
+    resolved: &ResolvedPlan,
+) -> Result<Option<(Disk, Vec<Operation>)>, Broken> {
+    let store = common::store(root);
     let sets = store.sets(None).map_err(|error| format!("sets are not listed: {error}"))?;
     let Some(info) = sets.first() else {
         return if promise.entries == 0 { Ok(None) } else { Err("the set is gone".to_owned()) };
@@ -226,7 +256,7 @@ fn recover(
     if found != Some(Found::Interrupted(info.path.clone())) {
         return Err("the interrupted set is not found".to_owned());
     }
-    let before = Disk::of(&root);
+    let before = Disk::of(root);
     log::begin();
     let writer = store.resume(&info.path, resolved, &common::environment(), "0.1.0");
     let operations = log::end();
@@ -355,4 +385,48 @@ fn a_flush_that_is_left_out_is_noticed() {
     println!("T1: {noticed} of {} flushes are missed when they are left out", flushes.len());
     // Every line of the journal but the last: a crash between it and the next loses what was acknowledged.
     assert!(noticed >= recorded.entries.len(), "{noticed} of {}", flushes.len());
+}
+
+/// `EIO` of a broken disk, `ENOSPC` of a full one.
+const ERRORS: [i32; 2] = [5, 28];
+
+#[test]
+fn an_error_of_any_call_ends_the_work_and_the_same_work_goes_on_after_it() {
+    let resolved = common::plan(TINY);
+    let recorded = record(&resolved);
+    let (mut faults, mut halves) = (0, 0);
+    for after in 0..recorded.operations.len() * 2 {
+        for (errno, half) in ERRORS.into_iter().flat_map(|errno| [(errno, false), (errno, true)]) {
+            let (_keep, root) = folder();
+            let mut told = Acknowledged::default();
+            log::begin();
+            log::set_fault(Some(Fault { after, errno, half }));
+            let made = make(&root, &resolved, &mut told);
+            let was_hit = !log::has_fault();
+            log::set_fault(None);
+            let _operations = log::end();
+            if !was_hit {
+                // It has fewer calls, or no write was left to take a half of.
+                assert!(made.is_ok());
+                continue;
+            }
+            let error = made.expect_err("a call failed, and nobody was told");
+            let says = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let full = error.to_string().contains("the disk is full");
+            assert!(full == (errno == 28), "{error}: {says}");
+            if let Err(broken) = recover_in(&root, told.now, &recorded, &resolved) {
+                panic!(
+                    "call {after} failed with {errno}, {:?}: {broken}; there is{}",
+                    told.now,
+                    listed(&tree(&root))
+                );
+            }
+            faults += 1;
+            halves += usize::from(half);
+        }
+    }
+    println!(
+        "T3: {faults} calls failed (EIO, ENOSPC), {halves} of them in the middle of a write; each was said"
+    );
+    assert!(faults >= 2 * recorded.operations.len() && halves > 10);
 }

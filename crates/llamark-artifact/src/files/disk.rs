@@ -1,6 +1,7 @@
 //! Every call that changes the disk on the way of an artifact set, one function each, and nothing else.
 //!
-//! In the tests of this crate each call is noted after it was made (`crate::crash::log`); else the notes are nothing.
+//! In the tests of this crate each call is noted after it was made, and may be made to fail (`crate::crash::log`); else
+//! the notes are nothing, and nothing fails that the system does not.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,6 +14,7 @@ use crate::crash::log;
 
 /// Makes a file of a name that nobody has.
 pub(super) fn temporary_file(builder: &Builder<'_, '_>, folder: &Utf8Path) -> io::Result<NamedTempFile> {
+    log::fault()?;
     let file = builder.tempfile_in(folder)?;
     log::created(file.path());
     Ok(file)
@@ -20,6 +22,7 @@ pub(super) fn temporary_file(builder: &Builder<'_, '_>, folder: &Utf8Path) -> io
 
 /// Makes a folder of a name that nobody has.
 pub(super) fn temporary_folder(prefix: &str, parent: &Utf8Path) -> io::Result<TempDir> {
+    log::fault()?;
     let folder = Builder::new().prefix(prefix).tempdir_in(parent)?;
     log::made_folder(folder.path());
     Ok(folder)
@@ -27,6 +30,7 @@ pub(super) fn temporary_folder(prefix: &str, parent: &Utf8Path) -> io::Result<Te
 
 /// Makes a folder.
 pub(super) fn make_folder(path: &Utf8Path) -> io::Result<()> {
+    log::fault()?;
     std::fs::create_dir(path)?;
     log::made_folder(path.as_std_path());
     Ok(())
@@ -34,6 +38,7 @@ pub(super) fn make_folder(path: &Utf8Path) -> io::Result<()> {
 
 /// Opens a file to write at its end, and makes it if it is not there.
 pub(super) fn open_append(path: &Utf8Path) -> io::Result<File> {
+    log::fault()?;
     let is_new = path.symlink_metadata().is_err();
     let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
     if is_new {
@@ -44,13 +49,15 @@ pub(super) fn open_append(path: &Utf8Path) -> io::Result<File> {
 
 /// Writes at the end of a file; perhaps not all.
 pub(super) fn write(mut file: &File, bytes: &[u8]) -> io::Result<usize> {
-    let count = file.write(bytes)?;
+    log::fault()?;
+    let count = file.write(log::part(bytes))?;
     log::written(file, bytes.get(..count).unwrap_or_default());
     Ok(count)
 }
 
 /// Shortens a file.
 pub(super) fn cut(file: &File, length: u64) -> io::Result<()> {
+    log::fault()?;
     file.set_len(length)?;
     log::cut(file, length);
     Ok(())
@@ -58,6 +65,7 @@ pub(super) fn cut(file: &File, length: u64) -> io::Result<()> {
 
 /// `fsync`.
 pub(super) fn sync(file: &File) -> io::Result<()> {
+    log::fault()?;
     file.sync_all()?;
     log::synced(file);
     Ok(())
@@ -65,6 +73,7 @@ pub(super) fn sync(file: &File) -> io::Result<()> {
 
 /// `fdatasync`: content and size.
 pub(super) fn sync_data(file: &File) -> io::Result<()> {
+    log::fault()?;
     file.sync_data()?;
     log::synced(file);
     Ok(())
@@ -72,6 +81,7 @@ pub(super) fn sync_data(file: &File) -> io::Result<()> {
 
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
+    log::fault()?;
     let handle = OpenOptions::new().read(true).open(folder)?;
     handle.sync_all()?;
     log::synced(&handle);
@@ -80,6 +90,7 @@ pub(super) fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
 
 /// Gives a temporary file its name, in place of what was there.
 pub(super) fn persist(file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
+    log::fault()?;
     let from = file.path().to_owned();
     let _file = file.persist(path).map_err(|error| error.error)?;
     log::renamed(&from, path.as_std_path());
@@ -88,6 +99,7 @@ pub(super) fn persist(file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
 
 /// As [`persist`], never in place of something.
 pub(super) fn persist_new(file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
+    log::fault()?;
     let from = file.path().to_owned();
     let _file = file.persist_noclobber(path).map_err(|error| error.error)?;
     log::renamed(&from, path.as_std_path());
@@ -96,6 +108,7 @@ pub(super) fn persist_new(file: NamedTempFile, path: &Utf8Path) -> io::Result<()
 
 /// `rename`.
 pub(super) fn rename(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
+    log::fault()?;
     std::fs::rename(from, to)?;
     log::renamed(from.as_std_path(), to.as_std_path());
     Ok(())
@@ -103,6 +116,7 @@ pub(super) fn rename(from: &Utf8Path, to: &Utf8Path) -> io::Result<()> {
 
 /// Removes a name of a file.
 pub(super) fn remove(path: &Utf8Path) -> io::Result<()> {
+    log::fault()?;
     std::fs::remove_file(path)?;
     log::removed(path.as_std_path());
     Ok(())
@@ -112,8 +126,16 @@ pub(super) fn remove(path: &Utf8Path) -> io::Result<()> {
 #[cfg(not(test))]
 mod log {
     use std::fs::File;
+    use std::io;
     use std::path::Path;
 
+    #[expect(clippy::unnecessary_wraps, reason = "it fails in the tests")]
+    pub(super) fn fault() -> io::Result<()> {
+        Ok(())
+    }
+    pub(super) fn part(bytes: &[u8]) -> &[u8] {
+        bytes
+    }
     pub(super) fn created(_path: &Path) {}
     pub(super) fn made_folder(_path: &Path) {}
     pub(super) fn written(_file: &File, _bytes: &[u8]) {}

@@ -93,6 +93,24 @@ impl Lock {
     }
 }
 
+/// Process that holds a lock on that open file, where the system says it: on Linux, `/proc/locks` names it by device
+/// and inode.
+pub(crate) fn holder(file: &File) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let metadata = file.metadata().ok()?;
+    let device = metadata.dev();
+    let place =
+        format!("{:02x}:{:02x}:{}", rustix::fs::major(device), rustix::fs::minor(device), metadata.ino());
+    // `1: FLOCK  ADVISORY  WRITE 1234 00:1b:5678 0 EOF`
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let words = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let mut holders = words.filter_map(|words| match words.as_slice() {
+        [_, "FLOCK", _, "WRITE", pid, at, ..] if *at == place => pid.parse().ok(),
+        _ => None,
+    });
+    holders.next()
+}
+
 #[cfg(unix)]
 fn is_still_there(file: &File, path: &Utf8Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

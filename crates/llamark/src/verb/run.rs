@@ -33,10 +33,12 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
 
     let display = Display::new(context.terminal);
     let resolved = resolve::resolve(context, &loaded, &display, args.keep_going)?;
+    let (store, host) = (context.store(), environment.fingerprint());
     let found = if args.again {
-        None
+        // Afresh; but the same command again goes on where it was interrupted.
+        store.unfinished(&resolved.plan, &host).or_fail(Exit::NotVerified)?
     } else {
-        context.store().find(&resolved.plan, &environment.fingerprint()).or_fail(Exit::NotVerified)?
+        store.find(&resolved.plan, &host).or_fail(Exit::NotVerified)?
     };
     if let Some(Found::Sealed(path)) = &found {
         display.clear();

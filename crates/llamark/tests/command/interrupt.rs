@@ -99,3 +99,31 @@ fn sigkill_leaves_no_server_and_the_same_command_resumes() {
     nothing_survives(&a_box);
     resumes(&a_box);
 }
+
+#[test]
+fn measuring_afresh_goes_on_where_it_was_interrupted() {
+    let a_box = Box::new();
+    a_box.model("fox", r#"{"generation_rate": 100.0}"#).experiment(&["fox"], "warmup: 0, runs: 8");
+    a_box.run(&["run", "box.yaml"], 0);
+    let mut again = std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
+        .current_dir(a_box.root.path())
+        .env("LLAMARK_CACHE", a_box.path("cache"))
+        .env("LLAMARK_MODELS", a_box.path("models"))
+        .args(["run", "box.yaml", "--again"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while a_box.sets().len() < 2 || a_box.servers().is_empty() {
+        assert!(Instant::now() < deadline, "no second set in time");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(&again, "-KILL");
+    again.wait().unwrap();
+    nothing_survives(&a_box);
+    a_box.run(&["run", "box.yaml", "--again"], 0);
+    assert_eq!(a_box.sets().len(), 2, "the interrupted set is finished, and no third one made");
+    assert!(a_box.sets().iter().all(|set| set.join("manifest.json").is_file()));
+    a_box.run(&["run", "box.yaml", "--again"], 0);
+    assert_eq!(a_box.sets().len(), 3, "afresh, now that nothing is unfinished");
+}

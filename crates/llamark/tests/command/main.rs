@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test may panic, and stands outside of what it tests: it spawns the command and writes its files by hand"
 )]
 
@@ -12,6 +13,7 @@ mod bisecting;
 mod caching;
 mod comparing;
 mod exporting;
+mod forging;
 mod harness;
 mod import;
 mod interrupt;
@@ -21,4 +23,5 @@ mod reproducing;
 mod running;
 mod shapes;
 mod signing;
+mod torture;
 mod turns;

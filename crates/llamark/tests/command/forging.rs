@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use llamark_artifact::ArtifactSet;
 use llamark_record::Sha256;
 use llamark_record::digest::canonical_json;
-use llamark_record::manifest::Manifest;
+use llamark_record::manifest::{Manifest, RunDetails};
 use serde_json::Value;
 
 use crate::harness::Box;
@@ -40,7 +40,7 @@ fn seal_anew(set: &Path, journal_head: Option<Sha256>) {
     let path = set.join("manifest.json");
     let mut manifest: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     if let Some(head) = journal_head {
-        manifest.predicate.run_details.metadata.journal_head = head;
+        manifest.predicate.run_details.byproducts = vec![RunDetails::journal_head(head)];
     }
     let mut lines = Vec::new();
     for subject in &mut manifest.subject {

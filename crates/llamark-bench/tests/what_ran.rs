@@ -1,11 +1,6 @@
 //! What a start says of the files that it ran: the program, the libraries, the model.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "helpers of tests, which write by hand"
-)]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "helpers of tests, which write by hand")]
 
 mod support;
 

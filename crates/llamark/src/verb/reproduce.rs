@@ -142,7 +142,7 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
         }
         Reproduction::Inconclusive => {
             terminal.problem(&format!(
-                "inconclusive: whether {again} gives what {first} has cannot be told from so few starts"
+                "inconclusive: whether {again} gives what {first} has cannot be told from these starts"
             ));
             Exit::Inconclusive
         }

@@ -49,10 +49,8 @@ async fn a_good_start_is_recorded_whole() {
         assert_eq!(counts, [1, 2, 3, 4, 5, 6, 7, 8]);
         assert!(measured.arrivals.is_sorted_by_key(|(_, at)| *at));
         assert_eq!(measured.arrivals[0].1, measured.first_token_ns);
-        assert!(
-            measured.first_token_ns >= 10_000_000 && measured.first_token_ns < 30_000_000,
-            "{measured:?}"
-        );
+        // How much later than the 10 ms that the fake takes is a matter of what else the machine does.
+        assert!((10_000_000..measured.total_ns).contains(&measured.first_token_ns), "{measured:?}");
         assert!(measured.output_ids.is_some());
     }
     let ready = ran.ready().unwrap();

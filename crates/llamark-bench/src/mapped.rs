@@ -35,7 +35,7 @@ type State = (u64, u64, u64, (i64, i64), (i64, i64));
 pub(crate) fn mapped(start: &Start<'_>, pid: u32) -> Vec<MappedFile> {
     let maps = fs_err::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let build = start.build_folder.canonicalize_utf8().unwrap_or_else(|_| start.build_folder.to_owned());
-    executable(&maps)
+    let mut mapped: Vec<MappedFile> = executable(&maps)
         .into_iter()
         .map(|path| {
             let shown = match path.strip_prefix(&build) {
@@ -54,7 +54,10 @@ pub(crate) fn mapped(start: &Start<'_>, pid: u32) -> Vec<MappedFile> {
                 },
             }
         })
-        .collect()
+        .collect();
+    // By what is shown: the order is not to depend on where the build lies.
+    mapped.sort_by(|a, b| a.path.cmp(&b.path));
+    mapped
 }
 
 /// Below the user's home, which has the user's name in it, the path begins with `~`.

@@ -43,8 +43,12 @@ fn bench() -> Option<Bench> {
     Some(bench)
 }
 
+/// One server at a time: llama.cpp waits in a loop, so that two on the same cores slow each other down a hundredfold.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 #[tokio::test]
 async fn a_real_start() {
+    let _turn = TURN.lock().await;
     let Some(bench) = bench() else { return };
     let ran = bench.run().await;
     assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.ready(), ran.log);
@@ -85,6 +89,7 @@ async fn a_real_start() {
 /// Greedy sampling of the same ids gives the same tokens, start after start.
 #[tokio::test]
 async fn output_is_the_same_each_time() {
+    let _turn = TURN.lock().await;
     let Some(bench) = bench() else { return };
     let began = Instant::now();
     let ran = bench.run().await;
@@ -96,6 +101,7 @@ async fn output_is_the_same_each_time() {
 /// Exactly the tokens asked for, at a depth that is there before every run, by the server's own account.
 #[tokio::test]
 async fn a_real_depth() {
+    let _turn = TURN.lock().await;
     let Some(bench) = bench() else { return };
     let mut bench = bench.tokens(128).deep(512);
     bench.case().max_tokens = 8;
@@ -117,6 +123,7 @@ async fn a_real_depth() {
 /// Four streams at once, each in a slot of its own.
 #[tokio::test]
 async fn real_streams() {
+    let _turn = TURN.lock().await;
     let Some(bench) = bench() else { return };
     let mut bench = bench.tokens(64).streams(4);
     bench.case().max_tokens = 16;

@@ -126,7 +126,7 @@ pub(crate) fn convert(
 }
 
 /// What whoever imports says beside the document.
-fn added(options: &Options) -> BTreeMap<String, String> {
+pub(crate) fn added(options: &Options) -> BTreeMap<String, String> {
     let bandwidth = options.memory_bandwidth.as_ref().map(|added| ("memory_bandwidth", added.text.clone()));
     let title = options.title.as_ref().map(|title| ("title", title.clone()));
     let added = [bandwidth, title].into_iter().flatten();
@@ -150,6 +150,7 @@ fn events(source: &Source, id: &str, model: &Model<'_>, case: &cases::Case<'_>, 
             tg: Some(run.value.tg.clone()),
             prompt_tokens: Some(run.value.prompt_tokens),
             generated_tokens: Some(run.value.generated_tokens),
+            duration_ns: None,
         })
         .collect();
     let count = runs.len();

@@ -5,6 +5,7 @@
 mod cases;
 mod check;
 mod convert;
+mod llama_bench;
 mod markdown;
 mod phrase;
 mod problem;
@@ -76,6 +77,25 @@ impl Imported {
     }
 }
 
+/// Reads a file of llama-bench: JSON Lines (`-o jsonl`) or JSON (`-o json`), of any version. `file` is its name, for
+/// messages and for the record.
+///
+/// # Errors
+/// Every problem of the file: what does not read, where its averages are not those of its samples, rows of two builds.
+pub fn llama_bench(file: &str, bytes: &[u8], options: &Options) -> Result<Imported, Problems> {
+    let source = Source::records(file, bytes)?;
+    llama_bench::read(&source, identity(file, bytes), options)
+        .map_err(|problems| Problems::new(&source, problems))
+}
+
+fn identity(file: &str, bytes: &[u8]) -> FileIdentity {
+    FileIdentity {
+        name: file.rsplit('/').next().unwrap_or(file).to_owned(),
+        bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256: Sha256::of_bytes(bytes),
+    }
+}
+
 /// Reads a report in Markdown, as in `docs/how-to/import-a-published-report.md`. `file` is its name, for messages
 /// and for the record.
 ///
@@ -91,11 +111,7 @@ pub fn report(file: &str, bytes: &[u8], options: &Options) -> Result<Imported, P
     problems.extend(checked.problems);
     match report.as_ref().filter(|_| problems.is_empty()) {
         Some(report) => {
-            let file = FileIdentity {
-                name: file.rsplit('/').next().unwrap_or(file).to_owned(),
-                bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
-                sha256: Sha256::of_bytes(bytes),
-            };
+            let file = identity(file, bytes);
             let remarks = checked.remarks.iter();
             let remarks =
                 remarks.map(|r| format!("line {}: {}", source.line_number(&r.span), r.value)).collect();

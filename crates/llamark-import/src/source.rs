@@ -7,7 +7,7 @@ use crate::problem::{Code, Problem, Problems};
 /// The most bytes that a document may have. The largest report that we know has 28 thousand.
 pub const MAX_BYTES: usize = 1 << 20;
 
-/// The most bytes of one line. It bounds what the Markdown of a hostile line can cost.
+/// The most bytes of one line of a report. It bounds what the Markdown of a hostile line can cost.
 const MAX_LINE: usize = 4096;
 
 /// The text of one document.
@@ -20,15 +20,27 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// The text, if it is one that can be read at all.
+    /// The text of a report, if it is one that can be read at all.
     pub(crate) fn new(name: &str, bytes: &[u8]) -> Result<Self, Problems> {
+        let source = Self::records(name, bytes)?;
+        let long =
+            (1..=source.lines.len()).map(|line| source.line_span(line)).find(|span| span.len() > MAX_LINE);
+        let Some(long) = long else { return Ok(source) };
+        let message = format!("the line has {} bytes; a line of a report has at most {MAX_LINE}", long.len());
+        let problem =
+            Problem::new(Code::Unreadable, long.start..long.start, message).help("is this the report?");
+        Err(Problems::new(&source, vec![problem]))
+    }
+
+    /// The text of a file whose lines may be of any length, if it is one that can be read at all.
+    pub(crate) fn records(name: &str, bytes: &[u8]) -> Result<Self, Problems> {
         let refuse = |text: &str, span: Range<usize>, message: String, help: &str| {
             let source = Self::unchecked(name, text.to_owned());
             Err(Problems::new(&source, vec![Problem::new(Code::Unreadable, span, message).help(help)]))
         };
         if bytes.len() > MAX_BYTES {
-            let message = format!("the file has {} bytes; a report has at most {MAX_BYTES}", bytes.len());
-            return refuse("", 0..0, message, "is this the report?");
+            let message = format!("the file has {} bytes; a document has at most {MAX_BYTES}", bytes.len());
+            return refuse("", 0..0, message, "is this the right file?");
         }
         let text = match std::str::from_utf8(bytes) {
             // A byte order mark says nothing in UTF-8.
@@ -47,13 +59,6 @@ impl Source {
             return refuse(text, at..at + c.len_utf8(), message, "a report holds none; is the file damaged?");
         }
         let source = Self::unchecked(name, text.to_owned());
-        let long =
-            (1..=source.lines.len()).map(|line| source.line_span(line)).find(|span| span.len() > MAX_LINE);
-        if let Some(long) = long {
-            let message =
-                format!("the line has {} bytes; a line of a report has at most {MAX_LINE}", long.len());
-            return refuse(text, long.start..long.start, message, "is this the report?");
-        }
         Ok(source)
     }
 

@@ -11,6 +11,8 @@ use crate::plan::{DocumentKind, Origin, Plan};
 pub enum Grade {
     /// llamark measured it.
     Measured,
+    /// A file of another tool has the times of its samples.
+    Samples,
     /// A document states it.
     Stated,
 }
@@ -20,6 +22,7 @@ impl Grade {
     pub fn name(self) -> &'static str {
         match self {
             Self::Measured => "measured",
+            Self::Samples => "samples",
             Self::Stated => "stated",
         }
     }
@@ -29,6 +32,9 @@ impl Grade {
         match self {
             Self::Measured => {
                 "measured by llamark: raw integers, with engine, binaries, models and machine on record"
+            }
+            Self::Samples => {
+                "times of single samples from the file of another tool; machine, build and settings as it says them"
             }
             Self::Stated => {
                 "rounded numbers of a document that somebody else wrote; nothing of it was observed"
@@ -43,6 +49,7 @@ impl Plan {
         match &self.origin {
             Origin::Experiment => Grade::Measured,
             Origin::Document(document) => match document.kind {
+                DocumentKind::LlamaBench => Grade::Samples,
                 DocumentKind::Report => Grade::Stated,
             },
         }

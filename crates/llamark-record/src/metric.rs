@@ -286,6 +286,14 @@ pub fn generation_rate(tokens: u32, microseconds: u64) -> Option<f64> {
     rate(tokens.saturating_sub(1), microseconds)
 }
 
+/// Either of both, tok/s, where a tool says how long so many tokens took: `tokens` in `nanoseconds`.
+///
+/// In the order of operations of llama-bench, so that its samples give its rates to the last bit.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of one test are far below 2^53")]
+pub fn timed_rate(tokens: u32, nanoseconds: u64) -> Option<f64> {
+    (tokens > 0 && nanoseconds > 0).then(|| 1e9 * f64::from(tokens) / nanoseconds as f64)
+}
+
 /// Energy of a token, J: `microjoules` over `tokens`. For decoding, the steps are counted, one fewer than the tokens
 /// generated, as in [`generation_rate`]. `None` when there was none.
 pub fn energy_per_token(microjoules: u64, tokens: u32) -> Option<f64> {

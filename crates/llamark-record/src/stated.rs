@@ -40,6 +40,10 @@ pub struct StatedRun {
     pub prompt_tokens: Option<u32>,
     /// Tokens generated.
     pub generated_tokens: Option<u32>,
+    /// How long it took, ns, where the document gives times and no rates: the prompt, or the generation if there is no
+    /// prompt. Left out of the file where absent, so that sets that are older than this field stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ns: Option<u64>,
 }
 
 /// A decimal number as it is written, as in `575.11`: digits, and after a point as many as there were.

@@ -213,16 +213,23 @@ fn stated<'a>(case: &CaseLedger, start: &'a StatedStart) -> Start<'a> {
 }
 
 fn stated_run(run: &StatedRun) -> Run<'static> {
+    // A time is of the prompt, or of the generation where there is no prompt; of both together it is no rate of either.
+    let timed = |tokens: Option<u32>, other: Option<u32>| {
+        other.filter(|other| *other == 0)?;
+        metric::timed_rate(tokens?, run.duration_ns?)
+    };
+    let pp = run.pp.as_ref().map(Decimal::value).or_else(|| timed(run.prompt_tokens, run.generated_tokens));
+    let tg = run.tg.as_ref().map(Decimal::value).or_else(|| timed(run.generated_tokens, run.prompt_tokens));
     Run {
         index: run.index,
         warmup: false,
-        valid: run.pp.is_some() || run.tg.is_some(),
+        valid: pp.is_some() || tg.is_some(),
         broken: &[],
         measurement: None,
         prompt_tokens: run.prompt_tokens,
         generated_tokens: run.generated_tokens,
-        pp: run.pp.as_ref().map(Decimal::value),
-        tg: run.tg.as_ref().map(Decimal::value),
+        pp,
+        tg,
         tg_stream: None,
         ttft_ms: [None; 3],
         itl_ms: [None; 3],

@@ -30,6 +30,14 @@ pub enum ReportError {
     /// The manifest of a sealed set cannot be read.
     #[error(transparent)]
     Manifest(std::io::Error),
+    /// A set holds rates that a report states, and an export needs times.
+    #[error(
+        "the set was imported from a report, which states rounded rates and no times; there is nothing to export"
+    )]
+    NoTimes,
+    /// A set does not read.
+    #[error(transparent)]
+    Artifact(#[from] llamark_artifact::ArtifactError),
     /// A set has no manifest, and what was asked for names sets by its digest.
     #[error("the set `{set}` is not sealed, so that nothing can be attested of it")]
     NotSealed {
@@ -100,7 +108,9 @@ impl ReportError {
             | Self::Frame { .. }
             | Self::Json { .. }
             | Self::Digest(_)
-            | Self::Manifest(_) => "",
+            | Self::Manifest(_)
+            | Self::NoTimes
+            | Self::Artifact(_) => "",
         }
     }
 }

@@ -359,6 +359,8 @@ fn percent(text: &str) -> Result<f64, String> {
 pub(crate) enum ImportKind {
     /// A published report in Markdown
     Report,
+    /// A file of llama-bench: JSON Lines (`-o jsonl`) or JSON (`-o json`)
+    LlamaBench,
 }
 
 #[derive(Debug, Args)]
@@ -388,6 +390,8 @@ pub(crate) struct Import {
 pub(crate) enum ExportKind {
     /// An RO-Crate (Process Run Crate 0.5), for Zenodo, WorkflowHub and the like
     RoCrate,
+    /// Rows of llama-bench (JSON Lines), for its own comparison script and whatever else reads them
+    LlamaBench,
 }
 
 #[derive(Debug, Args)]
@@ -398,10 +402,14 @@ pub(crate) struct Export {
     /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
     #[arg(value_name = "SET")]
     pub(crate) set: Option<String>,
-    /// Folder of the crate, with every file of the set [default: the description alone, to standard output]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the crate, with every file of the set; or file of the rows [default: the description alone, or the rows,
+    /// to standard output]
+    #[arg(long, value_name = "PATH")]
     pub(crate) out: Option<Utf8PathBuf>,
-    /// URL of the licence under which you publish it
+    /// What stands in every row as `build_commit`, by which scripts tell sets apart [default: the commit of the engine]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) build_commit: Option<String>,
+    /// URL of the licence under which you publish a crate
     #[arg(long, value_name = "URL")]
     pub(crate) license: Option<String>,
 }

@@ -42,6 +42,8 @@ pub struct Document {
 pub enum DocumentKind {
     /// A report in Markdown: rounded rates of single runs.
     Report,
+    /// A file of llama-bench: the time of each repetition.
+    LlamaBench,
 }
 
 impl DocumentKind {
@@ -49,6 +51,7 @@ impl DocumentKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Report => "report",
+            Self::LlamaBench => "llama-bench",
         }
     }
 }

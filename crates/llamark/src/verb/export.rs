@@ -10,7 +10,13 @@ use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 
 pub(crate) fn run(context: &Context, args: &Export) -> Outcome {
-    let ExportKind::RoCrate = args.kind;
+    match args.kind {
+        ExportKind::RoCrate => as_ro_crate(context, args),
+        ExportKind::LlamaBench => as_llama_bench(context, args),
+    }
+}
+
+fn as_ro_crate(context: &Context, args: &Export) -> Outcome {
     let path = context.find_set(args.set.as_deref())?;
     let verification = super::verify::without_signature(&path, 0)?;
     if let Some(problem) = verification.first_problem() {
@@ -44,6 +50,30 @@ pub(crate) fn run(context: &Context, args: &Export) -> Outcome {
     }
     files::write_atomic(&folder.join(RO_CRATE), &description).or_fail(Exit::BadInput)?;
     context.terminal.step("Wrote", &shown(&folder.join(RO_CRATE)));
+    Ok(Exit::Done)
+}
+
+fn as_llama_bench(context: &Context, args: &Export) -> Outcome {
+    let set = context.read_set(args.set.as_deref())?;
+    let export =
+        llamark_report::llama_bench(&set, args.build_commit.as_deref()).or_fail(Exit::NotVerified)?;
+    for (case, reason) in &export.left_out {
+        context.terminal.warn(&format!("{case} is left out: {reason}"));
+    }
+    if export.rows == 0 {
+        return fail(
+            Exit::NotVerified,
+            "there is no row to export",
+            "`llamark report` says what came of each case",
+        );
+    }
+    match &args.out {
+        None => context.terminal.data(export.text.as_bytes()),
+        Some(file) => {
+            files::write_atomic(file, export.text.as_bytes()).or_fail(Exit::BadInput)?;
+            context.terminal.step("Wrote", &shown(file));
+        }
+    }
     Ok(Exit::Done)
 }
 

@@ -3,7 +3,7 @@
 use camino::Utf8Path;
 use jiff::Timestamp;
 use llamark_artifact::{ArtifactSet, Check, Found, Given, Store};
-use llamark_import::{Bandwidth, Imported, Options};
+use llamark_import::{Bandwidth, Imported, Options, Problems};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment, Fact};
 use llamark_record::journal::Event;
 use llamark_record::plan::{Document, DocumentKind, model_id};
@@ -14,10 +14,13 @@ use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::sealing::{conclude, seal};
 
 pub(crate) fn run(context: &Context, args: &Import) -> Outcome {
-    let ImportKind::Report = args.kind;
     let options = options(args)?;
     let bytes = read(&args.file)?;
-    let imported = match llamark_import::report(args.file.as_str(), &bytes, &options) {
+    let kind = match args.kind {
+        ImportKind::Report => DocumentKind::Report,
+        ImportKind::LlamaBench => DocumentKind::LlamaBench,
+    };
+    let imported = match convert(kind, args.file.as_str(), &bytes, &options) {
         Ok(imported) => imported,
         Err(problems) => {
             context.terminal.problem(&problems.render(context.terminal.color()));
@@ -55,6 +58,13 @@ pub(crate) fn run(context: &Context, args: &Import) -> Outcome {
         writer.append(event.clone()).or_fail(Exit::NotVerified)?;
     }
     conclude(context, &seal(writer, Vec::new())?, "Sealed")
+}
+
+fn convert(kind: DocumentKind, file: &str, bytes: &[u8], options: &Options) -> Result<Imported, Problems> {
+    match kind {
+        DocumentKind::Report => llamark_import::report(file, bytes, options),
+        DocumentKind::LlamaBench => llamark_import::llama_bench(file, bytes, options),
+    }
 }
 
 /// What was read, what is not there, and what nobody can know.
@@ -139,7 +149,6 @@ pub(crate) fn again(set: &ArtifactSet, document: &Document) -> Result<Check, Fai
         problems: Vec::new(),
         more: 0,
     };
-    let DocumentKind::Report = document.kind;
     let Some((_, bytes)) = set.document().or_fail(Exit::NotVerified)? else { return Ok(check) };
     let added = |name: &str| document.added.get(name).map(String::as_str);
     let Ok(memory_bandwidth) = added("memory_bandwidth").map(bandwidth).transpose() else {
@@ -148,7 +157,7 @@ pub(crate) fn again(set: &ArtifactSet, document: &Document) -> Result<Check, Fai
     };
     let title = added("title").map(str::to_owned);
     let options = Options { name: set.resolved.plan.name.clone(), title, memory_bandwidth };
-    let imported = match llamark_import::report(&document.file.name, &bytes, &options) {
+    let imported = match convert(document.kind, &document.file.name, &bytes, &options) {
         Ok(imported) => imported,
         Err(problems) => {
             check.problems.push(format!("the document does not read: {} problems", problems.count()));

@@ -59,3 +59,64 @@ fn what_does_not_verify_is_not_exported() {
     a_box.run(&["export", "ro-crate", "--out", "crate"], 3);
     assert!(!a_box.path("crate").exists());
 }
+
+const BENCH: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../llamark-import/tests/fixtures/llama-bench-b11434.jsonl");
+
+/// Rows of llama-bench.
+fn rows(text: &str) -> Vec<serde_json::Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_file_of_llama_bench_becomes_a_set_and_comes_out_as_it_was() {
+    let a_box = Box::new();
+    std::fs::copy(BENCH, a_box.path("bench.jsonl")).unwrap();
+    let (_, err) = a_box.run(&["import", "llama-bench", "bench.jsonl"], 0);
+    assert!(err.contains("4 cases, 12 runs") && err.contains("samples"), "{err}");
+    let (_, err) = a_box.run(&["verify"], 0);
+    assert!(err.contains("numbers of the document read again (12)"), "{err}");
+    let (page, _) = a_box.run(&["report"], 0);
+    assert!(page.contains("**Provenance:** samples"), "{page}");
+    let (json, _) = a_box.run(&["report", "--format", "json"], 0);
+    let summary: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let pp = summary["cases"][0]["metrics"]["pp"]["mean"].as_f64().unwrap();
+    assert!((pp - 4.581_553).abs() < 1e-6, "llama-bench itself says 4.581553: {pp}");
+    assert!(summary["cases"][0]["metrics"]["tg"].is_null(), "a test of prompts has no rate of generation");
+    let (text, _) = a_box.run(&["export", "llama-bench"], 0);
+    assert_eq!(rows(&text), rows(&std::fs::read_to_string(BENCH).unwrap()));
+    let (text, _) = a_box.run(&["export", "llama-bench", "--build-commit", "mine"], 0);
+    assert!(rows(&text).iter().all(|row| row["build_commit"] == "mine"));
+}
+
+#[test]
+fn a_measured_set_has_a_row_for_each_half_of_a_start() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox"], "runs: 2, starts: 2");
+    a_box.run(&["run", "box.yaml"], 0);
+    let (text, _) = a_box.run(&["export", "llama-bench"], 0);
+    let rows = rows(&text);
+    assert_eq!(rows.len(), 4, "two starts, each with a prompt and a generation: {text}");
+    let real = self::rows(&std::fs::read_to_string(BENCH).unwrap());
+    let names = |row: &serde_json::Value| row.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for row in &rows {
+        assert_eq!(names(row), names(&real[0]), "every field of llama-bench, and no other");
+        let tokens = row["n_prompt"].as_f64().unwrap() + row["n_gen"].as_f64().unwrap();
+        let rates =
+            row["samples_ns"].as_array().unwrap().iter().map(|ns| 1e9 * tokens / ns.as_f64().unwrap());
+        let mean = rates.clone().sum::<f64>() / rates.count() as f64;
+        assert!((row["avg_ts"].as_f64().unwrap() - mean).abs() < 1e-6 * mean, "{row}");
+    }
+    std::fs::write(a_box.path("again.jsonl"), &text).unwrap();
+    let (_, err) = a_box.run(&["import", "llama-bench", "again.jsonl"], 0);
+    assert!(err.contains("Read"), "what is exported can be imported: {err}");
+}
+
+#[test]
+fn a_report_has_no_times_to_export() {
+    let a_box = Box::new();
+    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/published/strix-halo-report.md");
+    a_box.run(&["import", "report", published], 0);
+    let (_, err) = a_box.run(&["export", "llama-bench"], 3);
+    assert!(err.contains("states rounded rates and no times"), "{err}");
+}

@@ -1,0 +1,352 @@
+//! A file of llama-bench: its rows as cases, and each sample as it stands there, in nanoseconds.
+//!
+//! A row is a test of its own (a prompt of 512 tokens, or 128 tokens generated at a depth), so each is a case of its own:
+//! `MODEL/BACKEND/pp512`, `MODEL/BACKEND/tg128/d4096`. The same test again is another start of it.
+
+mod rows;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
+use llamark_record::model::FileIdentity;
+use llamark_record::plan::{
+    BackendKind, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource, Origin,
+    PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, PromptContent,
+    ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, case_id, model_id,
+};
+use llamark_record::stated::{StatedRun, StatedStart};
+
+use crate::convert::added;
+use crate::problem::{Code, Problem};
+use crate::source::Source;
+use crate::{Imported, Options};
+use rows::Row;
+
+/// What no file of llama-bench states, and every set that llamark measures does.
+const UNSTATED: [&str; 11] = [
+    "compiler and flags of the builds",
+    "digests of the binaries",
+    "digests of the model files",
+    "versions of the drivers and the kernel",
+    "facts of the machine beyond the names of processor and GPU",
+    "whether the settings that were asked for took effect, and on which device it ran",
+    "environment of the process",
+    "warm-up runs",
+    "time to first token, and the time of loading",
+    "peak memory",
+    "clocks, temperatures and power",
+];
+
+/// Settings under llamark's names where it has one.
+const NAMES: [(&str, &str); 9] = [
+    ("n_batch", "batch"),
+    ("n_ubatch", "ubatch"),
+    ("n_threads", "threads"),
+    ("type_k", "cache_type_k"),
+    ("type_v", "cache_type_v"),
+    ("n_gpu_layers", "gpu_layers"),
+    ("use_mmap", "mmap"),
+    ("flash_attn", "flash_attn"),
+    ("devices", "device"),
+];
+
+/// The plan and the events of a file, or what is wrong with it.
+pub(crate) fn read(source: &Source, file: FileIdentity, options: &Options) -> Result<Imported, Vec<Problem>> {
+    let (rows, mut problems) = rows::rows(source);
+    problems.extend(another_build(&rows));
+    problems.extend(another_model(&rows));
+    let backends = Backends::of(&rows);
+    problems.extend(backends.problems.iter().cloned());
+    if problems.is_empty() { Ok(convert(source, &rows, &backends, file, options)) } else { Err(problems) }
+}
+
+/// Two builds of llama.cpp in one file are two sets: a set is of one engine.
+fn another_build(rows: &[Row]) -> Option<Problem> {
+    let first = rows.first()?;
+    let other =
+        rows.iter().find(|row| row.commit != first.commit || row.build_number != first.build_number)?;
+    let message = format!("this row is of build {} ({})", other.build_number, other.commit);
+    let of_first = format!("the first is of build {} ({})", first.build_number, first.commit);
+    let help = "import the rows of each build as a set of its own, and compare them with `llamark diff --across engine`";
+    Some(
+        Problem::new(Code::Contradiction, other.span.clone(), message)
+            .related(first.span.clone(), of_first)
+            .help(help),
+    )
+}
+
+/// Two models whose files have one name, in two folders: their rows would be of one case.
+fn another_model(rows: &[Row]) -> Option<Problem> {
+    rows.iter().enumerate().find_map(|(place, row)| {
+        let is_other = |first: &&Row| {
+            file_name(first) == file_name(row)
+                && (first.model_bytes, first.parameters) != (row.model_bytes, row.parameters)
+        };
+        let first = rows.iter().take(place).find(is_other)?;
+        let message = format!("this row is of another model by the name of `{}`", file_name(row));
+        let of_first =
+            format!("the first has {} bytes of weights, this one {}", first.model_bytes, row.model_bytes);
+        let help = "import the rows of each as a set of its own, or give the files other names";
+        let problem = Problem::new(Code::Contradiction, row.span.clone(), message);
+        Some(problem.related(first.span.clone(), of_first).help(help))
+    })
+}
+
+/// The backends of a file: rows whose settings are the same are of one.
+struct Backends {
+    /// In the order of the file.
+    all: Vec<PlannedBackend>,
+    /// Place of the backend of each row.
+    of_rows: Vec<usize>,
+    problems: Vec<Problem>,
+}
+
+impl Backends {
+    fn of(rows: &[Row]) -> Self {
+        let differing = differing(rows);
+        let mut backends = Self { all: Vec::new(), of_rows: Vec::new(), problems: Vec::new() };
+        for row in rows {
+            let Some(kind) = kind(row) else {
+                let message = format!("llamark knows no backend `{}`", row.backends);
+                let help = "cpu, cuda, rocm and vulkan can be imported";
+                backends.problems.push(Problem::new(Code::Unknown, row.span.clone(), message).help(help));
+                continue;
+            };
+            let by_name = settings(row);
+            let variant = differing.iter().filter_map(|name| Some(format!("+{name}={}", by_name.get(name)?)));
+            let name = kind.name().to_owned() + &variant.collect::<String>();
+            let place = backends.all.iter().position(|known| known.name == name);
+            backends.of_rows.push(place.unwrap_or(backends.all.len()));
+            if place.is_none() {
+                backends.all.push(backend(kind, name, by_name));
+            }
+        }
+        backends
+    }
+}
+
+fn backend(kind: BackendKind, name: String, by_name: BTreeMap<String, String>) -> PlannedBackend {
+    let text = by_name.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
+    PlannedBackend {
+        label: name.clone(),
+        name,
+        note: String::new(),
+        kind,
+        build: String::new(),
+        device: String::new(),
+        server: Settings::Stated(StatedSettings { text, by_name }),
+        environment: BTreeMap::new(),
+    }
+}
+
+/// Names of the settings that are not the same in every row.
+fn differing(rows: &[Row]) -> BTreeSet<String> {
+    let all: Vec<BTreeMap<String, String>> = rows.iter().map(settings).collect();
+    let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+    let is_same = |name: &String| {
+        all.windows(2)
+            .all(|pair| pair.first().map(|row| row.get(name)) == pair.get(1).map(|row| row.get(name)))
+    };
+    names.into_iter().filter(|name| !is_same(name)).cloned().collect()
+}
+
+/// The settings of a row, under llamark's names and in its words where it has some.
+fn settings(row: &Row) -> BTreeMap<String, String> {
+    let ours = |name: &str| {
+        NAMES.iter().find(|(theirs, _)| *theirs == name).map_or(name, |(_, ours)| *ours).to_owned()
+    };
+    let word = |name: &str, value: &str| match (name, value) {
+        ("flash_attn" | "use_mmap", "1") => "true".to_owned(),
+        ("flash_attn" | "use_mmap", "0") => "false".to_owned(),
+        ("flash_attn", "-1") => "auto".to_owned(),
+        ("n_gpu_layers", "-1") => "all".to_owned(),
+        _ => value.to_owned(),
+    };
+    row.settings.iter().map(|(name, value)| (ours(name), word(name, value))).collect()
+}
+
+/// The backend that llama.cpp was compiled with. BLAS is the processor too.
+fn kind(row: &Row) -> Option<BackendKind> {
+    let has = |name: &str| row.backends.split(',').any(|backend| backend.trim().eq_ignore_ascii_case(name));
+    let gpus = [
+        ("CUDA", BackendKind::Cuda),
+        ("ROCm", BackendKind::Rocm),
+        ("HIP", BackendKind::Rocm),
+        ("Vulkan", BackendKind::Vulkan),
+    ];
+    let gpu = gpus.into_iter().find(|(name, _)| has(name)).map(|(_, kind)| kind);
+    gpu.or_else(|| (has("CPU") || has("BLAS")).then_some(BackendKind::Cpu))
+}
+
+/// Name of a test as people write it: `pp512`, `tg128`, `pp512+tg128`.
+fn test(row: &Row) -> String {
+    match (row.prompt, row.generated) {
+        (prompt, 0) => format!("pp{prompt}"),
+        (0, generated) => format!("tg{generated}"),
+        (prompt, generated) => format!("pp{prompt}+tg{generated}"),
+    }
+}
+
+/// The name of the file without its folders, on any system.
+fn file_name(row: &Row) -> &str {
+    row.model.rsplit(['/', '\\']).next().unwrap_or_default()
+}
+
+fn model(row: &Row) -> PlannedModel {
+    let name = file_name(row).trim_end_matches(".gguf");
+    PlannedModel {
+        id: model_id(name, ""),
+        name: name.to_owned(),
+        quant: String::new(),
+        vision: false,
+        note: format!("llama.cpp calls it {}", row.model_type),
+        claimed_parameters: row.parameters.to_string(),
+        claimed_active_parameters: String::new(),
+        claimed_file_size: format!("{} B", row.model_bytes),
+        source: ModelSource::Unstated,
+    }
+}
+
+/// A case and the rows that are its starts.
+struct Found<'a> {
+    case: Case,
+    rows: Vec<&'a Row>,
+}
+
+/// The cases, in the order of the file.
+fn cases<'a>(rows: &'a [Row], backends: &Backends) -> Vec<Found<'a>> {
+    let mut cases: Vec<Found<'a>> = Vec::new();
+    for (row, backend) in rows.iter().zip(&backends.of_rows) {
+        let Some(backend) = backends.all.get(*backend) else { continue };
+        let (model, prompt) = (model(row).id, test(row));
+        let id = case_id([&model, &backend.name, &prompt], row.depth, 1, None);
+        let runs = u32::try_from(row.samples_ns.len()).unwrap_or(u32::MAX);
+        if let Some(found) = cases.iter_mut().find(|found| found.case.id == id) {
+            found.case.starts += 1;
+            found.case.runs = found.case.runs.max(runs);
+            found.rows.push(row);
+            continue;
+        }
+        let case = Case {
+            id,
+            model,
+            backend: backend.name.clone(),
+            prompt,
+            max_tokens: row.generated,
+            depth: row.depth,
+            concurrency: 1,
+            context: row.depth.saturating_add(row.prompt).saturating_add(row.generated),
+            warmup: 0,
+            runs,
+            starts: 1,
+        };
+        cases.push(Found { case, rows: vec![row] });
+    }
+    cases
+}
+
+fn events(source: &Source, found: &Found<'_>) -> Vec<Event> {
+    let starts = found.rows.iter().zip(1..).map(|(row, start)| {
+        let line = source.line_number(&row.span);
+        let runs = row.samples_ns.iter().zip(1..).map(|(nanoseconds, index)| StatedRun {
+            index,
+            line,
+            pp: None,
+            tg: None,
+            prompt_tokens: Some(row.prompt),
+            generated_tokens: Some(row.generated),
+            duration_ns: Some(*nanoseconds),
+        });
+        Event::Stated(StatedStart {
+            id: StartId { case: found.case.id.clone(), start, attempt: 1 },
+            line,
+            load_ms: None,
+            runs: runs.collect(),
+        })
+    });
+    let samples = || found.rows.iter().map(|row| row.samples_ns.len());
+    let is_combined = found.rows.iter().any(|row| row.prompt > 0 && row.generated > 0);
+    let outcome = if is_combined {
+        let reason = "one rate of a prompt and a generation together is neither of both".to_owned();
+        Outcome::Invalid { reason }
+    } else if samples().min() != samples().max() {
+        let reason = "incomplete: its rows do not have the same number of samples".to_owned();
+        Outcome::Invalid { reason }
+    } else {
+        Outcome::Ok
+    };
+    starts.chain([Event::CaseClosed(CaseClosed { case: found.case.id.clone(), outcome })]).collect()
+}
+
+fn convert(
+    source: &Source,
+    rows: &[Row],
+    backends: &Backends,
+    file: FileIdentity,
+    options: &Options,
+) -> Imported {
+    let cases = cases(rows, backends);
+    let events = cases.iter().flat_map(|found| events(source, found)).collect();
+    let mut models: Vec<PlannedModel> = Vec::new();
+    for row in rows.iter().map(model) {
+        if models.iter().all(|known| known.id != row.id) {
+            models.push(row);
+        }
+    }
+    let tests: BTreeSet<String> = rows.iter().map(test).collect();
+    let prompt = |name: String| PlannedPrompt {
+        name,
+        content: PromptContent::Unstated { description: "random tokens of llama-bench".to_owned() },
+    };
+    let first = rows.first();
+    let machine = first.map(|row| [row.gpu.as_str(), row.cpu.as_str()]).unwrap_or_default();
+    let label = machine.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ");
+    let document = Document {
+        kind: DocumentKind::LlamaBench,
+        file,
+        added: added(options),
+        remarks: Vec::new(),
+        unstated: UNSTATED.iter().map(|what| (*what).to_owned()).collect(),
+    };
+    let starts = |case: &Case| {
+        (1..=case.starts).map(|start| PlannedStart { case: case.id.clone(), start }).collect::<Vec<_>>()
+    };
+    let plan = Plan {
+        origin: Origin::Document(document),
+        name: options.name.clone(),
+        title: options.title.clone().unwrap_or_else(|| "llama-bench".to_owned()),
+        description: String::new(),
+        hardware: Hardware {
+            label,
+            memory_bandwidth: options.memory_bandwidth.as_ref().map(|added| added.bytes_per_second),
+            expect_gpu: None,
+            expect_memory: 0,
+        },
+        engine: Engine {
+            source: EngineSource::Unstated,
+            build_number: first.map_or(0, |row| row.build_number),
+            commit: first.map_or_else(|| "unknown".to_owned(), |row| row.commit.clone()),
+        },
+        builds: Vec::new(),
+        backends: backends.all.clone(),
+        models,
+        prompts: tests.into_iter().map(prompt).collect(),
+        filler: None,
+        schedule: cases.iter().flat_map(|found| starts(&found.case)).collect(),
+        cases: cases.into_iter().map(|found| found.case).collect(),
+        seed: 0,
+        cooldown_ms: 0,
+        timeouts: Timeouts { load_ms: 0, request_ms: 0, stop_ms: 0 },
+        telemetry: TelemetryRate::Off,
+        gates: Vec::new(),
+        interleaved: None,
+    };
+    let plan = ResolvedPlan {
+        format: PLAN_FORMAT.to_owned(),
+        plan,
+        engine_tree: None,
+        build_keys: BTreeMap::new(),
+        model_files: BTreeMap::new(),
+    };
+    Imported { plan, events }
+}

@@ -21,7 +21,7 @@ mod server;
 mod set;
 
 pub use archive::{archive, archive_entries};
-pub use document::report;
+pub use document::{llama_bench, report};
 pub use experiment::{accepted, experiment, lock};
 pub use journal::{journal, journal_events};
 pub use model::gguf;
@@ -44,6 +44,7 @@ pub const INPUTS: &[Input] = &[
     ("help", help),
     ("journal", journal),
     ("journal_events", journal_events),
+    ("llama_bench", llama_bench),
     ("lock", lock),
     ("log", log),
     ("noise", noise),

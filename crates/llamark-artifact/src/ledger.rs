@@ -9,10 +9,11 @@ use std::collections::{BTreeMap, HashMap};
 use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
 use llamark_record::journal::{
-    Begin, End, Entry, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened, StartReady,
+    Begin, End, Enough, Entry, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened, StartReady,
+    WarmedUp,
 };
 use llamark_record::model::ModelRecord;
-use llamark_record::plan::{Case, Plan, PlannedStart};
+use llamark_record::plan::{Case, Plan, PlannedStart, Until, WarmUp};
 use llamark_record::stated::StatedStart;
 use llamark_record::telemetry::Telemetry;
 
@@ -42,6 +43,10 @@ pub struct Ledger {
     pub head: Option<Sha256>,
     /// Whether the plan comes from a document: then there is nothing to run, only what it states.
     imported: bool,
+    /// When a case has enough starts; absent: when all of the plan are made.
+    until: Option<Until>,
+    /// Whether the plan leaves the number of warm-up runs to what they show.
+    warms_until_steady: bool,
     /// Starts in the order in which they are run.
     schedule: Vec<PlannedStart>,
     /// Place of a case in `cases`.
@@ -61,6 +66,8 @@ pub struct CaseLedger {
     pub superseded: Vec<StartLedger>,
     /// What a document states, by the number of the start. Only in imported sets, which have no `starts`.
     pub stated: BTreeMap<u32, StatedStart>,
+    /// Why fewer starts than the plan's most are enough; absent where they are not.
+    pub enough: Option<Enough>,
 }
 
 /// One life of the server.
@@ -74,6 +81,8 @@ pub struct StartLedger {
     pub ready: Option<StartReady>,
     /// The runs, warm-ups too, in the order in which they were made.
     pub runs: Vec<RunRecord>,
+    /// How its warm-up ended; absent where that has a fixed length.
+    pub warmed: Option<WarmedUp>,
     /// What the sensors of the machine said; absent when they were not read.
     pub telemetry: Option<Telemetry>,
     /// How it ended; absent while it lives, and for ever when llamark was killed during it.
@@ -126,7 +135,7 @@ impl CaseLedger {
                 None => {}
             }
         }
-        if settled < self.case.starts {
+        if settled < self.starts_wanted() {
             return None;
         }
         if self.starts.values().any(|start| start.counting().next().is_some()) {
@@ -134,6 +143,11 @@ impl CaseLedger {
         } else {
             Some(Outcome::Invalid { reason: "every run breaks a rule".to_owned() })
         }
+    }
+
+    /// Starts that the case has when it is done: those of the plan, unless fewer were enough.
+    pub fn starts_wanted(&self) -> u32 {
+        self.enough.as_ref().map_or(self.case.starts, |enough| enough.starts)
     }
 
     fn outcome_of_stated(&self) -> Option<Outcome> {
@@ -164,6 +178,7 @@ impl Ledger {
             starts: BTreeMap::new(),
             superseded: Vec::new(),
             stated: BTreeMap::new(),
+            enough: None,
         };
         Self {
             begin: None,
@@ -176,6 +191,8 @@ impl Ledger {
             finished_at: String::new(),
             head: None,
             imported: plan.document().is_some(),
+            until: plan.procedure.until,
+            warms_until_steady: plan.procedure.warmup != WarmUp::Counted,
             schedule: plan.schedule.clone(),
             places,
         }
@@ -244,6 +261,16 @@ impl Ledger {
                     start.runs.push(run);
                 }
             }
+            Event::WarmedUp(warmed) => {
+                if let Some(start) = self.start_mut(&warmed.id) {
+                    start.warmed = Some(warmed);
+                }
+            }
+            Event::Enough(enough) => {
+                if let Some(case) = self.case_mut(&enough.case) {
+                    case.enough = Some(enough);
+                }
+            }
             Event::Telemetry(telemetry) => {
                 if let Some(start) = self.start_mut(&telemetry.id) {
                     start.telemetry = Some(telemetry);
@@ -293,7 +320,7 @@ impl Ledger {
             // Room for all of them: in a large set, growing by doubling would cost as much memory as the runs do.
             let planned = case.case.warmup.saturating_add(case.case.runs).min(MOST_ROOM);
             let runs = Vec::with_capacity(usize::try_from(planned).unwrap_or_default());
-            let start = StartLedger { id, opened, ready: None, runs, telemetry: None, closed: None };
+            let start = StartLedger { id, opened, ready: None, runs, warmed: None, telemetry: None, closed: None };
             if let Some(before) = case.starts.insert(number, start) {
                 case.superseded.push(before);
             }
@@ -337,6 +364,8 @@ impl Ledger {
                 Ok(start) => start.telemetry.is_some().then(|| "the start has its telemetry".to_owned()),
                 Err(reason) => Some(reason),
             },
+            Event::WarmedUp(warmed) => self.check_warmed(warmed),
+            Event::Enough(enough) => self.check_enough(enough),
             Event::StartClosed(closed) => self.live(&closed.id).err(),
             Event::CaseClosed(closed) => match self.case(&closed.case) {
                 None => Some("the plan has no such case".to_owned()),
@@ -415,8 +444,45 @@ impl Ledger {
             Some(format!("run {expected} is next"))
         } else if run.index > planned {
             Some(format!("the plan has {planned} of them"))
+        } else if self.warms_until_steady && run.warmup != start.warmed.is_none() {
+            Some("the runs that count come after the end of the warm-up, and only they".to_owned())
         } else if !run.is_measured() && run.broken.is_empty() {
             Some("a run without a measurement breaks a rule, and this one names none".to_owned())
+        } else {
+            None
+        }
+    }
+
+    fn check_warmed(&self, warmed: &WarmedUp) -> Option<String> {
+        let start = match self.live(&warmed.id) {
+            Ok(start) => start,
+            Err(reason) => return Some(reason),
+        };
+        if !self.warms_until_steady {
+            Some("the plan has a fixed number of warm-up runs".to_owned())
+        } else if start.warmed.is_some() || start.recorded(false) > 0 {
+            Some("the start was warm before".to_owned())
+        } else if warmed.runs != start.recorded(true) {
+            Some(format!("{} warm-up runs were made", start.recorded(true)))
+        } else {
+            None
+        }
+    }
+
+    /// Fewer starts than planned are enough only where the plan says so, and never fewer than it says: a case that was
+    /// ended because its numbers pleased somebody has no place in a journal.
+    fn check_enough(&self, enough: &Enough) -> Option<String> {
+        let Some(until) = self.until else { return Some("the plan has a fixed number of starts".to_owned()) };
+        let Some(case) = self.case(&enough.case) else {
+            return Some("the plan has no such case".to_owned());
+        };
+        let made = case.starts.values().filter(|start| start.is_settled()).count();
+        if case.outcome.is_some() || case.enough.is_some() || case.outcome_of_starts().is_some() {
+            Some("nothing is left to do for the case".to_owned())
+        } else if u32::try_from(made).ok() != Some(enough.starts) || case.starts.len() != made {
+            Some(format!("{made} starts were made"))
+        } else if enough.starts < until.least {
+            Some(format!("the plan has at least {} starts", until.least))
         } else {
             None
         }
@@ -454,6 +520,8 @@ fn describe(event: &Event) -> String {
         Event::StartReady(ready) => format!("the readiness of {}", start(&ready.id)),
         Event::Run(run) if run.warmup => format!("warm-up {} in {}", run.index, start(&run.id)),
         Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
+        Event::WarmedUp(warmed) => format!("the end of the warm-up of {}", start(&warmed.id)),
+        Event::Enough(enough) => format!("that case `{}` has enough starts", enough.case.escape_debug()),
         Event::Telemetry(telemetry) => format!("the telemetry of {}", start(&telemetry.id)),
         Event::StartClosed(closed) => format!("the close of {}", start(&closed.id)),
         Event::Stated(stated) => format!("what is stated of {}", start(&stated.id)),

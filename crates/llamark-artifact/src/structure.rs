@@ -203,13 +203,13 @@ fn check_runs(ledger: &Ledger) -> Check {
         }
         let planned = u64::from(case.case.warmup) + u64::from(case.case.runs);
         for start in case.starts.values() {
-            check.count += planned;
+            check.count += u64::from(warmups(case, start)) + u64::from(case.case.runs);
             if let Err(problem) = check_start(case, start) {
                 check.problem(problem);
             }
         }
         let untried =
-            u64::from(case.case.starts).saturating_sub(u64::try_from(case.starts.len()).unwrap_or(u64::MAX));
+            u64::from(case.starts_wanted()).saturating_sub(u64::try_from(case.starts.len()).unwrap_or(u64::MAX));
         check.count += planned.saturating_mul(untried);
         // Starts that were not tried: only where the case says why there is no more of it.
         if untried > 0 && matches!(case.outcome, None | Some(Outcome::Ok)) {
@@ -229,11 +229,16 @@ fn check_start(case: &CaseLedger, start: &StartLedger) -> Result<(), String> {
             Ok(())
         };
     };
-    let complete = start.recorded(true) == case.case.warmup && start.recorded(false) == case.case.runs;
+    let complete = start.recorded(true) == warmups(case, start) && start.recorded(false) == case.case.runs;
     if closed.outcome == Outcome::Ok && !complete {
         return Err(format!("{name} ended as ok, and has not all of its runs"));
     }
     Ok(())
+}
+
+/// Warm-up runs of a start: those of the plan, unless it was warm before.
+fn warmups(case: &CaseLedger, start: &StartLedger) -> u32 {
+    start.warmed.as_ref().map_or(case.case.warmup, |warmed| warmed.runs)
 }
 
 /// Every model is the one of the plan, file by file.

@@ -2,6 +2,7 @@
 //! Gives: the record of every start and run, proofs of what was measured, and facts about the machine.
 //! Never: a plan, a build, a file of the set, a statistic, a line on the terminal; no address but 127.0.0.1.
 
+mod cache;
 pub mod client;
 mod completion;
 mod error;

@@ -7,9 +7,10 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
-use llamark_record::journal::{Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
+use llamark_record::journal::{Cooled, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
 use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings};
 
+use crate::cache;
 use crate::error::{BenchError, RecordError};
 use crate::failure;
 use crate::host::{self, Roots};
@@ -61,6 +62,8 @@ pub struct Start<'a> {
     pub environment: &'a Environment,
     /// Digests of shared objects that are known from earlier starts.
     pub known_files: &'a KnownFiles,
+    /// How the pause before it ended; absent where it waits for nothing.
+    pub cooled: Option<Cooled>,
 }
 
 /// Where a start is.
@@ -149,21 +152,24 @@ async fn live(
     let alias = server::alias(&start.id);
     let request = server::request(start, &alias);
     let prepared = server::prepare(start, &request);
-    let opened = |argv, environment| {
+    let opened = |argv, environment, cache| {
         let conditions = host::conditions(start.roots);
         let changed = host::changed(start.roots, start.environment);
-        Event::StartOpened(StartOpened { id: start.id.clone(), argv, environment, conditions, changed })
+        let cooled = start.cooled.clone();
+        let id = start.id.clone();
+        Event::StartOpened(StartOpened { id, argv, environment, conditions, changed, cache, cooled })
     };
     let launch = match prepared {
         Ok(launch) => launch,
         Err(unsupported) => {
             let program = server::hide(start, server::program(start).as_str());
-            recorder.record(opened(vec![program], BTreeMap::new()))?;
+            recorder.record(opened(vec![program], BTreeMap::new(), Vec::new()))?;
             let failure = failure::unsupported(unsupported.to_string(), &unsupported.hint());
             return close(start, Outcome::Failed(failure), None, recorder);
         }
     };
-    recorder.record(opened(launch.argv.clone(), launch.environment.clone()))?;
+    let cache = cache::prepare(start.shards, start.plan.procedure.cache, interrupt);
+    recorder.record(opened(launch.argv.clone(), launch.environment.clone(), cache))?;
     if let Some(reason) = start.known_files.touched(start.shards) {
         return close(start, Outcome::Invalid { reason }, None, recorder);
     }

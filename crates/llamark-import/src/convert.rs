@@ -7,7 +7,7 @@ use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource,
-    Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, PromptContent,
+    Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure, PromptContent,
     ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
@@ -114,6 +114,7 @@ pub(crate) fn convert(
         telemetry: TelemetryRate::Off,
         gates: Vec::new(),
         interleaved: None,
+        procedure: Procedure::default(),
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

@@ -16,6 +16,10 @@ use crate::model::ModelRecord;
 use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
 
+mod procedure;
+
+pub use procedure::{CacheState, CachedFile, Cooled, CooledBy, Enough, EnoughBy, WarmedUp, WarmedUpBy, pages};
+
 /// `format` of a journal as written by this version.
 pub const JOURNAL_FORMAT: &str = "llamark/journal/v1";
 
@@ -55,10 +59,14 @@ pub enum Event {
     Run(RunRecord),
     /// What the sensors of the machine said during a start; after the server is gone, before the start is closed.
     Telemetry(Telemetry),
+    /// A start whose warm-up has no fixed length is warm, or was given up on.
+    WarmedUp(WarmedUp),
     /// The server is gone.
     StartClosed(StartClosed),
     /// A document states a start and its runs. Only in imported sets, and there instead of the four above.
     Stated(StatedStart),
+    /// A case has enough starts before all that were planned are made.
+    Enough(Enough),
     /// A case came to its end. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
     /// All is done. Always the last line of a sealed set.
@@ -118,6 +126,13 @@ pub struct StartOpened {
     /// that journals that are older than this field keep their hashes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Fact>,
+    /// Pages of the model's files in the page cache, counted right before the server is spawned, in the order of the
+    /// shards. Empty in journals that are older than this field, and left out of the file then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cache: Vec<CachedFile>,
+    /// How the pause before this start ended; absent where it waits for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooled: Option<Cooled>,
 }
 
 /// The server answers.

@@ -20,6 +20,7 @@ mod interleaved;
 mod model;
 mod origin;
 mod preset;
+mod procedure;
 mod prompt;
 mod settings;
 mod source;
@@ -31,6 +32,7 @@ pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
 pub use model::{PlannedModel, model_id};
 pub use origin::{Document, DocumentKind, Origin};
 pub use preset::SyntheticPreset;
+pub use procedure::{CoolDown, PageCache, Procedure, Until, WarmUp};
 pub use prompt::{Filler, PlannedPrompt, PromptContent};
 pub use settings::{CacheType, GpuLayers, ServerSettings, Settings, StatedSettings};
 pub use source::{Engine, EngineSource, ModelSource, Package};
@@ -76,7 +78,7 @@ pub struct Plan {
     pub schedule: Vec<PlannedStart>,
     /// Seed of the order in `schedule`.
     pub seed: u32,
-    /// Pause before each start, ms.
+    /// Pause before each start, ms; the longest one, where `procedure` says what it waits for.
     pub cooldown_ms: u64,
     /// Limits in time.
     pub timeouts: Timeouts,
@@ -89,6 +91,9 @@ pub struct Plan {
     /// file where absent, so that plans of sets that are older than this field keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interleaved: Option<Interleaved>,
+    /// How starts are prepared and when there are enough of them. Left out of the file where it is as usual, likewise.
+    #[serde(default, skip_serializing_if = "Procedure::is_usual")]
+    pub procedure: Procedure,
 }
 
 /// How often the sensors of the machine are read.
@@ -139,11 +144,12 @@ pub struct Case {
     pub concurrency: u32,
     /// Context of each slot of the server, in tokens.
     pub context: u32,
-    /// Runs at the measured shape that are recorded but not counted, at the head of each start.
+    /// Runs at the measured shape that are recorded but not counted, at the head of each start; the most of them, where
+    /// the plan's `procedure` says when a start is warm.
     pub warmup: u32,
     /// Runs that count, in each start.
     pub runs: u32,
-    /// Lives of the server.
+    /// Lives of the server; the most of them, where the plan's `procedure` says when there are enough.
     pub starts: u32,
 }
 

@@ -14,6 +14,7 @@ pub mod findings;
 pub mod format;
 mod frame;
 mod llama_bench;
+mod loading;
 mod ro_crate;
 mod steady;
 mod summarize;

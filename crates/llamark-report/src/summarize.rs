@@ -16,6 +16,7 @@ use crate::estimate::{add_rounding, estimates, round};
 use crate::findings;
 use crate::format::float;
 use crate::frame::{Frames, frames};
+use crate::loading::loading;
 use crate::steady;
 use crate::summary::{
     CaseSummary, Counts, FirstRun, HardwareSummary, LISTED_RUNS, Method, Metrics, ModelSummary,
@@ -269,6 +270,7 @@ fn case_summary(
         counts: counts(case),
         prompt_tokens: prompt_tokens(case),
         not_available: telemetry::not_available(case, &metrics),
+        loading: loading(case, plan.procedure.cache),
         metrics,
         roofline,
         first_run: first_run(case),

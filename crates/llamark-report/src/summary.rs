@@ -382,6 +382,10 @@ pub struct CaseSummary {
     pub metrics: Metrics,
     /// Why a metric of the sensors has no value, by its name; empty when the sensors were not asked.
     pub not_available: BTreeMap<String, String>,
+    /// How it loaded, in stages and by the state of the page cache; absent where no start says what that was. Left out of
+    /// the file then, so that the summaries of older sets are the same bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading: Option<Loading>,
     /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
     /// unknown. The KV cache is not in it, so the true share is a little higher.
     pub roofline: Option<f64>,
@@ -393,6 +397,40 @@ pub struct CaseSummary {
     pub runs: Vec<RunLine>,
     /// Runs that are not in `runs`.
     pub runs_not_listed: u64,
+}
+
+/// How the starts of a case loaded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loading {
+    /// What the experiment asks of the page cache: `as-is`, `cold`, `warm`.
+    pub asked: String,
+    /// What it was before the starts that count: `cold`, `warm`, `partial`, `unknown`; `mixed` where they differ, and
+    /// then one mean over them says little.
+    pub cache: String,
+    /// By the state of the page cache.
+    pub by_cache: Vec<LoadingFrom>,
+}
+
+/// How the starts loaded that found the page cache in one state. Times are means over them, in ms from the spawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoadingFrom {
+    /// The state: `cold`, `warm`, `partial`, `unknown`.
+    pub cache: String,
+    /// Share of the pages of the model's files that were in memory, the least and the most of these starts; absent where
+    /// it is unknown.
+    pub resident: Option<[f64; 2]>,
+    /// Why that is unknown, or why what was asked could not be done; empty where nothing went wrong.
+    pub reason: String,
+    /// How many starts.
+    pub starts: u32,
+    /// First line of the log; absent where some start does not say.
+    pub first_line_ms: Option<f64>,
+    /// Weights are in memory; absent where some start does not say.
+    pub weights_ms: Option<f64>,
+    /// Ready for requests.
+    pub ready_ms: f64,
 }
 
 /// How many runs and starts a case has.

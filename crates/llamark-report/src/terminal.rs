@@ -57,7 +57,7 @@ fn rows(summary: &Summary, width: u16) -> String {
             let mut cells = vec![
                 name,
                 plain(backend),
-                mean(&case.metrics.load),
+                loading(case, mean(&case.metrics.load)),
                 estimate_text(case.metrics.pp.as_ref()),
                 estimate_text(case.metrics.tg.as_ref()),
             ];
@@ -72,6 +72,14 @@ fn rows(summary: &Summary, width: u16) -> String {
     }
     align_right(&mut table, 2..columns);
     table.trim_fmt() + "\n"
+}
+
+/// A load time; one that is the mean of different things says so.
+fn loading(case: &CaseSummary, time: String) -> String {
+    match &case.loading {
+        Some(loading) if loading.cache == "mixed" => format!("{time} mixed"),
+        _ => time,
+    }
 }
 
 fn section_name(summary: &Summary, section: &Section) -> String {

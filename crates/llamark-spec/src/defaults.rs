@@ -29,6 +29,9 @@ pub const SEED: u32 = 1;
 /// Pause before each start.
 pub const COOLDOWN: &str = "0s";
 
+/// The page cache before each start.
+pub const CACHE: &str = "as-is";
+
 /// Seed of the weights of a synthetic model.
 pub const SYNTHETIC_SEED: u32 = 1;
 /// Context length of a synthetic model that is like no other, tokens.

@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostics, MAX_PROBLEMS, Problem};
 use crate::experiment::{self, Experiment};
 use crate::node::Node;
 use crate::parse::Spec;
+use crate::procedure::procedure;
 use crate::schedule::schedule;
 use crate::semantic::backends::{device_prefix, kind_named};
 use crate::semantic::sources::{build_number, is_commit};
@@ -119,6 +120,7 @@ impl Expander<'_> {
             telemetry: telemetry(protocol.telemetry.as_ref()),
             gates: gates(experiment.gates.as_ref()),
             interleaved: None,
+            procedure: procedure(&protocol),
         }
     }
 

@@ -2,7 +2,7 @@
 //! field here is what its author reads while typing.
 
 use indexmap::IndexMap;
-use llamark_record::plan::{BackendKind, CacheType};
+use llamark_record::plan::{BackendKind, CacheType, PageCache};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
@@ -308,6 +308,10 @@ pub struct Protocol {
     /// Pause before each start, so that the machine cools down. Default: `0s`.
     #[schemars(extend("default" = defaults::COOLDOWN))]
     pub cooldown: Option<Duration>,
+    /// What is done to the files of the model in the page cache before each start: nothing (`as-is`), or they are dropped
+    /// from memory (`cold`) or read (`warm`). What came of it is counted and recorded. Default: `as-is`.
+    #[schemars(extend("default" = defaults::CACHE))]
+    pub cache: Option<PageCache>,
     /// Limits in time. What takes longer ends with status `timeout`.
     pub timeouts: Option<Timeouts>,
     /// Readings of the sensors of the machine: memory, clocks, temperatures, power.

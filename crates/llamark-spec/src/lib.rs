@@ -22,6 +22,7 @@ mod expand;
 mod matrix;
 mod node;
 mod parse;
+mod procedure;
 mod scalar;
 mod schedule;
 mod semantic;

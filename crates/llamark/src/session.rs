@@ -241,6 +241,7 @@ impl<'a> Session<'a> {
             roots: &self.roots,
             environment: &self.environment,
             known_files: &self.known_files,
+            cooled: None,
         };
         let began = Instant::now();
         let interrupt = &self.context.interrupt;

@@ -18,7 +18,7 @@ use llamark_record::model::{FileIdentity, ModelFacts, ModelRecord};
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin,
     PLAN_FORMAT, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PlannedStart,
-    PromptContent, ResolvedPlan, ServerSettings, Settings, TelemetryRate, Timeouts,
+    Procedure, PromptContent, ResolvedPlan, ServerSettings, Settings, TelemetryRate, Timeouts,
 };
 
 /// The seed of a plan; another one gives other numbers.
@@ -250,6 +250,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             telemetry: TelemetryRate::Off,
             gates: llamark_record::plan::STANDARD_GATES.to_vec(),
             interleaved: None,
+            procedure: Procedure::default(),
         },
         engine_tree: Some(digest("tree")),
         build_keys,
@@ -430,6 +431,8 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         environment: text_map(&[("LANG", "C.UTF-8")]),
         conditions: conditions.clone(),
         changed: BTreeMap::new(),
+        cache: Vec::new(),
+        cooled: None,
     })];
     let mut closed = StartClosed {
         id: id.clone(),

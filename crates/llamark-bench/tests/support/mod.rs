@@ -26,7 +26,7 @@ use llamark_record::journal::{
 };
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, Filler, GpuLayers, Hardware, Origin, Plan,
-    PlannedBackend, PlannedBuild, PlannedPrompt, PlannedStart, PromptContent, ServerSettings, Settings,
+    PlannedBackend, PlannedBuild, PlannedPrompt, PlannedStart, Procedure, PromptContent, ServerSettings, Settings,
     TelemetryRate, Timeouts,
 };
 use serde_json::Value;
@@ -233,6 +233,7 @@ impl Bench {
             roots: &roots,
             environment: &environment,
             known_files: &known_files,
+            cooled: None,
         };
         let progress = std::cell::RefCell::new(Vec::new());
         let observe = |told: Progress| {
@@ -398,5 +399,6 @@ fn plan() -> Plan {
         telemetry: TelemetryRate::Off,
         gates: llamark_record::plan::STANDARD_GATES.to_vec(),
         interleaved: None,
+        procedure: Procedure::default(),
     }
 }

@@ -11,7 +11,7 @@ use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
     BackendKind, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource, Origin,
-    PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, PromptContent,
+    PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure, PromptContent,
     ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, case_id, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
@@ -340,6 +340,7 @@ fn convert(
         telemetry: TelemetryRate::Off,
         gates: Vec::new(),
         interleaved: None,
+        procedure: Procedure::default(),
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

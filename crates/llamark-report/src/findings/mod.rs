@@ -13,6 +13,7 @@ mod first_run;
 mod headlines;
 mod load_steps;
 mod one_start;
+mod page_cache;
 mod prompt_tokens;
 mod roofline;
 mod rules;
@@ -44,7 +45,7 @@ pub(crate) struct Context<'a> {
 /// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
 pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
     let context = Context { summary, ledger };
-    let rules: [fn(&Context<'_>) -> Vec<Finding>; 14] = [
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 15] = [
         roofline::find,
         claims::find,
         first_run::find,
@@ -53,6 +54,7 @@ pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
         one_start::find,
         load_steps::find,
         wide::find,
+        page_cache::find,
         confounded::find,
         prompt_tokens::find,
         unstated::find,

@@ -65,6 +65,10 @@ pub(super) const BELOW_RESOLUTION: Rule =
 pub(super) const LOAD_IN_STEPS: Rule = rule("LM304", "load-in-steps", Warning, "load times come in steps");
 pub(super) const WIDE_INTERVAL: Rule =
     rule("LM305", "wide-interval", Note, "a rate is known to ±10 % at best");
+pub(super) const MIXED_CACHE: Rule =
+    rule("LM306", "mixed-cache", Warning, "starts loaded from different states of the page cache");
+pub(super) const CACHE_NOT_AS_ASKED: Rule =
+    rule("LM307", "cache-not-as-asked", Warning, "the page cache could not be made what the experiment asks for");
 pub(super) const CONFOUNDED: Rule =
     rule("LM401", "confounded", Warning, "rows of one model differ in more than the backend");
 pub(super) const PROMPT_VARIES: Rule = rule(
@@ -87,7 +91,7 @@ pub(super) const NOT_PLANNED: Rule =
     of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
-pub const RULES: [Rule; 24] = [
+pub const RULES: [Rule; 26] = [
     BEYOND_BANDWIDTH,
     FAR_BELOW_BANDWIDTH,
     CONTRADICTED_CLAIM,
@@ -103,6 +107,8 @@ pub const RULES: [Rule; 24] = [
     BELOW_RESOLUTION,
     LOAD_IN_STEPS,
     WIDE_INTERVAL,
+    MIXED_CACHE,
+    CACHE_NOT_AS_ASKED,
     CONFOUNDED,
     PROMPT_VARIES,
     PROMPT_LENGTHS,

@@ -18,6 +18,7 @@ mod harness;
 mod import;
 mod interrupt;
 mod locking;
+mod procedure;
 mod reading;
 mod reproducing;
 mod running;

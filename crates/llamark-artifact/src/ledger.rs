@@ -320,7 +320,8 @@ impl Ledger {
             // Room for all of them: in a large set, growing by doubling would cost as much memory as the runs do.
             let planned = case.case.warmup.saturating_add(case.case.runs).min(MOST_ROOM);
             let runs = Vec::with_capacity(usize::try_from(planned).unwrap_or_default());
-            let start = StartLedger { id, opened, ready: None, runs, warmed: None, telemetry: None, closed: None };
+            let start =
+                StartLedger { id, opened, ready: None, runs, warmed: None, telemetry: None, closed: None };
             if let Some(before) = case.starts.insert(number, start) {
                 case.superseded.push(before);
             }
@@ -393,6 +394,9 @@ impl Ledger {
         }
         if case.outcome.is_some() {
             return Some("the case came to its end before".to_owned());
+        }
+        if case.enough.is_some() {
+            return Some("the case has enough starts".to_owned());
         }
         if case.starts.get(&id.start).is_some_and(StartLedger::is_settled) {
             return Some("the start came to its end before, and is not tried again".to_owned());

@@ -208,8 +208,8 @@ fn check_runs(ledger: &Ledger) -> Check {
                 check.problem(problem);
             }
         }
-        let untried =
-            u64::from(case.starts_wanted()).saturating_sub(u64::try_from(case.starts.len()).unwrap_or(u64::MAX));
+        let untried = u64::from(case.starts_wanted())
+            .saturating_sub(u64::try_from(case.starts.len()).unwrap_or(u64::MAX));
         check.count += planned.saturating_mul(untried);
         // Starts that were not tried: only where the case says why there is no more of it.
         if untried > 0 && matches!(case.outcome, None | Some(Outcome::Ok)) {

@@ -7,8 +7,8 @@ use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource,
-    Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure, PromptContent,
-    ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, model_id,
+    Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure,
+    PromptContent, ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 

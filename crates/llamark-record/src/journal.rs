@@ -18,7 +18,9 @@ use crate::telemetry::Telemetry;
 
 mod procedure;
 
-pub use procedure::{CacheState, CachedFile, Cooled, CooledBy, Enough, EnoughBy, WarmedUp, WarmedUpBy, pages};
+pub use procedure::{
+    CacheState, CachedFile, Cooled, CooledBy, Enough, EnoughBy, WarmedUp, WarmedUpBy, pages,
+};
 
 /// `format` of a journal as written by this version.
 pub const JOURNAL_FORMAT: &str = "llamark/journal/v1";

@@ -27,7 +27,7 @@ fn loaded(asked: PageCache, starts: &[(Option<u64>, u64)]) -> Parts {
 
 fn shown(parts: &Parts) -> (Summary, String) {
     let summary = summarize_material(parts.material()).unwrap();
-    let page = render_markdown(&summary, &Templates::default()).unwrap();
+    let page = render_markdown(&summary, &Templates::built_in()).unwrap();
     (summary, page)
 }
 
@@ -58,7 +58,10 @@ fn what_could_not_be_made_cold_is_not_called_cold() {
 
     let (summary, _) = shown(&loaded(PageCache::Cold, &[(None, 4000), (None, 4000)]));
     let found = texts(&summary, "LM307");
-    assert!(found[0].contains("in 2 of 2 starts: how much of it is in memory is not known (the system"), "{found:?}");
+    assert!(
+        found[0].contains("in 2 of 2 starts: how much of it is in memory is not known (the system"),
+        "{found:?}"
+    );
     assert_eq!(summary.cases[0].loading.as_ref().unwrap().cache, "unknown");
 }
 

@@ -29,13 +29,13 @@ pub(crate) fn prepare(files: &[Utf8PathBuf], asked: PageCache, interrupt: &Inter
         });
     }
     // After all of them: to read one may have pushed out another.
-    files.iter().zip(errors).map(|(file, error)| count(file, error)).collect()
+    files.iter().zip(errors).map(|(file, error)| count(file, error.as_ref())).collect()
 }
 
 /// The pages of a file that are in memory.
-fn count(path: &Utf8Path, prepared: Option<std::io::Error>) -> CachedFile {
+fn count(path: &Utf8Path, prepared: Option<&std::io::Error>) -> CachedFile {
     let counted = resident(path);
-    let error = prepared.as_ref().or(counted.as_ref().err()).map(ToString::to_string);
+    let error = prepared.or(counted.as_ref().err()).map(ToString::to_string);
     let pages = fs_err::metadata(path).map_or(0, |metadata| metadata.len().div_ceil(sys::page_size()));
     let name = path.file_name().unwrap_or_default().to_owned();
     CachedFile { name, pages, resident: counted.ok(), error }

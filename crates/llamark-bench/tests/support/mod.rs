@@ -26,8 +26,8 @@ use llamark_record::journal::{
 };
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, Filler, GpuLayers, Hardware, Origin, Plan,
-    PlannedBackend, PlannedBuild, PlannedPrompt, PlannedStart, Procedure, PromptContent, ServerSettings, Settings,
-    TelemetryRate, Timeouts,
+    PlannedBackend, PlannedBuild, PlannedPrompt, PlannedStart, Procedure, PromptContent, ServerSettings,
+    Settings, TelemetryRate, Timeouts,
 };
 use serde_json::Value;
 

@@ -152,12 +152,7 @@ mod tests {
 
     #[test]
     fn a_model_is_cold_or_warm_with_all_of_its_shards() {
-        let file = |pages, resident| CachedFile {
-            name: "m.gguf".to_owned(),
-            pages,
-            resident,
-            error: None,
-        };
+        let file = |pages, resident| CachedFile { name: "m.gguf".to_owned(), pages, resident, error: None };
         let of = |files: &[CachedFile]| CacheState::of(files).map(CacheState::word);
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[file(10, Some(0)), file(2, Some(0))]), Some("cold"));

@@ -79,7 +79,6 @@ pub enum WarmUp {
 }
 
 impl WarmUp {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
     fn is_counted(&self) -> bool {
         *self == Self::Counted
     }
@@ -115,7 +114,6 @@ pub enum CoolDown {
 }
 
 impl CoolDown {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
     fn is_pause(&self) -> bool {
         *self == Self::Pause
     }

@@ -67,8 +67,12 @@ pub(super) const WIDE_INTERVAL: Rule =
     rule("LM305", "wide-interval", Note, "a rate is known to ±10 % at best");
 pub(super) const MIXED_CACHE: Rule =
     rule("LM306", "mixed-cache", Warning, "starts loaded from different states of the page cache");
-pub(super) const CACHE_NOT_AS_ASKED: Rule =
-    rule("LM307", "cache-not-as-asked", Warning, "the page cache could not be made what the experiment asks for");
+pub(super) const CACHE_NOT_AS_ASKED: Rule = rule(
+    "LM307",
+    "cache-not-as-asked",
+    Warning,
+    "the page cache could not be made what the experiment asks for",
+);
 pub(super) const CONFOUNDED: Rule =
     rule("LM401", "confounded", Warning, "rows of one model differ in more than the backend");
 pub(super) const PROMPT_VARIES: Rule = rule(

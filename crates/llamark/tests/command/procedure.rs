@@ -25,7 +25,10 @@ fn a_warm_model_is_read_before_each_start_and_counted() {
     assert_eq!(opened.len(), 2);
     for start in &opened {
         let file = &start["cache"][0];
-        assert_eq!((&file["name"], &file["pages"], &file["resident"]), (&"fox.gguf".into(), &1.into(), &1.into()));
+        assert_eq!(
+            (&file["name"], &file["pages"], &file["resident"]),
+            (&"fox.gguf".into(), &1.into(), &1.into())
+        );
     }
     assert!(report(&a_box).contains(" (warm) |"), "{}", report(&a_box));
     a_box.run(&["verify"], 0);

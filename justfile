@@ -16,8 +16,8 @@ run SPEC='experiments/quickstart.yaml' *ARGS:
 report *ARGS:
     {{llamark}} report --template default,classic --out reports "$@"
 
-# Compare two artifact sets
-diff BASE CANDIDATE *ARGS:
+# Compare two artifact sets, or the two sides of one
+diff BASE *ARGS:
     {{llamark}} diff "$@"
 
 # Check an artifact set (default: the newest)

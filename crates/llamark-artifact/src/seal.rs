@@ -141,6 +141,12 @@ fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Re
     if let Some(tree) = &resolved.engine_tree {
         push("engine/source-tree".to_owned(), engine_uri(&resolved.plan.engine.source), tree, None);
     }
+    for build in resolved.plan.builds.iter().filter(|build| build.engine.is_some()) {
+        if let Some(tree) = resolved.tree_of(build) {
+            let uri = engine_uri(&resolved.plan.engine_of(build).source);
+            push(format!("engine/source-tree/{}", build.id), uri, tree, None);
+        }
+    }
     for model in &resolved.plan.models {
         let files = resolved.model_files.get(&model.id).map(Vec::as_slice).unwrap_or_default();
         for (place, file) in files.iter().enumerate() {

@@ -293,9 +293,9 @@ fn check_build(
     path: &Utf8Path,
 ) -> Result<(), String> {
     let name = shown(id);
-    if !resolved.plan.builds.iter().any(|planned| planned.id == id) {
+    let Some(planned) = resolved.plan.builds.iter().find(|planned| planned.id == id) else {
         return Err(format!("the plan has no build {name}"));
-    }
+    };
     if resolved.build_keys.get(id) != Some(&build.key) {
         return Err(format!("the build {name} is another one than that of the plan"));
     }
@@ -304,7 +304,7 @@ fn check_build(
             Ok(key) if key == build.key => {}
             _ => return Err(format!("the key of the build {name} is not that of its inputs")),
         }
-        if resolved.engine_tree.as_ref().is_some_and(|tree| *tree != inputs.source_tree) {
+        if resolved.tree_of(planned).is_some_and(|tree| *tree != inputs.source_tree) {
             return Err(format!("the build {name} is of another source tree than that of the plan"));
         }
     }

@@ -167,7 +167,7 @@ impl World {
 fn planned(cmake: &[(&str, &str)]) -> PlannedBuild {
     let cmake: BTreeMap<_, _> =
         cmake.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    PlannedBuild { id: "cpu".to_owned(), kind: BackendKind::Cpu, cmake }
+    PlannedBuild { id: "cpu".to_owned(), kind: BackendKind::Cpu, cmake, engine: None }
 }
 
 #[test]

@@ -58,16 +58,19 @@ impl Content {
     /// Whether a set of that plan refers to it.
     pub fn is_of(&self, plan: &ResolvedPlan) -> bool {
         match self {
-            Self::Tree(tree) => tree.is_some() && *tree == plan.engine_tree,
+            Self::Tree(tree) => tree.as_ref().is_some_and(|tree| {
+                plan.engine_tree.as_ref() == Some(tree)
+                    || plan.engine_trees.values().any(|other| other == tree)
+            }),
             Self::Model { id, member } => plan.model_files.values().any(|files| {
                 let digests = files.iter().map(|file| (file.name.as_str(), &file.sha256));
                 let is_member = |file: &FileIdentity| member.as_ref() == Some(&file.sha256);
                 download_id(digests).as_str() == id || files.iter().any(is_member)
             }),
-            Self::Repository(id) => match &plan.plan.engine.source {
+            Self::Repository(id) => plan.plan.engines().into_iter().any(|engine| match &engine.source {
                 EngineSource::Git { url, .. } => Sha256::of_bytes(url.as_bytes()).as_str() == id,
                 _ => false,
-            },
+            }),
             Self::Download | Self::Memory => false,
         }
     }

@@ -115,11 +115,13 @@ pub(crate) fn convert(
         gates: Vec::new(),
         interleaved: None,
         procedure: Procedure::default(),
+        ab: None,
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),
         plan,
         engine_tree: None,
+        engine_trees: BTreeMap::new(),
         build_keys: BTreeMap::new(),
         model_files: BTreeMap::new(),
     };

@@ -127,6 +127,17 @@ pub struct ComparedSet {
     pub engine: String,
     /// Digest of what makes the machine this machine.
     pub host: Sha256,
+    /// Which of its two variants, by its name; absent: all of the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
+}
+
+impl ComparedSet {
+    /// `NAME/ID`, and which of its variants.
+    pub fn title(&self) -> String {
+        let variant = self.variant.as_ref().map_or(String::new(), |variant| format!(" ({variant})"));
+        format!("{}/{}{variant}", self.name, self.id)
+    }
 }
 
 /// By which rules it was decided.

@@ -25,6 +25,7 @@ mod prompt;
 mod settings;
 mod source;
 mod synthetic;
+mod variant;
 
 pub use backend::{BackendKind, PlannedBackend, PlannedBuild};
 pub use gate::{Gate, STANDARD_GATES};
@@ -40,6 +41,7 @@ pub use synthetic::{
     ImpossibleShape, SYNTHETIC_FORMAT, SyntheticArchitecture, SyntheticModel, SyntheticQuant, SyntheticShape,
     SyntheticTokenizer,
 };
+pub use variant::{VariantPair, Variants};
 
 /// `format` of a [`ResolvedPlan`] as written by this version.
 pub const PLAN_FORMAT: &str = "llamark/plan/v1";
@@ -94,6 +96,10 @@ pub struct Plan {
     /// How starts are prepared and when there are enough of them. Left out of the file where it is as usual, likewise.
     #[serde(default, skip_serializing_if = "Procedure::is_usual")]
     pub procedure: Procedure,
+    /// That every case is there in two variants, whose starts are made in pairs; absent: there is one of each. Left out of
+    /// the file where absent, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ab: Option<Variants>,
 }
 
 /// How often the sensors of the machine are read.
@@ -227,9 +233,21 @@ pub struct ResolvedPlan {
     pub build_keys: BTreeMap<String, Sha256>,
     /// Files by model id, every shard.
     pub model_files: BTreeMap<String, Vec<FileIdentity>>,
+    /// Digests of the source trees of builds that have an engine of their own, by build id. Left out of the file where
+    /// empty, so that plans of sets that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub engine_trees: BTreeMap<String, Sha256>,
 }
 
 impl ResolvedPlan {
+    /// Digest of the source tree that a build is made of; absent for a prebuilt engine.
+    pub fn tree_of(&self, build: &PlannedBuild) -> Option<&Sha256> {
+        match build.engine {
+            Some(_) => self.engine_trees.get(&build.id),
+            None => self.engine_tree.as_ref(),
+        }
+    }
+
     /// The plan digest: SHA-256 of the canonical JSON.
     ///
     /// # Errors
@@ -260,12 +278,31 @@ impl Plan {
         if cases.iter().all(|case| case.depth == 0) {
             self.filler = None;
         }
+        if let Some(ab) = &mut self.ab {
+            ab.backends.retain(|_, pair| backends.iter().any(|backend| backend.name == pair.base));
+        }
     }
 
     /// Whether the starts of these two were made in turn: start i of one beside start i of the other.
     pub fn is_interleaved_with(&self, other: &Self) -> bool {
         let both = self.interleaved.as_ref().zip(other.interleaved.as_ref());
         both.is_some_and(|(a, b)| a.pairing == b.pairing && a.arm != b.arm)
+    }
+
+    /// The engine that a build is made of: its own, or that of the plan.
+    pub fn engine_of<'a>(&'a self, build: &'a PlannedBuild) -> &'a Engine {
+        build.engine.as_ref().unwrap_or(&self.engine)
+    }
+
+    /// Every engine of the plan, each once: its own first.
+    pub fn engines(&self) -> Vec<&Engine> {
+        let mut engines = vec![&self.engine];
+        for engine in self.builds.iter().filter_map(|build| build.engine.as_ref()) {
+            if !engines.contains(&engine) {
+                engines.push(engine);
+            }
+        }
+        engines
     }
 
     /// The backend of that name.

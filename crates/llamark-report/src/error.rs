@@ -68,6 +68,12 @@ pub enum ReportError {
         #[source]
         source: Box<minijinja::Error>,
     },
+    /// A set without variants was to be compared with itself.
+    #[error("the set `{set}` has no two variants that could be compared")]
+    NoVariants {
+        /// Id of the set.
+        set: String,
+    },
     /// Two sets are not one plan measured twice, in turn.
     #[error("{base} and {candidate} are not the two sealed sets of a calibration")]
     NotACalibration {
@@ -103,6 +109,9 @@ impl ReportError {
             }
             Self::Template { .. } => "every name that a template may use is in `summary.json` of a set",
             Self::Inconsistent { .. } => "`llamark verify` says which file of the set was changed",
+            Self::NoVariants { .. } => {
+                "name a second set, or measure two variants in one: `ab: { candidate: ... }` in the experiment"
+            }
             Self::NotACalibration { .. } => "`llamark calibrate SPEC` makes them",
             Self::NotFinite
             | Self::Frame { .. }

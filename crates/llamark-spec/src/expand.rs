@@ -6,18 +6,19 @@ use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::metric::Metric;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Engine, EngineSource, Filler, Gate, GpuLayers, Hardware, ModelSource,
+    Arm, BackendKind, CacheType, Case, Engine, EngineSource, Filler, Gate, GpuLayers, Hardware, ModelSource,
     Origin, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent,
     ServerSettings, Settings, TelemetryRate, Timeouts, case_id, model_id,
 };
 
+use crate::ab::{self, Chosen};
 use crate::defaults;
 use crate::diagnostic::{Diagnostics, MAX_PROBLEMS, Problem};
 use crate::experiment::{self, Experiment};
 use crate::node::Node;
 use crate::parse::Spec;
 use crate::procedure::procedure;
-use crate::schedule::schedule;
+use crate::schedule::{in_pairs, schedule};
 use crate::semantic::backends::{device_prefix, kind_named};
 use crate::semantic::sources::{build_number, is_commit};
 use crate::source::Source;
@@ -69,6 +70,7 @@ impl Expander<'_> {
             None => experiment.prompts.keys().collect(),
         };
         let models: Vec<PlannedModel> = experiment.models.iter().map(planned_model).collect();
+        let (engine, sides) = ab::chosen(experiment.ab.as_ref(), &experiment.engine);
         let cases = cases(experiment, &protocol, &models, &chosen);
         let used: HashSet<&str> = cases.iter().map(|case| case.backend.as_str()).collect();
         let mut builds = Vec::new();
@@ -77,9 +79,12 @@ impl Expander<'_> {
         for (name, backend) in &experiment.backends {
             let all = variants_of(name.as_str(), backend);
             for (name_of, variant) in all.iter().filter(|(name, _)| used.contains(name.as_str())) {
-                let planned = self.backend(name.as_str(), backend, variant);
-                let build = build(&planned, backend, &mut known, &mut builds);
-                backends.push(PlannedBackend { build, name: name_of.clone(), ..planned });
+                for side in &sides {
+                    let planned = self.backend(name.as_str(), backend, variant, side);
+                    let build = build(&planned, backend, side, &mut known, &mut builds);
+                    let name = format!("{name_of}{}", side.suffix());
+                    backends.push(PlannedBackend { build, name, ..planned });
+                }
             }
         }
         let wanted: HashSet<&str> = chosen.iter().map(|name| name.as_str()).collect();
@@ -99,14 +104,15 @@ impl Expander<'_> {
                 .as_ref()
                 .map_or(String::new(), |text| text.as_str().trim().to_owned()),
             hardware: hardware(experiment.hardware.as_ref()),
-            engine: engine(&experiment.engine),
+            engine,
+            ab: ab::variants(&sides, &backends, &builds),
             builds,
             backends,
             models,
             prompts,
             filler: cases.iter().any(|case| case.depth > 0).then(filler),
-            schedule: schedule(&cases, seed),
-            cases,
+            schedule: if sides.len() == 1 { schedule(&cases, seed) } else { in_pairs(&cases, seed, &sides) },
+            cases: ab::cases_of(&cases, &sides),
             seed,
             cooldown_ms: protocol.cooldown.unwrap_or_else(|| assumed(defaults::COOLDOWN, Duration(0))).0,
             timeouts: Timeouts {
@@ -124,7 +130,13 @@ impl Expander<'_> {
         }
     }
 
-    fn backend(&self, name: &str, backend: &experiment::Backend, variant: &Variant) -> PlannedBackend {
+    fn backend(
+        &self,
+        name: &str,
+        backend: &experiment::Backend,
+        variant: &Variant,
+        side: &Chosen,
+    ) -> PlannedBackend {
         // A rule of the meaning says that one of the two is there.
         let kind = backend.kind.or_else(|| kind_named(name)).unwrap_or(BackendKind::Cpu);
         let device = match (&backend.device, device_prefix(kind)) {
@@ -137,19 +149,16 @@ impl Expander<'_> {
             None if name == kind.name() => usual_name(kind),
             None => name,
         };
+        let of_side = if side.label.is_empty() { String::new() } else { format!(", {}", side.label) };
         PlannedBackend {
             name: name.to_owned(),
-            label: format!("{label}{}", variant.label),
+            label: format!("{label}{}{of_side}", variant.label),
             note: optional(backend.note.as_ref()),
             kind,
             build: String::new(),
-            server: Settings::Decided(self.server(&variant.server, &device)),
+            server: Settings::Decided(self.server(&side.server(&variant.server), &device)),
             device,
-            environment: backend
-                .env
-                .iter()
-                .map(|(key, value)| (key.clone(), value.as_str().to_owned()))
-                .collect(),
+            environment: side.environment(&backend.env),
         }
     }
 
@@ -249,21 +258,25 @@ fn usual_name(kind: BackendKind) -> &'static str {
     }
 }
 
-/// Kind and CMake variables, which decide a build as far as an experiment does, to the id of the build.
-type Builds = BTreeMap<(BackendKind, BTreeMap<String, String>), String>;
+/// Kind, CMake variables and whether the engine is another than the plan's, which decide a build as far as an experiment
+/// does, to the id of the build.
+type Builds = BTreeMap<(BackendKind, BTreeMap<String, String>, bool), String>;
 
 /// The id of the build of a backend. Backends that agree share one, which has the name of the first.
 fn build(
     planned: &PlannedBackend,
     backend: &experiment::Backend,
+    side: &Chosen,
     known: &mut Builds,
     builds: &mut Vec<PlannedBuild>,
 ) -> String {
-    let cmake = backend.build.as_ref().map(|build| &build.cmake).into_iter().flatten();
-    let cmake: BTreeMap<String, String> = cmake.map(|(key, value)| (key.clone(), value.0.clone())).collect();
-    let id = known.entry((planned.kind, cmake.clone())).or_insert_with(|| {
-        builds.push(PlannedBuild { id: planned.name.clone(), kind: planned.kind, cmake });
-        planned.name.clone()
+    let cmake = side.cmake(backend.build.as_ref());
+    let id = known.entry((planned.kind, cmake.clone(), side.engine.is_some())).or_insert_with(|| {
+        // The baseline's is what the backend alone would have.
+        let suffix = if side.arm == Some(Arm::Candidate) { side.suffix() } else { "" };
+        let id = format!("{}{suffix}", planned.name);
+        builds.push(PlannedBuild { id: id.clone(), kind: planned.kind, cmake, engine: side.engine.clone() });
+        id
     });
     id.clone()
 }

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::ab::Ab;
 use crate::defaults;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
@@ -40,6 +41,9 @@ pub struct Experiment {
     pub prompts: IndexMap<Name, PromptSource>,
     /// What one measurement is, and how often it is made.
     pub protocol: Option<Protocol>,
+    /// Two variants to compare (two engines, two builds, two settings of the server or its environment), each start of
+    /// one beside the same start of the other.
+    pub ab: Option<Ab>,
     /// The metrics whose regression fails a `diff` with these results as its baseline, each with the change that is
     /// still of no concern, as in `{ tg: 3%, pp: 5% }`. The others are shown only. Default: `pp` and `tg`, 3 % each.
     pub gates: Option<Gates>,
@@ -86,7 +90,7 @@ pub struct Gates {
 }
 
 /// The schema of keys that the author chooses.
-fn names<T: JsonSchema>() -> Value {
+pub(crate) fn names<T: JsonSchema>() -> Value {
     T::json_schema(&mut SchemaGenerator::default()).to_value()
 }
 

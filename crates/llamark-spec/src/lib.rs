@@ -3,6 +3,7 @@
 //! JSON Schemas.
 //! Never: a process, a clock, the network, or a file that the caller did not read for it.
 
+pub mod ab;
 pub mod accepted;
 pub mod defaults;
 pub mod diagnostic;

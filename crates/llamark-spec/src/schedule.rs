@@ -7,6 +7,8 @@
 use llamark_record::Sha256;
 use llamark_record::plan::{Arm, Case, Interleaved, Plan, PlannedStart, Purpose};
 
+use crate::ab::{Chosen, id_of};
+
 /// Every start of every case, in the order in which they are run.
 pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
     let blocks = cases.iter().map(|case| case.starts).max().unwrap_or(0);
@@ -23,6 +25,21 @@ pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
         schedule.extend(block.into_iter().map(|case| PlannedStart { case: case.id.clone(), start }));
     }
     schedule
+}
+
+/// Every start of every case in both variants, those of one number side by side. The cases are those that both have in
+/// common. Blocks and their order are those of [`schedule`]; which variant goes first is drawn as in [`interleave`].
+pub(crate) fn in_pairs(cases: &[Case], seed: u32, sides: &[Chosen]) -> Vec<PlannedStart> {
+    let mut starts = Vec::new();
+    for start in schedule(cases, seed) {
+        let Some(case) = cases.iter().find(|case| case.id == start.case) else { continue };
+        let first = first_arm(cases, &start, seed);
+        let mut pair: Vec<&Chosen> = sides.iter().collect();
+        pair.sort_by_key(|side| side.arm != Some(first));
+        let of = |side: &Chosen| PlannedStart { case: id_of(case, side.suffix()), start: start.start };
+        starts.extend(pair.into_iter().map(of));
+    }
+    starts
 }
 
 /// That plan as one of two whose starts are made in turn, `starts` of each of these cases, in the order that the seed
@@ -42,6 +59,8 @@ pub fn interleave(plan: &mut Plan, cases: &[&str], how: &Turns) {
     plan.schedule = schedule(&plan.cases, how.seed);
     let first = plan.schedule.iter().map(|start| first_arm(&plan.cases, start, how.seed)).collect();
     let (purpose, pairing, arm) = (how.purpose, how.pairing.clone(), how.arm);
+    // Its variants are cases like any others then: what takes turns are the two plans.
+    plan.ab = None;
     plan.interleaved = Some(Interleaved { purpose, pairing, arm, first });
     plan.name = format!("{}-{}", plan.name, purpose.word());
 }
@@ -185,5 +204,30 @@ mod tests {
         assert!(drawn.values().all(|count| (2800..3200).contains(count)), "{drawn:?}");
         assert_eq!(firsts(1), firsts(1));
         assert_ne!(firsts(1), firsts(2));
+    }
+
+    #[test]
+    fn two_variants_are_side_by_side_in_the_order_that_one_would_have() {
+        let mut cases = ["a", "b", "c"].map(|id| case("", 20 + u32::from(id == "c")));
+        for (case, model) in cases.iter_mut().zip(["a", "b", "c"]) {
+            (case.model, case.backend) = (model.to_owned(), "cpu".to_owned());
+            case.id = format!("{model}/cpu/p");
+        }
+        let sides = [Arm::Base, Arm::Candidate].map(Chosen::of);
+        let pairs = in_pairs(&cases, 3, &sides);
+        let single = schedule(&cases, 3);
+        assert_eq!(pairs.len(), 2 * single.len());
+        let mut base_first = [0; 3];
+        for (pair, one) in pairs.chunks(2).zip(&single) {
+            let mut found: Vec<_> = pair.iter().map(|start| (start.case.clone(), start.start)).collect();
+            base_first[usize::from(one.case.as_bytes()[0] - b'a')] += u32::from(found[0].0.contains("+base"));
+            found.sort();
+            let of = |suffix: &str| (one.case.replace("/cpu/", &format!("/cpu{suffix}/")), one.start);
+            assert_eq!(found, [of("+base"), of("+candidate")]);
+        }
+        assert!(
+            base_first[0] == 10 && base_first[1] == 10 && [10, 11].contains(&base_first[2]),
+            "{base_first:?}"
+        );
     }
 }

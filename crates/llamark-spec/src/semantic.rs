@@ -3,6 +3,7 @@
 //! Works on the tree, so that it also runs when other things are wrong: what has no or the wrong value is
 //! skipped, since the schema already said so.
 
+mod ab;
 pub(crate) mod backends;
 mod matrix;
 pub(crate) mod sources;
@@ -30,6 +31,7 @@ pub(crate) fn check(root: &Node) -> Vec<Problem> {
     sources::check(root, &mut problems);
     synthetic::check(root, &mut problems);
     backends::check(root, &mut problems);
+    ab::check(root, &mut problems);
     check_prompts(root, &mut problems);
     check_protocol(root, &mut problems);
     check_models(root, &mut problems);
@@ -213,6 +215,7 @@ fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>)
     let values = |key| numbers(protocol.and_then(|protocol| protocol.get(key))).len().max(1) as u128;
     let shapes = values("max_tokens").saturating_mul(values("depth")).saturating_mul(values("concurrency"));
     let cases = (pairs as u128).saturating_mul(prompts as u128).saturating_mul(shapes);
+    let cases = cases.saturating_mul(ab::count(root) as u128);
     if cases.saturating_mul(starts) > MAX_STARTS {
         let span =
             protocol.and_then(|protocol| protocol.get("starts")).map_or(0..0, |starts| starts.span.clone());

@@ -252,9 +252,9 @@ pub(crate) struct Diff {
     /// The baseline: folder or id of a set, or the name of an experiment (its newest)
     #[arg(value_name = "BASE")]
     pub(crate) base: String,
-    /// The candidate, likewise
+    /// The candidate, likewise [default: BASE itself, whose two variants (`ab:` of its experiment) are compared]
     #[arg(value_name = "CANDIDATE")]
-    pub(crate) candidate: String,
+    pub(crate) candidate: Option<String>,
     /// Formats, separated by commas
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "term")]
     pub(crate) format: Vec<DiffFormat>,

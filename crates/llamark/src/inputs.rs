@@ -7,16 +7,13 @@ use llamark_build::{Builder, Prepared};
 use llamark_fetch::{FetchedEngine, FetchedModel, Fetcher};
 use llamark_record::Sha256;
 use llamark_record::model::FileIdentity;
-use llamark_record::plan::{PlannedModel, ResolvedPlan};
+use llamark_record::plan::{Engine, PlannedBuild, PlannedModel, ResolvedPlan};
 
 use crate::context::Context;
 use crate::display::Display;
 use crate::exit::{Exit, Failed};
 use crate::load::Loaded;
-use crate::resolve::{self, Resolved, full_text};
-
-/// The engine's tree and what to build, where all of it is there.
-type Builds = Option<(Option<Sha256>, BTreeMap<String, Prepared>)>;
+use crate::resolve::{self, Builds, Resolved, full_text};
 
 /// What was found, and what was not.
 #[derive(Default)]
@@ -57,9 +54,8 @@ pub(crate) fn find(
             }
         }
     }
-    if let Some((tree, prepared)) = builds.filter(|_| inputs.missing.is_empty() && inputs.changed.is_empty())
-    {
-        let mut resolved = Resolved::new(loaded, tree, prepared, models);
+    if let Some(builds) = builds.filter(|_| inputs.missing.is_empty() && inputs.changed.is_empty()) {
+        let mut resolved = Resolved::new(loaded, builds, models);
         resolved.missing = never;
         inputs.resolved = Some(resolved);
     }
@@ -67,25 +63,33 @@ pub(crate) fn find(
 }
 
 impl Inputs {
-    /// The binaries themselves where the cache has them; else the tree by its digest, from the cache or its source.
+    /// The binaries themselves where the cache has them; else the trees by their digests, from the cache or its source.
     fn builds(
         &mut self,
         context: &Context,
         loaded: &Loaded,
         before: &ResolvedPlan,
         display: &Display,
-    ) -> Result<Builds, Failed> {
+    ) -> Result<Option<Builds>, Failed> {
         let plan = &loaded.plan;
         let builder = Builder::new(&context.cache);
-        let recall = |build: &llamark_record::plan::PlannedBuild| {
+        let recall = |build: &PlannedBuild| {
             Some((build.id.clone(), builder.recall(build, before.build_keys.get(&build.id)?)?))
         };
         let recalled: Option<BTreeMap<String, Prepared>> = plan.builds.iter().map(recall).collect();
-        if let (Some(tree), Some(recalled)) = (&before.engine_tree, recalled) {
-            return Ok(Some((Some(tree.clone()), recalled)));
+        let is_source = |build: &PlannedBuild| before.tree_of(build).is_some();
+        if let Some(prepared) = recalled.filter(|_| plan.builds.iter().all(is_source)) {
+            let (engine_tree, engine_trees) = (before.engine_tree.clone(), before.engine_trees.clone());
+            return Ok(Some(Builds { engine_tree, engine_trees, prepared }));
         }
-        let Some(engine) = self.engine(context, loaded, before, display)? else { return Ok(None) };
-        let (tree, prepared) = match resolve::builds_of(context, loaded, &engine, display) {
+        let mut engines = Vec::new();
+        for engine in plan.engines() {
+            let own = plan.builds.iter().find(|build| build.engine.as_ref() == Some(engine));
+            let tree = own.map_or(before.engine_tree.as_ref(), |build| before.tree_of(build));
+            let Some(found) = self.engine(context, loaded, (engine, tree), display)? else { return Ok(None) };
+            engines.push(found);
+        }
+        let builds = match resolve::builds_of(context, loaded, &engines, display) {
             Ok(built) => built,
             Err(failed) if failed.exit == Exit::Interrupted => return Err(failed),
             Err(failed) => {
@@ -93,11 +97,11 @@ impl Inputs {
                 return Ok(None);
             }
         };
-        for (id, key) in prepared.iter().map(|(id, prepared)| (id, prepared.key())) {
+        for (id, key) in builds.prepared.iter().map(|(id, prepared)| (id, prepared.key())) {
             match before.build_keys.get(id) {
                 Some(known) if known == key => {}
                 // The binaries of somebody else are an input; ours are made from inputs.
-                _ if tree.is_none() => self.changed.push(format!("the binaries of build {id}")),
+                _ if plan.builds.iter().any(|build| build.id == *id && !is_source(build)) => self.changed.push(format!("the binaries of build {id}")),
                 _ => self.other_builds.push(format!(
                     "build {id}: it would be another one now (key {}), since the engine, the compiler or a tool is \
                      not what it was",
@@ -105,32 +109,31 @@ impl Inputs {
                 )),
             }
         }
-        Ok(Some((tree, prepared)))
+        Ok(Some(builds))
     }
 
     fn engine(
         &mut self,
         context: &Context,
         loaded: &Loaded,
-        before: &ResolvedPlan,
+        (engine, before): (&Engine, Option<&Sha256>),
         display: &Display,
     ) -> Result<Option<FetchedEngine>, Failed> {
         let observer = |event| display.fetch(event);
         let fetcher = Fetcher::new(&context.cache);
         let interrupt = &context.interrupt;
-        if let Some(tree) = &before.engine_tree
+        if let Some(tree) = before
             && let Ok(Some(engine)) = fetcher.engine_by_digest(tree, interrupt, &observer)
         {
             return Ok(Some(engine));
         }
-        let source = &loaded.plan.engine.source;
-        let engine = match fetcher.engine(source, &loaded.folder, interrupt, &observer) {
+        let engine = match fetcher.engine(&engine.source, &loaded.folder, interrupt, &observer) {
             Ok(engine) => engine,
             Err(error) if interrupt.is_set() || error.is_interrupted() => {
                 return Err(resolve::failed(context, Exit::BadInput, error));
             }
             Err(error) => {
-                let digest = before.engine_tree.as_ref().map_or_else(
+                let digest = before.map_or_else(
                     || "the binaries whose digests are in builds/ of the set".to_owned(),
                     |tree| format!("the source tree {tree}"),
                 );
@@ -138,7 +141,7 @@ impl Inputs {
                 return Ok(None);
             }
         };
-        if let (FetchedEngine::Source { tree, .. }, Some(known)) = (&engine, &before.engine_tree)
+        if let (FetchedEngine::Source { tree, .. }, Some(known)) = (&engine, before)
             && tree != known
         {
             self.changed.push(format!(

@@ -194,11 +194,22 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
     let any =
         |words: &[String], id: &str| words.is_empty() || words.iter().any(|word| id.contains(word.as_str()));
     let all = plan.cases.len();
+    let ab = plan.ab.clone();
+    // Of two variants, one alone would be half of a pair: a selection is of both.
+    let is_case = |id: &str, backend: &str| {
+        let partner = ab.as_ref().and_then(|ab| ab.partner_of(backend));
+        let other = partner.map(|partner| id.replacen(&format!("/{backend}/"), &format!("/{partner}/"), 1));
+        any(&selection.cases, id) || other.is_some_and(|other| any(&selection.cases, &other))
+    };
+    let is_backend = |name: &str| {
+        let partner = ab.as_ref().and_then(|ab| ab.partner_of(name));
+        let is_named = |name: &str| selection.backends.iter().any(|backend| is_of(name, backend));
+        is_named(name) || partner.is_some_and(is_named)
+    };
     plan.cases.retain(|case| {
-        any(&selection.cases, &case.id)
+        is_case(&case.id, &case.backend)
             && any(&selection.models, &case.model)
-            && (selection.backends.is_empty()
-                || selection.backends.iter().any(|backend| is_of(&case.backend, backend)))
+            && (selection.backends.is_empty() || is_backend(&case.backend))
     });
     if plan.cases.len() == all {
         return Ok(());

@@ -7,7 +7,7 @@ use llamark_fetch::{FetchedEngine, FetchedModel, Fetcher};
 use llamark_record::Sha256;
 use llamark_record::manifest::Resource;
 use llamark_record::model::ModelRecord;
-use llamark_record::plan::{PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan};
+use llamark_record::plan::{Engine, PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan};
 
 use crate::context::Context;
 use crate::display::Display;
@@ -32,16 +32,13 @@ pub(crate) struct Resolved {
 
 impl Resolved {
     /// With everything at hand.
-    pub(crate) fn new(
-        loaded: &Loaded,
-        engine_tree: Option<Sha256>,
-        prepared: BTreeMap<String, Prepared>,
-        models: BTreeMap<String, FetchedModel>,
-    ) -> Self {
+    pub(crate) fn new(loaded: &Loaded, builds: Builds, models: BTreeMap<String, FetchedModel>) -> Self {
+        let Builds { engine_tree, engine_trees, prepared } = builds;
         let plan = ResolvedPlan {
             format: PLAN_FORMAT.to_owned(),
             plan: loaded.plan.clone(),
             engine_tree,
+            engine_trees,
             build_keys: prepared.iter().map(|(id, prepared)| (id.clone(), prepared.key().clone())).collect(),
             model_files: models.iter().map(|(id, model)| (id.clone(), model.files.clone())).collect(),
         };
@@ -49,50 +46,68 @@ impl Resolved {
     }
 }
 
-/// Fetches the engine, finds the tools, computes the build keys; compiles nothing.
-pub(crate) fn builds(
-    context: &Context,
-    loaded: &Loaded,
-    display: &Display,
-) -> Result<(Option<Sha256>, BTreeMap<String, Prepared>), Failed> {
-    let observer = |event| display.fetch(event);
-    let engine = Fetcher::new(&context.cache)
-        .engine(&loaded.plan.engine.source, &loaded.folder, &context.interrupt, &observer)
-        .map_err(|error| failed(context, Exit::BadInput, error))?;
-    builds_of(context, loaded, &engine, display)
+/// What to build, and of which source trees.
+#[derive(Default)]
+pub(crate) struct Builds {
+    /// Digest of the tree of the plan's engine; absent for a prebuilt one.
+    pub(crate) engine_tree: Option<Sha256>,
+    /// Those of builds with an engine of their own, by build id.
+    pub(crate) engine_trees: BTreeMap<String, Sha256>,
+    /// What to build, by build id.
+    pub(crate) prepared: BTreeMap<String, Prepared>,
 }
 
-/// [`builds`] of an engine that is there.
+/// Fetches the engines, finds the tools, computes the build keys; compiles nothing.
+pub(crate) fn builds(context: &Context, loaded: &Loaded, display: &Display) -> Result<Builds, Failed> {
+    let observer = |event| display.fetch(event);
+    let fetch = |engine: &Engine| {
+        Fetcher::new(&context.cache)
+            .engine(&engine.source, &loaded.folder, &context.interrupt, &observer)
+            .map_err(|error| failed(context, Exit::BadInput, error))
+    };
+    let engines = loaded.plan.engines().into_iter().map(fetch).collect::<Result<Vec<_>, _>>()?;
+    builds_of(context, loaded, &engines, display)
+}
+
+/// [`builds`] of engines that are there, in the order of [`Plan::engines`].
 pub(crate) fn builds_of(
     context: &Context,
     loaded: &Loaded,
-    engine: &FetchedEngine,
+    engines: &[FetchedEngine],
     display: &Display,
-) -> Result<(Option<Sha256>, BTreeMap<String, Prepared>), Failed> {
+) -> Result<Builds, Failed> {
     let plan = &loaded.plan;
-    let tree = match engine {
+    let tree_of = |engine: &FetchedEngine| match engine {
         FetchedEngine::Source { tree, .. } => Some(tree.clone()),
         FetchedEngine::Prebuilt { .. } => None,
     };
-    if let Some(tree) = &tree {
+    let mut builds = Builds { engine_tree: engines.first().and_then(tree_of), ..Builds::default() };
+    if let Some(tree) = &builds.engine_tree {
         pinned_engine(context, loaded, tree)?;
     }
+    let known = plan.engines();
     let builder = Builder::new(&context.cache);
-    let mut prepared = BTreeMap::new();
     for build in &plan.builds {
+        let of_build = plan.engine_of(build);
+        let place = known.iter().position(|engine| *engine == of_build);
+        let Some(engine) = place.and_then(|place| engines.get(place)) else {
+            return fail(Exit::Internal, format!("the engine of build {} was not fetched", build.id), "");
+        };
         let origin = match engine {
             FetchedEngine::Source { path, tree, .. } => llamark_build::Origin::Source { path, tree },
             FetchedEngine::Prebuilt { path } => llamark_build::Origin::Prebuilt { path },
         };
         let ready = builder
-            .prepare(build, &plan.engine, origin, &context.interrupt, &|event| display.build(event))
+            .prepare(build, of_build, origin, &context.interrupt, &|event| display.build(event))
             .map_err(|error| failed(context, Exit::BuildFailed, error))?;
-        if tree.is_none() {
-            pinned_engine(context, loaded, ready.key())?;
+        match (&build.engine, tree_of(engine)) {
+            (Some(_), tree) => builds.engine_trees.extend(tree.map(|tree| (build.id.clone(), tree))),
+            (None, None) => pinned_engine(context, loaded, ready.key())?,
+            (None, Some(_)) => {}
         }
-        prepared.insert(build.id.clone(), ready);
+        builds.prepared.insert(build.id.clone(), ready);
     }
-    Ok((tree, prepared))
+    Ok(builds)
 }
 
 /// The engine must be what the lock file pins.
@@ -161,9 +176,9 @@ pub(crate) fn resolve(
     display: &Display,
     keep_going: bool,
 ) -> Result<Resolved, Failed> {
-    let (engine_tree, prepared) = builds(context, loaded, display)?;
+    let builds = builds(context, loaded, display)?;
     let (models, missing) = models(context, loaded, display, keep_going)?;
-    Ok(Resolved { missing, ..Resolved::new(loaded, engine_tree, prepared, models) })
+    Ok(Resolved { missing, ..Resolved::new(loaded, builds, models) })
 }
 
 /// Compiles what the cache does not hold.

@@ -178,6 +178,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
                 BackendKind::Vulkan => text_map(&[("GGML_VULKAN", "ON")]),
                 _ => BTreeMap::new(),
             },
+            engine: None,
         })
         .collect();
     let text = "Explain how a suspension bridge carries its load.";
@@ -251,8 +252,10 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             gates: llamark_record::plan::STANDARD_GATES.to_vec(),
             interleaved: None,
             procedure: Procedure::default(),
+            ab: None,
         },
         engine_tree: Some(digest("tree")),
+        engine_trees: BTreeMap::new(),
         build_keys,
         model_files,
     }

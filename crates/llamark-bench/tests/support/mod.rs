@@ -359,7 +359,12 @@ fn plan() -> Plan {
             build_number: 11434,
             commit: "pkg".to_owned(),
         },
-        builds: vec![PlannedBuild { id: "cpu".to_owned(), kind: BackendKind::Cpu, cmake: BTreeMap::new() }],
+        builds: vec![PlannedBuild {
+            id: "cpu".to_owned(),
+            kind: BackendKind::Cpu,
+            cmake: BTreeMap::new(),
+            engine: None,
+        }],
         backends: vec![PlannedBackend {
             name: "cpu".to_owned(),
             label: "CPU".to_owned(),
@@ -400,5 +405,6 @@ fn plan() -> Plan {
         gates: llamark_record::plan::STANDARD_GATES.to_vec(),
         interleaved: None,
         procedure: Procedure::default(),
+        ab: None,
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
+use super::source::Engine;
 
 /// The kinds of backend that llamark knows how to build, run and prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +48,10 @@ pub struct PlannedBuild {
     /// CMake variables of the author, `ON`/`OFF` for booleans. `llamark-build` adds those of the kind and those
     /// that make a build hermetic. Empty for a prebuilt engine.
     pub cmake: BTreeMap<String, String>,
+    /// The engine that it is made of, where that is another than the plan's: that of a variant. Absent: the plan's, and left
+    /// out of the file then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
 }
 
 /// A build, the device that it runs on, and how the server is set.

@@ -54,6 +54,8 @@ pub enum Purpose {
     Confirmation,
     /// A revision of an engine against an older one.
     Bisection,
+    /// One variant of a plan against the other: never in a plan, since both are in one.
+    Variants,
 }
 
 impl Purpose {
@@ -63,6 +65,7 @@ impl Purpose {
             Self::Calibration => "calibrate",
             Self::Confirmation => "confirm",
             Self::Bisection => "bisect",
+            Self::Variants => "ab",
         }
     }
 }

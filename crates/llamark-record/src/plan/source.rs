@@ -7,7 +7,7 @@ use super::synthetic::SyntheticModel;
 use crate::Sha256;
 
 /// The llama.cpp source tree and what it calls itself.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     /// Where it comes from.

@@ -16,7 +16,8 @@ pub(super) fn of(
     let mut caveats = Vec::new();
     let mut say = |code: CaveatCode, text: String| caveats.push(Caveat { code, text });
     let (base, candidate) = sets;
-    let is_same = base.manifest.is_some() && base.manifest == candidate.manifest;
+    let is_same =
+        base.manifest.is_some() && base.manifest == candidate.manifest && base.variant == candidate.variant;
     if is_same {
         say(CaveatCode::SameSet, "baseline and candidate are one and the same set".to_owned());
     }

@@ -24,6 +24,7 @@ const fn rule(pattern: &'static [&'static str], cause: Cause, class: FieldClass)
 /// The first that matches holds.
 const RULES: &[Rule] = &[
     rule(&["engine", "**"], Engine, Treatment),
+    rule(&["build", "*", "engine", "**"], Engine, Treatment),
     rule(&["build", "*", "binaries"], Engine, Treatment),
     rule(&["build", "*", "version"], Engine, Treatment),
     rule(&["build", "*", "cmake", "**"], BuildFlags, Treatment),

@@ -15,12 +15,13 @@ use crate::summarize::Material;
 /// Two machines of one kind may have this much more or less memory: firmware and kernel keep some.
 const SAME_MEMORY: f64 = 0.02;
 
-/// Every difference between the sets, in order. `across` names what was declared.
+/// Every difference between the sets, in order. `across` names what was declared: by the caller, who can mistype it, and
+/// by a plan of variants, of which cases may have been left out.
 pub(super) fn between(
     base: Material<'_>,
     candidate: Material<'_>,
     common: &Common<'_>,
-    across: &[String],
+    [across, by_plan]: [&[String]; 2],
 ) -> Result<Vec<Difference>, ReportError> {
     let (base, candidate) = (fields(base, common)?, fields(candidate, common)?);
     for word in across {
@@ -39,7 +40,7 @@ pub(super) fn between(
         if is_same_memory(path, a, b) {
             class = FieldClass::Nuisance;
         }
-        let declared = across.iter().any(|word| declares(word, cause, path));
+        let declared = across.iter().chain(by_plan).any(|word| declares(word, cause, path));
         if declared && class == FieldClass::Identity {
             class = FieldClass::Treatment;
         }

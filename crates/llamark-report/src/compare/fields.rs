@@ -89,8 +89,10 @@ fn plan(material: Material<'_>, out: &mut Collector) -> Result<(), ReportError> 
     let mut plan = json(&resolved.plan)?;
     if let Value::Object(plan) = &mut plan {
         // Told below, or by the cases; the order of the starts follows from the seed; the gates are rules of ours, and so is the
-        // order of two sets that were measured in turn.
-        for told in ["schedule", "cases", "backends", "models", "prompts", "builds", "gates", "interleaved"] {
+        // order of two sets, or of two variants, that were measured in turn.
+        for told in
+            ["schedule", "cases", "backends", "models", "prompts", "builds", "gates", "interleaved", "ab"]
+        {
             plan.remove(told);
         }
         // Its digest says it.
@@ -137,11 +139,21 @@ fn build(
     out: &mut Collector,
 ) -> Result<(), ReportError> {
     let path = vec!["build".to_owned(), backend.to_owned()];
+    let resolved = material.resolved;
+    let planned = resolved.plan.builds.iter().find(|build| build.id == id);
+    if let Some((build, engine)) = planned.and_then(|build| Some((build, build.engine.as_ref()?))) {
+        let path = [&path[..], &["engine".to_owned()]].concat();
+        out.flatten(path, &json(engine)?, touches);
+        if let Some(tree) = resolved.tree_of(build) {
+            out.put(&["build", backend, "engine", "tree"], tree.as_str(), touches);
+        }
+    }
     let Some(record) = material.ledger.builds.get(id) else {
-        if let Some(planned) = material.resolved.plan.builds.iter().find(|build| build.id == id) {
+        if let Some(planned) = planned {
             let mut value = json(planned)?;
             if let Value::Object(value) = &mut value {
                 value.remove("id");
+                value.remove("engine");
             }
             out.flatten(path, &value, touches);
         }

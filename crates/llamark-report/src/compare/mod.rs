@@ -21,6 +21,7 @@ mod pairing;
 mod render;
 mod reproduction;
 mod rules;
+mod variants;
 
 use llamark_artifact::ArtifactSet;
 use llamark_record::Sha256;
@@ -39,6 +40,7 @@ pub use render::{
     forest::forest_plot, in_toto::in_toto, junit::junit, markdown::markdown, terminal::terminal,
 };
 pub use reproduction::{Reproduction, reproduction};
+pub use variants::{compare_variants, compare_variants_of};
 
 use llamark_stats::start_level::Design;
 
@@ -48,6 +50,7 @@ use judge::Pairs;
 use noise::History;
 use options::Options;
 use pairing::Paired;
+use variants::Declared;
 
 /// Name of the manifest in a set.
 const MANIFEST: &str = "manifest.json";
@@ -124,9 +127,20 @@ pub fn compare_all(
     fresh: Option<[Side<'_>; 2]>,
     options: &Options,
 ) -> Result<Comparison, ReportError> {
+    compare_parts([base, candidate], fresh, options, None)
+}
+
+/// [`compare_all`]; `declared` is what the plan says where both sides are variants of one set.
+fn compare_parts(
+    [base, candidate]: [Side<'_>; 2],
+    fresh: Option<[Side<'_>; 2]>,
+    options: &Options,
+    declared: Option<&Declared<'_>>,
+) -> Result<Comparison, ReportError> {
     let (a, b) = (base.material, candidate.material);
     let common = fields::Common::of(a, b);
-    let differences = differences::between(a, b, &common, &options.across)?;
+    let by_plan = declared.map_or(&[][..], |declared| &declared.variants.differs);
+    let differences = differences::between(a, b, &common, [&options.across, by_plan])?;
     let rules = rules::of(&a.resolved.plan, options);
     let (pairs, mut cases) = pairs_of(base, candidate, &differences, options);
     let judged = judge::judge(&pairs, &rules);
@@ -138,7 +152,13 @@ pub fn compare_all(
         confirm::apply(&mut cases, &pairs, &fresh, &rules)?;
     }
     sort(&mut cases);
-    let (base, candidate) = (identity(base)?, identity(candidate)?);
+    let (mut base, mut candidate) = (identity(base)?, identity(candidate)?);
+    if let Some(Declared { variants, plan }) = declared {
+        for (set, label) in [(&mut base, &variants.base), (&mut candidate, &variants.candidate)] {
+            set.variant = Some(label.clone());
+            set.plan = plan.clone();
+        }
+    }
     let confirmed_by = match fresh {
         Some([base, candidate]) => Some([identity(base)?, identity(candidate)?]),
         None => None,
@@ -239,5 +259,6 @@ fn identity(side: Side<'_>) -> Result<ComparedSet, ReportError> {
         manifest: side.manifest.cloned(),
         engine: format!("{number}({})", engine.commit),
         host: environment.fingerprint(),
+        variant: None,
     })
 }

@@ -58,6 +58,7 @@ pub fn apply(lock: &Lock, open: &Open, plan: &mut Plan) -> Pins {
             None => pins.unpinned.push(engine_name(source)),
         }
     }
+    pins.unpinned.extend(open.other_engines.iter().map(engine_name));
     for model in &open.models {
         let Some(planned) = plan.models.iter_mut().find(|planned| planned.id == model.id) else { continue };
         match lock.models.iter().find(|pin| pin.is_of(&model.source)) {

@@ -258,6 +258,8 @@ impl ModelPin {
 pub struct Open {
     /// The engine, where it is `git` at less than a whole commit, `path` or `prebuilt`.
     pub engine: Option<EngineSource>,
+    /// Engines of a variant that are open likewise. Nothing pins them: they are named with what is not pinned.
+    pub other_engines: Vec<EngineSource>,
     /// The models: from `file` or `huggingface` without a `sha256`, or of more shards than the one that it decides.
     pub models: Vec<OpenModel>,
     /// The prompts that come from files.
@@ -306,6 +308,13 @@ impl Open {
         });
         Self {
             engine: Some(&plan.engine.source).filter(|source| is_open(source)).cloned(),
+            other_engines: plan
+                .engines()
+                .into_iter()
+                .skip(1)
+                .map(|engine| engine.source.clone())
+                .filter(is_open)
+                .collect(),
             models: models
                 .map(|model| OpenModel { id: model.id.clone(), source: model.source.clone() })
                 .collect(),
@@ -315,7 +324,7 @@ impl Open {
 
     /// How many inputs are open.
     pub fn count(&self) -> usize {
-        usize::from(self.engine.is_some()) + self.models.len() + self.prompts.len()
+        usize::from(self.engine.is_some()) + self.other_engines.len() + self.models.len() + self.prompts.len()
     }
 }
 

@@ -68,6 +68,10 @@ pub fn update(old: &Lock, open: &Open, found: &Found) -> (Lock, Vec<Change>) {
         changes.push(Change { what: engine_name(source), how });
         new.engine = pin;
     }
+    for source in &open.other_engines {
+        let reason = "a lock pins the engine of the baseline; write the commit of this one, or an archive with its sha256";
+        changes.push(Change { what: engine_name(source), how: How::Unpinned { reason: reason.to_owned() } });
+    }
     for (model, now) in open.models.iter().zip(&found.models) {
         let before = old.models.iter().find(|pin| pin.is_of(&model.source));
         let (pin, how) = settle(before, now, ModelPin::digests);

@@ -157,7 +157,7 @@ fn is(node: Option<&Node>, on: bool) -> bool {
     words.contains(&text.as_str())
 }
 
-fn check_switches(cmake: &Node, kind: BackendKind, problems: &mut Vec<Problem>) {
+pub(super) fn check_switches(cmake: &Node, kind: BackendKind, problems: &mut Vec<Problem>) {
     for other in BackendKind::ALL {
         let Some(entry) = switch(other).and_then(|name| cmake.entry(name)) else { continue };
         let message = if other == kind && is(Some(&entry.node), false) {
@@ -202,7 +202,7 @@ pub(super) fn check_settings<'a>(server: &dyn Fn(&str) -> Option<&'a Node>, prob
 }
 
 /// Variables that would change what is measured where no reader of the experiment looks, or that are secret.
-fn check_variable(entry: &Entry, problems: &mut Vec<Problem>) {
+pub(super) fn check_variable(entry: &Entry, problems: &mut Vec<Problem>) {
     let name = entry.key.to_ascii_uppercase();
     let is_secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "CREDENTIALS"];
     let help = if name.starts_with("LLAMA_ARG_") {

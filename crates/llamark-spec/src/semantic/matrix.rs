@@ -45,6 +45,16 @@ pub(super) fn count(backend: &Node) -> usize {
     }
 }
 
+/// The settings that vary of each variant of a backend: one without any where there is no matrix, none where there are too
+/// many.
+pub(super) fn variants(backend: &Node) -> Vec<Vec<Written<'_>>> {
+    match backend.get("matrix").map(axes) {
+        None => vec![Vec::new()],
+        Some(axes) if axes.size() > MAX_COMBINATIONS => Vec::new(),
+        Some(axes) => axes.variants(),
+    }
+}
+
 fn axes(matrix: &Node) -> Axes<Written<'_>> {
     let settings = matrix.entries().iter().filter(|entry| !NO_SETTINGS.contains(&entry.key.as_str()));
     let mut all: Vec<Vec<Written<'_>>> = Vec::new();

@@ -126,7 +126,11 @@ impl History {
         let Some(revision) = self.revisions.get(place) else {
             return fail(Exit::Internal, format!("the history has no revision {place}"), "");
         };
-        let plan = llamark_record::plan::Plan { engine: revision.engine.clone(), ..loaded.plan.clone() };
+        let mut plan =
+            llamark_record::plan::Plan { engine: revision.engine.clone(), ab: None, ..loaded.plan.clone() };
+        for build in &mut plan.builds {
+            build.engine = None;
+        }
         Ok(Loaded {
             text: loaded.text.clone(),
             folder: self.folder.clone(),

@@ -60,8 +60,8 @@ impl Laboratory<'_> {
     /// A revision with its inputs at hand; nothing is compiled yet.
     pub(crate) fn fetch(&self, place: usize) -> Result<Resolved, Failed> {
         let loaded = self.history.with(self.loaded, place)?;
-        let (tree, prepared) = resolve::builds(self.context, &loaded, self.display)?;
-        Ok(Resolved::new(&loaded, tree, prepared, self.models.clone()))
+        let builds = resolve::builds(self.context, &loaded, self.display)?;
+        Ok(Resolved::new(&loaded, builds, self.models.clone()))
     }
 
     /// Compiles it, and asks its server what it can do.

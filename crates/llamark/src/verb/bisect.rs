@@ -92,6 +92,7 @@ fn question(laboratory: &Laboratory<'_>) -> Result<Question, Failed> {
         format: PLAN_FORMAT.to_owned(),
         plan: loaded.plan,
         engine_tree: None,
+        engine_trees: BTreeMap::new(),
         build_keys: BTreeMap::new(),
         model_files: models.iter().map(|(id, model)| (id.clone(), model.files.clone())).collect(),
     };

@@ -11,7 +11,7 @@ use crate::{load, resolve};
 pub(crate) fn run(context: &Context, args: &Build) -> Outcome {
     let loaded = load::load(context, &args.spec, &args.selection)?;
     let display = Display::new(context.terminal);
-    let (_, prepared) = resolve::builds(context, &loaded, &display)?;
+    let prepared = resolve::builds(context, &loaded, &display)?.prepared;
     let mut records = BTreeMap::new();
     for (id, prepared) in &prepared {
         let built = resolve::compile(context, prepared, &display)?;

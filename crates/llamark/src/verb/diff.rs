@@ -17,21 +17,10 @@ use crate::noise_file;
 use super::confirm;
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
-    let [base, candidate] = whole_sets(context, [&args.base, &args.candidate])?;
-    let options = CompareOptions {
-        sensitive: args.sensitive,
-        threshold: args.threshold.map(|percent| percent / 100.0),
-        across: args.across.clone(),
-        accepted: args.accept.as_deref().map(accepted).transpose()?.unwrap_or_default(),
-        today: Timestamp::now().to_zoned(TimeZone::UTC).date().to_string(),
-        noise: noise(context, args, &base, &candidate)?,
+    let comparison = match &args.candidate {
+        Some(candidate) => of_two_sets(context, args, candidate)?,
+        None => of_variants(context, args)?,
     };
-    let mut comparison = llamark_report::compare(&base, &candidate, &options).map_err(failed)?;
-    if args.confirm
-        && let Some([a, b]) = confirm::fresh(context, [&base, &candidate], &comparison, args.starts)?
-    {
-        comparison = compare::compare_confirmed([&base, &candidate], [&a, &b], &options).map_err(failed)?;
-    }
     let detail = Detail { all: args.all || context.terminal.is_verbose(), explain: args.explain };
     print(context, args, &comparison, detail)?;
     Ok(match comparison.conclusion {
@@ -39,6 +28,44 @@ pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
         Conclusion::Regression => Exit::Regression,
         Conclusion::NotComparable => Exit::NotVerified,
         Conclusion::Inconclusive => Exit::Inconclusive,
+    })
+}
+
+fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<Comparison, Failed> {
+    let [base, candidate] = whole_sets(context, [&args.base, candidate])?;
+    let options = options(args, noise(context, args, &base, &candidate)?)?;
+    let comparison = llamark_report::compare(&base, &candidate, &options).map_err(failed)?;
+    if args.confirm
+        && let Some([a, b]) = confirm::fresh(context, [&base, &candidate], &comparison, args.starts)?
+    {
+        return compare::compare_confirmed([&base, &candidate], [&a, &b], &options).map_err(failed);
+    }
+    Ok(comparison)
+}
+
+/// The two variants of one set.
+fn of_variants(context: &Context, args: &Diff) -> Result<Comparison, Failed> {
+    let path = context.find_set(Some(&args.base))?;
+    let set = whole(&path, ArtifactSet::read_whole(&path))?;
+    if args.confirm && set.resolved.plan.ab.is_some() {
+        return fail(
+            Exit::BadInput,
+            "the two variants of one set were measured in turn already: there is nothing that `--confirm` would add",
+            "write more `starts` into the experiment and measure it again, to be surer",
+        );
+    }
+    let options = options(args, noise(context, args, &set, &set)?)?;
+    compare::compare_variants(&set, &options).map_err(failed)
+}
+
+fn options(args: &Diff, noise: Option<NoiseFile>) -> Result<CompareOptions, Failed> {
+    Ok(CompareOptions {
+        sensitive: args.sensitive,
+        threshold: args.threshold.map(|percent| percent / 100.0),
+        across: args.across.clone(),
+        accepted: args.accept.as_deref().map(accepted).transpose()?.unwrap_or_default(),
+        today: Timestamp::now().to_zoned(TimeZone::UTC).date().to_string(),
+        noise,
     })
 }
 
@@ -113,23 +140,26 @@ fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail
 fn whole_sets(context: &Context, words: [&str; 2]) -> Result<[ArtifactSet; 2], Failed> {
     let [base, candidate] = words.map(|word| context.find_set(Some(word)));
     let (base, candidate) = (base?, candidate?);
-    let whole = |path: &Utf8Path, read: Result<ArtifactSet, ArtifactError>| {
-        let path = shown(path);
-        read.map_err(|error| {
-            let error = match error {
-                ArtifactError::NotWhole { check, problem, .. } => anyhow::Error::msg(format!(
-                    "{path} does not verify, so it is not compared: {check}: {problem}"
-                )),
-                ArtifactError::Changed { .. } => anyhow::Error::from(error)
-                    .context(format!("{path} does not verify, so it is not compared")),
-                error => error.into(),
-            };
-            let hint = format!("`llamark verify {path}` shows everything that is wrong");
-            Failed { exit: Exit::NotVerified, error, hint }
-        })
-    };
     let (first, second) = ArtifactSet::read_both_whole(&base, &candidate);
     Ok([whole(&base, first)?, whole(&candidate, second)?])
+}
+
+/// A set that was read with every file as its manifest says.
+fn whole(path: &Utf8Path, read: Result<ArtifactSet, ArtifactError>) -> Result<ArtifactSet, Failed> {
+    let path = shown(path);
+    read.map_err(|error| {
+        let error = match error {
+            ArtifactError::NotWhole { check, problem, .. } => anyhow::Error::msg(format!(
+                "{path} does not verify, so it is not compared: {check}: {problem}"
+            )),
+            ArtifactError::Changed { .. } => {
+                anyhow::Error::from(error).context(format!("{path} does not verify, so it is not compared"))
+            }
+            error => error.into(),
+        };
+        let hint = format!("`llamark verify {path}` shows everything that is wrong");
+        Failed { exit: Exit::NotVerified, error, hint }
+    })
 }
 
 fn accepted(path: &Utf8Path) -> Result<Vec<AcceptedChange>, Failed> {
@@ -141,7 +171,9 @@ fn accepted(path: &Utf8Path) -> Result<Vec<AcceptedChange>, Failed> {
 
 fn failed(error: ReportError) -> Failed {
     let exit = match &error {
-        ReportError::UnknownField { .. } | ReportError::NotSealed { .. } => Exit::BadInput,
+        ReportError::UnknownField { .. } | ReportError::NotSealed { .. } | ReportError::NoVariants { .. } => {
+            Exit::BadInput
+        }
         _ => Exit::NotVerified,
     };
     let hint = error.hint().to_owned();

@@ -1,6 +1,6 @@
 //! `llamark plan`: what `run` would do, before anything is spent.
 
-use llamark_record::plan::{EngineSource, ModelSource, Plan};
+use llamark_record::plan::{Engine, EngineSource, ModelSource, Plan};
 
 use crate::cli::PlanArgs;
 use crate::context::Context;
@@ -22,7 +22,18 @@ pub(crate) fn run(context: &Context, args: &PlanArgs) -> Outcome {
 /// The plan, for people.
 pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     let plan = &loaded.plan;
-    let mut text = format!("{} ({})\n\nEngine  {}\n", plan.title, plan.name, engine(plan));
+    let mut text = format!("{} ({})\n\n", plan.title, plan.name);
+    for of_plan in plan.engines() {
+        text.push_str(&format!("Engine  {}\n", engine(of_plan)));
+    }
+    if let Some(ab) = &plan.ab {
+        text.push_str(&format!(
+            "A/B     {} against {}, in pairs of starts; what differs: {}\n",
+            ab.candidate,
+            ab.base,
+            if ab.differs.is_empty() { "nothing".to_owned() } else { ab.differs.join(", ") }
+        ));
+    }
     if let Some(lock) = &loaded.lock {
         let unpinned = loaded.pins.unpinned.len();
         let rest =
@@ -53,8 +64,8 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     text
 }
 
-fn engine(plan: &Plan) -> String {
-    let source = match &plan.engine.source {
+fn engine(engine: &Engine) -> String {
+    let source = match &engine.source {
         EngineSource::Git { url, rev } => format!("git {url} at {rev}"),
         EngineSource::Archive { location, sha256, .. } => {
             format!("archive {location} (sha256 {})", sha256.short())
@@ -64,7 +75,7 @@ fn engine(plan: &Plan) -> String {
         EngineSource::Prebuilt { path } => format!("prebuilt in {path}"),
         EngineSource::Unstated => "not stated".to_owned(),
     };
-    match plan.engine.build_number {
+    match engine.build_number {
         0 => format!("llama.cpp, {source}"),
         number => format!("llama.cpp b{number}, {source}"),
     }

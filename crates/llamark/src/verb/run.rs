@@ -81,7 +81,9 @@ fn only_pinned(context: &Context, loaded: &Loaded) -> Result<(), Failed> {
 pub(crate) fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Failed> {
     let Some(before) = loaded.repeats.as_ref().map(|repeats| &repeats.resolved) else { return Ok(()) };
     let mut changed = Vec::new();
-    if before.engine_tree != resolved.plan.engine_tree {
+    if (&before.engine_tree, &before.engine_trees)
+        != (&resolved.plan.engine_tree, &resolved.plan.engine_trees)
+    {
         changed.push("the source tree of the engine".to_owned());
     }
     for (id, files) in &resolved.plan.model_files {

@@ -9,6 +9,7 @@
     reason = "a test may panic, and stands outside of what it tests: it spawns the command and writes its files by hand"
 )]
 
+mod ab;
 mod bisecting;
 mod caching;
 mod comparing;

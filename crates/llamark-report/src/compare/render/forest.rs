@@ -111,7 +111,7 @@ pub fn forest_plot(comparison: &Comparison) -> Result<String, ReportError> {
         }
     }
     let legend = legend(y + 8.0);
-    let set = |set: &llamark_record::comparison::ComparedSet| format!("{}/{}", set.name, set.id);
+    let set = llamark_record::comparison::ComparedSet::title;
     let page = Page {
         width: WIDTH,
         height: number(y + 48.0),

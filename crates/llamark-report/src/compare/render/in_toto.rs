@@ -51,7 +51,10 @@ pub fn in_toto(comparison: &Comparison) -> Result<String, ReportError> {
         let Some(manifest) = &set.manifest else {
             return Err(ReportError::NotSealed { set: set.id.clone() });
         };
-        subject.push(descriptor(set, "manifest.json", manifest));
+        // Two variants are of one set.
+        if subject.is_empty() || set.variant.is_none() {
+            subject.push(descriptor(set, "manifest.json", manifest));
+        }
     }
     let checks = checks::of(comparison);
     let names = |wanted: &[Outcome]| -> Vec<String> {

@@ -46,7 +46,7 @@ struct Case<'a> {
 pub fn junit(comparison: &Comparison) -> Result<String, ReportError> {
     let cases: Vec<Case<'_>> = checks::of(comparison).into_iter().map(case).collect();
     let count = |element: &str| cases.iter().filter(|case| case.element == element).count();
-    let set = |set: &llamark_record::comparison::ComparedSet| format!("{}/{}", set.name, set.id);
+    let set = llamark_record::comparison::ComparedSet::title;
     let (base, candidate) = (&comparison.base, &comparison.candidate);
     // JUnit's time stamps have neither zone nor fraction; ours are UTC.
     let timestamp = candidate.finished_at.get(..19).unwrap_or_default().to_owned();

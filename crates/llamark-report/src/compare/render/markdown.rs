@@ -184,7 +184,7 @@ fn materials(comparison: &Comparison) -> String {
     let mut out =
         String::from("\n| | Set | Measured | llama.cpp | Manifest | Plan |\n|---|---|---|---|---|---|\n");
     for (name, set) in [("Baseline", &comparison.base), ("Candidate", &comparison.candidate)] {
-        let id = format!("{}/{}", set.name, set.id);
+        let id = set.title();
         let when = format!("{} to {}", set.started_at, set.finished_at);
         let cells = [&id, &when, &set.engine].map(|text| escape::markdown(text));
         let manifest = set.manifest.as_ref().map_or("not sealed".to_owned(), |digest| format!("`{digest}`"));

@@ -122,7 +122,7 @@ pub(super) fn case_word(case: &CaseComparison) -> &'static str {
 /// A set in one line.
 pub(super) fn set_line(set: &ComparedSet) -> String {
     let day = set.started_at.get(..10).unwrap_or_default();
-    format!("{}/{}, {day}, llama.cpp {}", set.name, set.id, set.engine)
+    format!("{}, {day}, llama.cpp {}", set.title(), set.engine)
 }
 
 /// What the columns mean, as sentences.

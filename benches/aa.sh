@@ -30,7 +30,7 @@ burn() {
 import os, signal, sys, time
 share, script = float(sys.argv[1]), int(sys.argv[2])
 children = []
-for core in range(os.cpu_count()):
+for core in range(len(os.sched_getaffinity(0))):
     child = os.fork()
     if child == 0:
         while os.path.exists(f"/proc/{script}"):

@@ -21,13 +21,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Folder of the artifact sets
-    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_ARTIFACTS", default_value = "artifacts")]
+    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_ARTIFACTS", default_value = "artifacts", value_parser = folder)]
     pub(crate) artifacts: Utf8PathBuf,
     /// Folder of downloads, builds and tools; may be deleted at any time [default: the user's cache folder]
-    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_CACHE")]
+    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_CACHE", value_parser = folder)]
     pub(crate) cache: Option<Utf8PathBuf>,
     /// Folder in which model files are looked up by name
-    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_MODELS")]
+    #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_MODELS", value_parser = folder)]
     pub(crate) models: Option<Utf8PathBuf>,
     /// When to use color
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -38,6 +38,14 @@ pub(crate) struct Global {
     /// Say only what went wrong
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+}
+
+/// A folder: `--cache "$UNSET"` is a mistake, and no other folder takes its place.
+fn folder(text: &str) -> Result<Utf8PathBuf, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty; name a folder, or unset the variable");
+    }
+    Ok(Utf8PathBuf::from(text))
 }
 
 /// When to use color.

@@ -42,6 +42,16 @@ fn what_is_no_experiment_is_bad_input() {
 }
 
 #[test]
+fn an_empty_folder_is_no_folder() {
+    let a_box = Box::new();
+    let (_, err) = a_box.run(&["--cache", "", "list"], 2);
+    assert!(err.contains("--cache") && err.contains("it is empty; name a folder"), "{err}");
+    let output = a_box.llamark(&["list"]).env("LLAMARK_ARTIFACTS", "").output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && err.contains("--artifacts"), "{err}");
+}
+
+#[test]
 fn a_report_comes_in_every_format() {
     let a_box = measured();
     let (page, _) = a_box.run(&["report"], 0);

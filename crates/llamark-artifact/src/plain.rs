@@ -95,7 +95,9 @@ pub(crate) fn parse_json<T: DeserializeOwned>(
 /// Size and SHA-256 of an open file, from its beginning.
 pub(crate) fn digest_open(mut file: &File, path: &Utf8Path) -> Result<(u64, Sha256), ArtifactError> {
     let mut hasher = sha2::Sha256::new();
-    let mut buffer = vec![0; 256 << 10];
+    // Most files of a set are small, and there can be very many.
+    let length = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(usize::MAX));
+    let mut buffer = vec![0; length.saturating_add(1).min(256 << 10)];
     let mut total = 0;
     loop {
         let read = match file.read(&mut buffer) {

@@ -3,9 +3,11 @@
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
+use camino::Utf8Path;
 use llamark_record::journal::LoadStages;
 
 use crate::client::{Client, ClientError};
+use crate::error::{LogFull, RecordError};
 use crate::log::{LogEvent, LogReader, LogSummary};
 use crate::protocol::{Halt, Session};
 use crate::start::Progress;
@@ -72,6 +74,10 @@ async fn follow(session: &Session<'_>) -> Result<Loaded, Halt> {
         if told.elapsed() >= TELL {
             told = Instant::now();
             (session.observer)(Progress::Loading { elapsed: spawned.elapsed() });
+            // Its log would say nothing any more, and the wait for it would be one for the whole limit.
+            if is_full(session.start.log) {
+                return Err(Halt::Record(RecordError::new(LogFull { log: session.start.log.to_owned() })));
+            }
         }
         tokio::time::sleep(LOOK).await;
     };
@@ -98,6 +104,15 @@ async fn follow(session: &Session<'_>) -> Result<Loaded, Halt> {
         ready_us: since(ready_at),
     };
     Ok(Loaded { client, stages, log: follower.reader.summary(), ready_at })
+}
+
+/// Whether nothing can be added to a file. A system that does not say is believed to have room.
+fn is_full(file: &Utf8Path) -> bool {
+    rustix::fs::statvfs(file.as_std_path()).is_ok_and(|disk| {
+        // A part of some disks is kept for the administrator.
+        let free = if rustix::process::geteuid().is_root() { disk.f_bfree } else { disk.f_bavail };
+        free == 0
+    })
 }
 
 /// Reads what was added to the log.

@@ -3,17 +3,19 @@
 //! Identities of values (a plan, a build configuration, a case) are the SHA-256 of their canonical JSON
 //! (RFC 8785); identities of files are the SHA-256 of their bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
 /// A SHA-256 digest, written as 64 lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
-#[serde(transparent)]
-pub struct Sha256(#[schemars(regex(pattern = "^[0-9a-f]{64}$"))] String);
+///
+/// The digits are in place: a journal has one in every line, and a heap block for each would cost more than they do.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Sha256([u8; 64]);
 
 /// The text is not 64 lower-case hexadecimal digits.
 #[derive(Debug, thiserror::Error)]
@@ -42,22 +44,22 @@ impl Sha256 {
     /// The digest whose 32 bytes a hasher gave.
     pub fn from_raw(raw: [u8; 32]) -> Self {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(64);
-        for byte in raw {
-            text.push(char::from(HEX[usize::from(byte >> 4)]));
-            text.push(char::from(HEX[usize::from(byte & 15)]));
+        let mut digits = [0; 64];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(raw) {
+            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
         }
-        Self(text)
+        Self(digits)
     }
 
     /// The 64 hexadecimal digits.
     pub fn as_str(&self) -> &str {
-        &self.0
+        // They are hexadecimal digits: this does not fail.
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// The first 12 digits, for people.
     pub fn short(&self) -> &str {
-        self.0.get(..12).unwrap_or(&self.0)
+        self.as_str().get(..12).unwrap_or_default()
     }
 }
 
@@ -73,22 +75,51 @@ impl FromStr for Sha256 {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_digest =
-            text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if is_digest { Ok(Self(text.to_owned())) } else { Err(ParseDigestError(text.to_owned())) }
+        let digits: Option<[u8; 64]> = text.as_bytes().try_into().ok();
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+        match digits.filter(|digits| digits.iter().all(is_digit)) {
+            Some(digits) => Ok(Self(digits)),
+            None => Err(ParseDigestError(text.to_owned())),
+        }
+    }
+}
+
+impl Serialize for Sha256 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl JsonSchema for Sha256 {
+    fn schema_name() -> Cow<'static, str> {
+        "Sha256".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A SHA-256 digest, written as 64 lower-case hexadecimal digits.",
+            "type": "string",
+            "pattern": "^[0-9a-f]{64}$"
+        })
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sha256({self})")
     }
 }
 
 impl<'de> Deserialize<'de> for Sha256 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = Cow::<str>::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
     }
 }
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -9,9 +9,9 @@
 use std::io::Read as _;
 
 use camino::Utf8Path;
-use llamark_record::Sha256;
 use llamark_record::journal::{Entry, Event, Gaps, Measurement, RunRecord, StartId};
 use llamark_record::manifest::Manifest;
+use llamark_record::{CaseId, Sha256};
 use sha2::Digest as _;
 
 use crate::journal::{JOURNAL, LineProblem, MAX_LINE, first_prev};
@@ -30,7 +30,7 @@ pub(crate) fn fold(ledger: &mut Ledger, manifest: &Manifest, path: &Utf8Path) ->
     let fail = |source| ArtifactError::Read { path: path.clone(), source };
     let mut file = plain::open(&path)?;
     let mut hasher = sha2::Sha256::new();
-    let mut lines = Lines { ledger, path: &path, seq: 0, head: first_prev().as_str().to_owned() };
+    let mut lines = Lines { ledger, path: &path, seq: 0, head: first_prev().as_str().to_owned(), case: None };
     // The beginning of a line whose end was not read yet, then what is read behind it.
     let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
     loop {
@@ -71,6 +71,8 @@ struct Lines<'a> {
     seq: u64,
     /// Digest of the last one.
     head: String,
+    /// Case of the last run.
+    case: Option<CaseId>,
 }
 
 impl Lines<'_> {
@@ -80,8 +82,11 @@ impl Lines<'_> {
 
     /// The next line, without its newline.
     fn take(&mut self, line: &[u8]) -> Result<(), ArtifactError> {
-        let applied = if let Some((run, link)) = run(line) {
+        let applied = if let Some((run, link)) = run(line, self.case.as_ref()) {
             self.follow(link.seq, link.prev)?;
+            if self.case.as_ref() != Some(&run.id.case) {
+                self.case = Some(run.id.case.clone());
+            }
             link.hash.clone_into(&mut self.head);
             self.ledger.apply_run(run)
         } else {
@@ -115,8 +120,9 @@ struct Link<'a> {
     seq: u64,
 }
 
-/// A valid, measured run and its place, if the line is one, in the one way in which llamark writes it.
-fn run(line: &[u8]) -> Option<(RunRecord, Link<'_>)> {
+/// A valid, measured run and its place, if the line is one, in the one way in which llamark writes it. `known` is the case
+/// of the run before.
+fn run<'a>(line: &'a [u8], known: Option<&CaseId>) -> Option<(RunRecord, Link<'a>)> {
     let mut rest = Cursor { rest: line };
     rest.literal(br#"{"at":""#)?;
     let _at = rest.text()?;
@@ -125,7 +131,9 @@ fn run(line: &[u8]) -> Option<(RunRecord, Link<'_>)> {
     rest.literal(br#""id":{"attempt":"#)?;
     let attempt = rest.small()?;
     rest.literal(br#","case":""#)?;
-    let case = rest.text()?.to_owned();
+    let text = rest.text()?;
+    // The runs of a start follow each other.
+    let case = known.filter(|known| &***known == text).cloned().unwrap_or_else(|| text.into());
     rest.literal(br#","start":"#)?;
     let start = rest.small()?;
     rest.literal(br#"},"index":"#)?;
@@ -274,7 +282,7 @@ mod tests {
         let [attempt, start, index, prompt_tokens, generated_tokens] = small;
         let [prompt_us, generation_us, first_token_ns, total_ns] = large;
         RunRecord {
-            id: StartId { case, start, attempt },
+            id: StartId { case: (&case).into(), start, attempt },
             index,
             warmup: some,
             measurement: Some(Measurement {
@@ -304,7 +312,7 @@ mod tests {
         let mut record = record("m/b/p".to_owned(), [1; 5], [1; 4], vec![(1, 2)], true);
         let measurement = record.measurement.take().unwrap();
         record.streams = vec![Stream { sent_ns: 3, measurement }];
-        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap()).is_none());
+        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), None).is_none());
     }
 
     #[test]
@@ -314,7 +322,7 @@ mod tests {
             let mut record =
                 record("m/b/p".to_owned(), [1, 2, 3, 4, 5], [6, 7, 8, 9], vec![(1, 10), (2, 11)], some);
             let (line, entry) = line_of(record.clone());
-            let (found, link) = run(line.strip_suffix(b"\n").unwrap()).unwrap();
+            let (found, link) = run(line.strip_suffix(b"\n").unwrap(), None).unwrap();
             record.measurement.as_mut().unwrap().arrivals.clear();
             assert_eq!(found, record);
             assert_eq!((link.hash, link.prev, link.seq), (entry.hash.as_str(), entry.prev.as_str(), 7));
@@ -325,7 +333,7 @@ mod tests {
     fn a_run_that_breaks_a_rule_is_left_to_the_parser_of_json() {
         let mut record = record("m/b/p".to_owned(), [1; 5], [1; 4], Vec::new(), true);
         record.broken = vec![BrokenRule { rule: Rule::ColdCache, detail: "3 tokens".to_owned() }];
-        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap()).is_none());
+        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), None).is_none());
     }
 
     proptest! {
@@ -339,7 +347,7 @@ mod tests {
         ) {
             let (line, entry) = line_of(record(case, small, large, arrivals, some));
             let Event::Run(mut expected) = entry.event else { unreachable!("it is a run") };
-            if let Some((found, _link)) = run(line.strip_suffix(b"\n").unwrap()) {
+            if let Some((found, _link)) = run(line.strip_suffix(b"\n").unwrap(), None) {
                 expected.measurement.as_mut().unwrap().arrivals.clear();
                 prop_assert_eq!(found, expected);
             }

@@ -218,7 +218,7 @@ impl Ledger {
                     return None;
                 }
                 let attempt = case.next_attempt(planned.start);
-                Some(StartId { case: planned.case.clone(), start: planned.start, attempt })
+                Some(StartId { case: (&planned.case).into(), start: planned.start, attempt })
             })
             .collect()
     }

@@ -94,7 +94,7 @@ fn a_plan_with_fixed_numbers_has_no_such_events() {
 }
 
 fn enough(id: &StartId, starts: u32) -> Event {
-    Event::Enough(Enough { case: id.case.clone(), starts, by: EnoughBy::Narrow })
+    Event::Enough(Enough { case: id.case.to_string(), starts, by: EnoughBy::Narrow })
 }
 
 #[test]

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_alias_for_each_attempt() {
-        let id = |attempt| StartId { case: "a/b/c".to_owned(), start: 1, attempt };
+        let id = |attempt| StartId { case: "a/b/c".into(), start: 1, attempt };
         assert_eq!(alias(&id(1)).len(), "llamark-".len() + 12);
         assert_ne!(alias(&id(1)), alias(&id(2)));
     }

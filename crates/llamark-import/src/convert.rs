@@ -158,7 +158,7 @@ fn events(source: &Source, id: &str, model: &Model<'_>, case: &cases::Case<'_>, 
         .collect();
     let count = runs.len();
     let stated = Event::Stated(StatedStart {
-        id: StartId { case: id.to_owned(), start: 1, attempt: 1 },
+        id: StartId { case: id.into(), start: 1, attempt: 1 },
         line: source.line_number(&row.span),
         load_ms: row.numbers.load.value,
         runs,

@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Sha256;
 use crate::build::BuildRecord;
 use crate::environment::Fact;
 use crate::model::ModelRecord;
 use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
+use crate::{CaseId, Sha256};
 
 mod procedure;
 
@@ -104,7 +104,8 @@ pub struct BuildEvent {
 #[serde(deny_unknown_fields)]
 pub struct StartId {
     /// Id of the case.
-    pub case: String,
+    #[schemars(with = "String")]
+    pub case: CaseId,
     /// Which start, from 1.
     pub start: u32,
     /// Which attempt, from 1. Only the last counts.

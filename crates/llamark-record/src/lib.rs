@@ -4,6 +4,7 @@
 
 pub mod bisect;
 pub mod build;
+mod case_id;
 pub mod comparison;
 pub mod digest;
 pub mod environment;
@@ -17,4 +18,5 @@ pub mod plan;
 pub mod stated;
 pub mod telemetry;
 
+pub use case_id::CaseId;
 pub use digest::Sha256;

@@ -338,7 +338,7 @@ mod tests {
     }
 
     fn run(streams: Vec<Stream>) -> RunRecord {
-        let id = crate::journal::StartId { case: "c".to_owned(), start: 1, attempt: 1 };
+        let id = crate::journal::StartId { case: "c".into(), start: 1, attempt: 1 };
         let gaps = Gaps::of(streams.iter().map(|stream| stream.measurement.arrivals.as_slice()));
         RunRecord { id, index: 1, warmup: false, measurement: None, streams, gaps, broken: Vec::new() }
     }

@@ -315,7 +315,7 @@ fn a_rate_out_of_range_is_refused() {
 #[test]
 fn the_same_recording_gives_the_same_bytes() {
     let recording = sample(&fixture("strix-halo"), Some(4242));
-    let id = llamark_record::journal::StartId { case: "m/b/p".to_owned(), start: 1, attempt: 1 };
+    let id = llamark_record::journal::StartId { case: "m/b/p".into(), start: 1, attempt: 1 };
     let span = Span { phase: Phase::Idle, begin_ns: 0, end_ns: 1 };
     let (first, bytes) = recording.record(id.clone(), &[span]);
     let (second, again) = recording.record(id, &[span]);

@@ -148,13 +148,13 @@ impl<'a> Session<'a> {
     /// The start of that case and number, where the set does not hold it yet and the case is not settled.
     pub(crate) fn pending(&self, planned: &PlannedStart) -> Option<StartId> {
         let pending = self.writer.ledger().pending();
-        pending.into_iter().find(|id| id.case == planned.case && id.start == planned.start)
+        pending.into_iter().find(|id| *id.case == *planned.case && id.start == planned.start)
     }
 
     /// How long what is pending takes, if it can be told.
     pub(crate) fn left(&self) -> Option<Duration> {
         let pending = self.writer.ledger().pending();
-        self.estimate.starts(pending.iter().map(|id| id.case.as_str()), self.plan().plan.cooldown_ms)
+        self.estimate.starts(pending.iter().map(|id| &*id.case), self.plan().plan.cooldown_ms)
     }
 
     /// Ends what is open, then seals.

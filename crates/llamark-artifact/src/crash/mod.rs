@@ -111,7 +111,7 @@ fn make(
         }
         let case = writer.ledger().case(&id.case).unwrap();
         if let Some(outcome) = case.outcome_of_starts() {
-            told.append(&mut writer, Event::CaseClosed(CaseClosed { case: id.case, outcome }))?;
+            told.append(&mut writer, Event::CaseClosed(CaseClosed { case: id.case.to_string(), outcome }))?;
         }
     }
     for content in NOTES {

@@ -500,7 +500,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
 
 /// The fate of a planned start in the sample set.
 pub(crate) fn fate(id: &StartId) -> Fate {
-    match (id.case.as_str(), id.start) {
+    match (&*id.case, id.start) {
         ("middle-8b-q4_k_m/vulkan/bridge", _) => Fate::OutOfMemory,
         ("small-135m-q4_1/vulkan/bridge", 2) => Fate::OneInvalidRun,
         _ => Fate::Ok,

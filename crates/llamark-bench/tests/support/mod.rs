@@ -217,7 +217,7 @@ impl Bench {
         let known_files = KnownFiles::default();
         known_files.pin([&self.model]);
         let start = Start {
-            id: StartId { case: case.id.clone(), start: 1, attempt: 1 },
+            id: StartId { case: (&case.id).into(), start: 1, attempt: 1 },
             plan: &self.plan,
             case,
             backend: &self.plan.backends[0],

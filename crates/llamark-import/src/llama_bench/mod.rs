@@ -258,7 +258,7 @@ fn events(source: &Source, found: &Found<'_>) -> Vec<Event> {
             duration_ns: Some(*nanoseconds),
         });
         Event::Stated(StatedStart {
-            id: StartId { case: found.case.id.clone(), start, attempt: 1 },
+            id: StartId { case: (&found.case.id).into(), start, attempt: 1 },
             line,
             load_ms: None,
             runs: runs.collect(),

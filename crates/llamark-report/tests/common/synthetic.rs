@@ -75,7 +75,7 @@ impl Shape {
         case.starts.clear();
         for number in 1..=self.starts {
             let mut start = first.clone();
-            start.id.case = case.case.id.clone();
+            start.id.case = (&case.case.id).into();
             start.id.start = number;
             let luck = (random.normal() * self.between).exp();
             let template = start.runs.iter().find(|run| run.counts()).unwrap().clone();

@@ -44,6 +44,7 @@ fn refusal(writer: &mut SetWriter, event: Event) -> String {
 
 const STEADY: Procedure = Procedure {
     cache: llamark_record::plan::PageCache::AsIs,
+    order: llamark_record::plan::Order::Interleave,
     warmup: WarmUp::Steady { window: 2, variation_ppm: 20_000 },
     until: None,
     cooldown: llamark_record::plan::CoolDown::Pause,

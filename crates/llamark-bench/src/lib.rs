@@ -1,6 +1,7 @@
 //! Takes: a case, a build and a model; the interrupt; the recorder that keeps the journal.
 //! Gives: the record of every start and run, proofs of what was measured, and facts about the machine.
-//! Never: a plan, a build, a file of the set, a statistic, a line on the terminal; no address but 127.0.0.1.
+//! Never: a plan, a build, a file of the set, a statistic but the one that ends a warm-up, a line on the terminal; no
+//! address but 127.0.0.1.
 
 mod cache;
 pub mod client;
@@ -22,6 +23,7 @@ mod server;
 pub mod sse;
 mod start;
 mod telemetry;
+mod warm;
 
 pub use completion::stream_measurement;
 pub use error::{BenchError, RecordError};

@@ -20,6 +20,7 @@ use crate::run;
 use crate::server;
 use crate::start::{Progress, Recorder, Start};
 use crate::telemetry::Watch;
+use crate::warm;
 
 /// How long a server that hung up may take to be gone: whether it died decides what the failure is.
 const DEATH: Duration = Duration::from_millis(500);
@@ -116,13 +117,7 @@ impl Session<'_> {
 
         let case = self.start.case;
         let mut broken_runs: Vec<String> = Vec::new();
-        for index in 1..=case.warmup {
-            let record = run::run(self, &client, &prompt, index, true, recorder).await?;
-            if let Some(first) = record.broken.first() {
-                // What was to be warmed up is not what would be measured.
-                return Err(Halt::Invalid(format!("warm-up run {index} {}", says(first))));
-            }
-        }
+        warm::warm_up(self, &client, &prompt, recorder).await?;
         for index in 1..=case.runs {
             let record = run::run(self, &client, &prompt, index, false, recorder).await?;
             broken_runs.extend(record.broken.first().map(|first| format!("run {index} {}", says(first))));
@@ -190,7 +185,7 @@ impl Session<'_> {
     }
 }
 
-fn says(broken: &BrokenRule) -> String {
+pub(crate) fn says(broken: &BrokenRule) -> String {
     let rule = serde_json::to_value(broken.rule).ok();
     let rule = rule.as_ref().and_then(Value::as_str).unwrap_or("?");
     format!("breaks the rule `{rule}`: {}", broken.detail)

@@ -33,7 +33,7 @@ pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
 pub use model::{PlannedModel, model_id};
 pub use origin::{Document, DocumentKind, Origin};
 pub use preset::SyntheticPreset;
-pub use procedure::{CoolDown, PageCache, Procedure, Until, WarmUp};
+pub use procedure::{CoolDown, Order, PageCache, Procedure, Until, WarmUp};
 pub use prompt::{Filler, PlannedPrompt, PromptContent};
 pub use settings::{CacheType, GpuLayers, ServerSettings, Settings, StatedSettings};
 pub use source::{Engine, EngineSource, ModelSource, Package};

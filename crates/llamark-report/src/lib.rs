@@ -15,6 +15,7 @@ pub mod format;
 mod frame;
 mod llama_bench;
 mod loading;
+mod procedure;
 mod ro_crate;
 mod steady;
 mod summarize;

@@ -6,7 +6,7 @@ use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
 use llamark_record::environment::Environment;
 use llamark_record::journal::Outcome;
 use llamark_record::metric::Metric;
-use llamark_record::plan::{Case, Plan, PromptContent, ResolvedPlan};
+use llamark_record::plan::{Case, Order, Plan, PromptContent, ResolvedPlan, WarmUp};
 use llamark_stats::Direction;
 
 use crate::counted::{self, broken_text};
@@ -17,6 +17,7 @@ use crate::findings;
 use crate::format::float;
 use crate::frame::{Frames, frames};
 use crate::loading::loading;
+use crate::procedure;
 use crate::steady;
 use crate::summary::{
     CaseSummary, Counts, FirstRun, HardwareSummary, LISTED_RUNS, Method, Metrics, ModelSummary,
@@ -102,7 +103,7 @@ pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Resul
         headlines: Vec::new(),
         outcomes,
     };
-    summary.findings = findings::find(&summary, ledger);
+    summary.findings = findings::find(&summary, ledger, plan.procedure);
     summary.headlines = findings::headlines(&summary);
     Ok(summary)
 }
@@ -144,6 +145,8 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
             concurrency: case.concurrency,
             context: case.context,
             warmup: case.warmup,
+            warmup_is_most: plan.procedure.warmup != WarmUp::Counted,
+            starts_is_most: plan.procedure.until.is_some(),
             runs: case.runs,
             starts: case.starts,
             cases: 1,
@@ -187,6 +190,8 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
         prompts: prompts.collect(),
         seed: plan.seed,
         cooldown_ms: plan.cooldown_ms,
+        is_grouped: plan.procedure.order == Order::Grouped,
+        procedure: procedure::sentences(plan),
         unproven: unproven.into_iter().collect(),
     }
 }
@@ -207,6 +212,7 @@ fn cases(
         let mut take = |metric: Metric| {
             let mut estimate = by_metric.get_mut(metric.name())?.remove(&place)?;
             add_rounding(&mut estimate, counted::half_unit(case, metric));
+            procedure::allow_for_looks(&mut estimate, &case.case, plan.procedure.until);
             Some(estimate)
         };
         let metrics = Metrics {
@@ -271,6 +277,8 @@ fn case_summary(
         prompt_tokens: prompt_tokens(case),
         not_available: telemetry::not_available(case, &metrics),
         loading: loading(case, plan.procedure.cache),
+        warm_ups: procedure::warm_ups(case),
+        stopped: procedure::stopped(case, plan.procedure.until, &metrics),
         metrics,
         roofline,
         first_run: first_run(case),
@@ -311,11 +319,11 @@ fn why(case: &CaseLedger) -> (String, String, String, Vec<String>) {
 
 fn counts(case: &CaseLedger) -> Counts {
     let mut counts = Counts {
-        planned: u64::from(case.case.runs) * u64::from(case.case.starts),
+        planned: u64::from(case.case.runs) * u64::from(case.starts_wanted()),
         valid: 0,
         invalid: 0,
         warmup: 0,
-        starts_planned: case.case.starts,
+        starts_planned: case.starts_wanted(),
         starts: 0,
         superseded: u32::try_from(case.superseded.len()).unwrap_or(u32::MAX),
     };

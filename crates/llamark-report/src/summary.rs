@@ -124,6 +124,12 @@ pub struct Method {
     pub seed: u32,
     /// Pause before each start, ms.
     pub cooldown_ms: u64,
+    /// The starts of a case were made one after the other, and not in blocks. Left out of the file where they were not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_grouped: bool,
+    /// What is not as usual in how starts are prepared and repeated, a sentence each; left out of the file where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub procedure: Vec<String>,
     /// Settings that this llama.cpp does not show, so that nothing proves them.
     pub unproven: Vec<String>,
 }
@@ -144,8 +150,15 @@ pub struct Shape {
     pub warmup: u32,
     /// Runs that count, in each start.
     pub runs: u32,
+    /// `warmup` is the most of them: a start that is steady before has fewer. Left out of the file where it is not, so that
+    /// the summaries of older sets are the same bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub warmup_is_most: bool,
     /// Starts of the server.
     pub starts: u32,
+    /// `starts` is the most of them: a case that is known well before has fewer. Left out likewise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub starts_is_most: bool,
     /// Cases of this shape.
     pub cases: u32,
 }
@@ -386,6 +399,12 @@ pub struct CaseSummary {
     /// the file then, so that the summaries of older sets are the same bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loading: Option<Loading>,
+    /// How many warm-up runs its starts needed; absent, and left out of the file, where that was fixed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warm_ups: Option<WarmUps>,
+    /// Why it has so many starts; absent, and left out of the file, where that was fixed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
     /// unknown. The KV cache is not in it, so the true share is a little higher.
     pub roofline: Option<f64>,
@@ -397,6 +416,36 @@ pub struct CaseSummary {
     pub runs: Vec<RunLine>,
     /// Runs that are not in `runs`.
     pub runs_not_listed: u64,
+}
+
+/// How many warm-up runs the starts of a case needed to be steady.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WarmUps {
+    /// Starts.
+    pub starts: u32,
+    /// Fewest runs of one.
+    pub fewest: u32,
+    /// Most runs of one.
+    pub most: u32,
+    /// Starts that were not steady after the most runs that the plan allows.
+    pub unsteady: u32,
+}
+
+/// Why a case has so many starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// Starts that were made.
+    pub starts: u32,
+    /// Most that the plan allows.
+    pub most: u32,
+    /// `narrow`: the intervals are as narrow as was asked; `time`: the time was used up; `most`: no more are allowed.
+    pub by: String,
+    /// Half-width that was asked for, as a share of the mean.
+    pub asked: f64,
+    /// The wider of the half-widths of PP and TG, likewise; absent where neither has an interval.
+    pub widest: Option<f64>,
 }
 
 /// How the starts of a case loaded.

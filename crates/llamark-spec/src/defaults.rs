@@ -29,6 +29,17 @@ pub const SEED: u32 = 1;
 /// Pause before each start.
 pub const COOLDOWN: &str = "0s";
 
+/// Most runs of `warmup: auto`.
+pub const AUTO_WARMUP_MOST: u32 = 10;
+/// Runs that `warmup: auto` looks at. A smaller window takes noise for a steady state, a larger one costs a run more.
+pub const AUTO_WARMUP_WINDOW: u32 = 3;
+/// Coefficient of variation of these at which `warmup: auto` ends, in parts per million: the larger of the two limits in
+/// Georges, Buytaert and Eeckhout (2007).
+pub const AUTO_WARMUP_VARIATION_PPM: u32 = 20_000;
+/// Order of the starts.
+pub const ORDER: &str = "interleave";
+/// Shortest run to rely on.
+pub const MIN_DURATION: &str = "0s";
 /// The page cache before each start.
 pub const CACHE: &str = "as-is";
 

@@ -17,7 +17,7 @@ use crate::diagnostic::{Diagnostics, MAX_PROBLEMS, Problem};
 use crate::experiment::{self, Experiment};
 use crate::node::Node;
 use crate::parse::Spec;
-use crate::procedure::procedure;
+use crate::procedure::{most_warmups, procedure};
 use crate::schedule::{in_pairs, schedule};
 use crate::semantic::backends::{device_prefix, kind_named};
 use crate::semantic::sources::{build_number, is_commit};
@@ -111,7 +111,11 @@ impl Expander<'_> {
             models,
             prompts,
             filler: cases.iter().any(|case| case.depth > 0).then(filler),
-            schedule: if sides.len() == 1 { schedule(&cases, seed) } else { in_pairs(&cases, seed, &sides) },
+            schedule: {
+                let order = protocol.order.unwrap_or_default();
+                let starts = schedule(&cases, seed, order);
+                if sides.len() == 1 { starts } else { in_pairs(&cases, starts, seed, &sides) }
+            },
             cases: ab::cases_of(&cases, &sides),
             seed,
             cooldown_ms: protocol.cooldown.unwrap_or_else(|| assumed(defaults::COOLDOWN, Duration(0))).0,
@@ -353,7 +357,7 @@ fn cases(
                         depth: shape.depth,
                         concurrency: shape.concurrency,
                         context: protocol.context.unwrap_or(defaults::CONTEXT),
-                        warmup: protocol.warmup.unwrap_or(defaults::WARMUP),
+                        warmup: most_warmups(protocol),
                         runs: protocol.runs.unwrap_or(defaults::RUNS),
                         starts: protocol.starts.unwrap_or(defaults::STARTS),
                     });

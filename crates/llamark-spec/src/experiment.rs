@@ -2,13 +2,14 @@
 //! field here is what its author reads while typing.
 
 use indexmap::IndexMap;
-use llamark_record::plan::{BackendKind, CacheType, PageCache};
+use llamark_record::plan::{BackendKind, CacheType, Order, PageCache};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ab::Ab;
 use crate::defaults;
+use crate::procedure::WarmUpRuns;
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
 use crate::units::{Bandwidth, Duration, Share, Size, Timeout};
@@ -297,21 +298,30 @@ pub struct Protocol {
     /// Context of each slot of the server, in tokens: it must hold the depth, the prompt and `max_tokens`. Default: `8192`.
     #[schemars(range(min = 1, max = 100_000_000), extend("default" = defaults::CONTEXT))]
     pub context: Option<u32>,
-    /// Runs at the head of each start that are recorded and do not count. Default: `1`.
-    #[schemars(range(min = 0, max = 1000), extend("default" = defaults::WARMUP))]
-    pub warmup: Option<u32>,
+    /// Runs at the head of each start that are recorded and do not count: so many, or `auto`: until the rates of the last
+    /// three differ by 2 % (coefficient of variation), and at most 10. Default: `1`.
+    #[schemars(extend("default" = defaults::WARMUP))]
+    pub warmup: Option<WarmUpRuns>,
     /// Runs that count, in each start. Default: `5`.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::RUNS))]
     pub runs: Option<u32>,
     /// Lives of the server for each case; a fair comparison needs several. Default: `1`.
     #[schemars(range(min = 1, max = 10_000), extend("default" = defaults::STARTS))]
     pub starts: Option<u32>,
+    /// Order of the starts: `interleave` makes one of every case, in random order, then the next of every case;
+    /// `grouped` makes all of a case before the next one. Default: `interleave`.
+    #[schemars(extend("default" = defaults::ORDER))]
+    pub order: Option<Order>,
     /// Seed of the random order of the starts. Default: `1`.
     #[schemars(range(min = 0, max = 4_294_967_295_u32), extend("default" = defaults::SEED))]
     pub seed: Option<u32>,
     /// Pause before each start, so that the machine cools down. Default: `0s`.
     #[schemars(extend("default" = defaults::COOLDOWN))]
     pub cooldown: Option<Duration>,
+    /// Shortest run that you want to rely on: where runs are shorter, the report says so, and which `max_tokens` would do.
+    /// Default: `0s`, any.
+    #[schemars(extend("default" = defaults::MIN_DURATION))]
+    pub min_duration: Option<Duration>,
     /// What is done to the files of the model in the page cache before each start: nothing (`as-is`), or they are dropped
     /// from memory (`cold`) or read (`warm`). What came of it is counted and recorded. Default: `as-is`.
     #[schemars(extend("default" = defaults::CACHE))]

@@ -1,16 +1,27 @@
-//! The order of the starts: blocks, each a random permutation from a recorded seed.
+//! The order of the starts: blocks, each a random permutation from a recorded seed; or one case after the other.
 //!
 //! Block `s` holds start `s` of every case that has so many, so that a drift of the machine over hours touches
 //! every case alike. The order inside of a block is random, so that no case always follows the same other. The
 //! generator is our own (20 lines), since the order must stay the same for ever: it is part of a plan's digest.
 
 use llamark_record::Sha256;
-use llamark_record::plan::{Arm, Case, Interleaved, Plan, PlannedStart, Purpose};
+use llamark_record::plan::{Arm, Case, Interleaved, Order, Plan, PlannedStart, Procedure, Purpose};
 
 use crate::ab::{Chosen, id_of};
 
 /// Every start of every case, in the order in which they are run.
-pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
+pub(crate) fn schedule(cases: &[Case], seed: u32, order: Order) -> Vec<PlannedStart> {
+    match order {
+        Order::Interleave => blocks(cases, seed),
+        Order::Grouped => cases.iter().flat_map(starts_of).collect(),
+    }
+}
+
+fn starts_of(case: &Case) -> impl Iterator<Item = PlannedStart> {
+    (1..=case.starts).map(|start| PlannedStart { case: case.id.clone(), start })
+}
+
+fn blocks(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
     let blocks = cases.iter().map(|case| case.starts).max().unwrap_or(0);
     let mut schedule = Vec::new();
     for start in 1..=blocks {
@@ -28,10 +39,15 @@ pub(crate) fn schedule(cases: &[Case], seed: u32) -> Vec<PlannedStart> {
 }
 
 /// Every start of every case in both variants, those of one number side by side. The cases are those that both have in
-/// common. Blocks and their order are those of [`schedule`]; which variant goes first is drawn as in [`interleave`].
-pub(crate) fn in_pairs(cases: &[Case], seed: u32, sides: &[Chosen]) -> Vec<PlannedStart> {
+/// common, in the order that [`schedule`] gives them; which variant goes first is drawn as in [`interleave`].
+pub(crate) fn in_pairs(
+    cases: &[Case],
+    order: Vec<PlannedStart>,
+    seed: u32,
+    sides: &[Chosen],
+) -> Vec<PlannedStart> {
     let mut starts = Vec::new();
-    for start in schedule(cases, seed) {
+    for start in order {
         let Some(case) = cases.iter().find(|case| case.id == start.case) else { continue };
         let first = first_arm(cases, &start, seed);
         let mut pair: Vec<&Chosen> = sides.iter().collect();
@@ -56,7 +72,9 @@ pub fn interleave(plan: &mut Plan, cases: &[&str], how: &Turns) {
     }
     plan.leave_unused();
     plan.seed = how.seed;
-    plan.schedule = schedule(&plan.cases, how.seed);
+    plan.schedule = schedule(&plan.cases, how.seed, Order::Interleave);
+    // Pairs have an order and a number of their own.
+    plan.procedure = Procedure { order: Order::Interleave, until: None, ..plan.procedure };
     let first = plan.schedule.iter().map(|start| first_arm(&plan.cases, start, how.seed)).collect();
     let (purpose, pairing, arm) = (how.purpose, how.pairing.clone(), how.arm);
     // Its variants are cases like any others then: what takes turns are the two plans.
@@ -138,7 +156,10 @@ mod tests {
     }
 
     fn order(cases: &[Case], seed: u32) -> Vec<String> {
-        schedule(cases, seed).into_iter().map(|start| format!("{}{}", start.case, start.start)).collect()
+        schedule(cases, seed, Order::Interleave)
+            .into_iter()
+            .map(|start| format!("{}{}", start.case, start.start))
+            .collect()
     }
 
     #[test]
@@ -177,6 +198,16 @@ mod tests {
     }
 
     #[test]
+    fn grouped_is_one_case_after_the_other() {
+        let cases = [case("b", 2), case("a", 1)];
+        let made: Vec<String> = schedule(&cases, 7, Order::Grouped)
+            .iter()
+            .map(|start| format!("{}{}", start.case, start.start))
+            .collect();
+        assert_eq!(made, ["b1", "b2", "a1"]);
+    }
+
+    #[test]
     fn cases_with_fewer_starts_are_left_out_of_later_blocks() {
         assert_eq!(order(&[case("a", 1), case("b", 3)], 7)[2..], ["b2", "b3"]);
         assert!(order(&[], 1).is_empty());
@@ -186,7 +217,10 @@ mod tests {
     fn each_arm_goes_first_in_one_of_two_starts() {
         let cases = ["a", "b", "c"].map(|id| case(id, 20));
         let firsts = |seed| -> Vec<Arm> {
-            schedule(&cases, seed).iter().map(|start| first_arm(&cases, start, seed)).collect()
+            schedule(&cases, seed, Order::Interleave)
+                .iter()
+                .map(|start| first_arm(&cases, start, seed))
+                .collect()
         };
         let mut drawn = std::collections::BTreeMap::new();
         for seed in 0..200 {
@@ -214,8 +248,8 @@ mod tests {
             case.id = format!("{model}/cpu/p");
         }
         let sides = [Arm::Base, Arm::Candidate].map(Chosen::of);
-        let pairs = in_pairs(&cases, 3, &sides);
-        let single = schedule(&cases, 3);
+        let single = schedule(&cases, 3, Order::Interleave);
+        let pairs = in_pairs(&cases, single.clone(), 3, &sides);
         assert_eq!(pairs.len(), 2 * single.len());
         let mut base_first = [0; 3];
         for (pair, one) in pairs.chunks(2).zip(&single) {

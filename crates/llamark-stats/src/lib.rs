@@ -23,6 +23,7 @@ pub mod special;
 pub mod start_level;
 pub mod steady;
 pub mod two_sample;
+pub mod until;
 pub mod warmup;
 
 pub use describe::{Description, describe, mean, median, standard_deviation};

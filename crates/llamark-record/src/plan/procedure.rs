@@ -12,6 +12,9 @@ pub struct Procedure {
     /// What is done to the page cache before each start.
     #[serde(default, skip_serializing_if = "PageCache::is_as_is")]
     pub cache: PageCache,
+    /// In which order the starts of the cases are made: what the plan's schedule comes from.
+    #[serde(default, skip_serializing_if = "Order::is_interleave")]
+    pub order: Order,
     /// When a start is warm.
     #[serde(default, skip_serializing_if = "WarmUp::is_counted")]
     pub warmup: WarmUp,
@@ -21,7 +24,7 @@ pub struct Procedure {
     /// What the pause before a start waits for.
     #[serde(default, skip_serializing_if = "CoolDown::is_pause")]
     pub cooldown: CoolDown,
-    /// Shortest generation of a run that tells much, ms; 0: any. A report says which cases stay below it.
+    /// Shortest run that the author wants to rely on, ms; 0: any. A report says which cases stay below it.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub min_run_ms: u64,
 }
@@ -59,6 +62,25 @@ impl PageCache {
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
     fn is_as_is(&self) -> bool {
         *self == Self::AsIs
+    }
+}
+
+/// In which order the starts of the cases are made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// In blocks: one start of every case, in random order from the seed; then the next one of every case.
+    #[default]
+    Interleave,
+    /// Every start of a case before the next case, in the order of the cases. What the machine does over hours then
+    /// looks like a difference between cases.
+    Grouped,
+}
+
+impl Order {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that serde wants")]
+    fn is_interleave(&self) -> bool {
+        *self == Self::Interleave
     }
 }
 
@@ -133,6 +155,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&Procedure::default()).unwrap(), "{}");
         let other = Procedure {
             cache: PageCache::Cold,
+            order: Order::Grouped,
             warmup: WarmUp::Steady { window: 3, variation_ppm: 20_000 },
             until: Some(Until { share_ppm: 20_000, least: 3, max_server_ms: None }),
             cooldown: CoolDown::Until { millicelsius: 60_000 },

@@ -78,6 +78,9 @@ const RULES: &[Rule] = &[
     rule(&["plan", "origin", "**"], Method, Nuisance),
     rule(&["plan", "filler", "sha256"], Prompt, Identity),
     rule(&["plan", "cooldown_ms"], Method, Treatment),
+    rule(&["plan", "procedure", "until", "**"], Method, Nuisance),
+    rule(&["plan", "procedure", "min_run_ms"], Method, Nuisance),
+    rule(&["plan", "procedure", "**"], Method, Treatment),
     // Reading sensors takes time of the processor that is measured.
     rule(&["plan", "telemetry", "**"], Method, Treatment),
     rule(&["plan", "seed"], Method, Nuisance),

@@ -86,7 +86,8 @@ fn pooled(context: &Context<'_>, backend: usize, metric: Metric) -> Option<Findi
         }
         let steady = if metric == Metric::Pp { &case.steady.pp } else { &case.steady.tg };
         left_out = left_out.max(steady.as_ref().map_or(1, |steady| steady.left_out));
-        warmup = warmup.max(context.ledger.cases.get(place).map_or(0, |case| case.case.warmup));
+        let planned = context.ledger.cases.get(place).map_or(0, |case| case.case.warmup);
+        warmup = warmup.max(case.warm_ups.map_or(planned, |warm_ups| warm_ups.most));
     }
     let chance = at_least(slowest, &chances);
     if chances.len() < 2 || chance > CHANCE || largest < SMALL {

@@ -14,6 +14,7 @@ mod headlines;
 mod load_steps;
 mod one_start;
 mod page_cache;
+mod procedure;
 mod prompt_tokens;
 mod roofline;
 mod rules;
@@ -30,6 +31,7 @@ pub(crate) use headlines::headlines;
 
 use llamark_artifact::Ledger;
 use llamark_record::metric::Metric;
+use llamark_record::plan::Procedure;
 
 use crate::counted;
 use crate::summary::{CaseSummary, Section, Summary};
@@ -40,12 +42,14 @@ pub(crate) struct Context<'a> {
     pub(crate) summary: &'a Summary,
     /// The journal, folded: its cases are in the order of the summary's.
     ledger: &'a Ledger,
+    /// What the plan asks of starts and runs.
+    procedure: Procedure,
 }
 
 /// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
-pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
-    let context = Context { summary, ledger };
-    let rules: [fn(&Context<'_>) -> Vec<Finding>; 15] = [
+pub(crate) fn find(summary: &Summary, ledger: &Ledger, procedure: Procedure) -> Vec<Finding> {
+    let context = Context { summary, ledger, procedure };
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 16] = [
         roofline::find,
         claims::find,
         first_run::find,
@@ -55,6 +59,7 @@ pub(crate) fn find(summary: &Summary, ledger: &Ledger) -> Vec<Finding> {
         load_steps::find,
         wide::find,
         page_cache::find,
+        procedure::find,
         confounded::find,
         prompt_tokens::find,
         unstated::find,

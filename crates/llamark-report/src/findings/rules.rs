@@ -57,6 +57,10 @@ pub(super) const FIRST_RUNS_SLOW: Rule =
 pub(super) const FALLING: Rule = rule("LM203", "falling", Note, "each run is slower than the one before");
 pub(super) const FALLING_TOGETHER: Rule =
     of_backends(rule("LM204", "falling-together", Warning, "more cases fall run by run than chance allows"));
+pub(super) const NOT_STEADY: Rule =
+    rule("LM205", "not-steady", Warning, "starts were measured before their runs were alike");
+pub(super) const SHORT_RUNS: Rule =
+    rule("LM206", "short-runs", Warning, "runs are shorter than the experiment asks for");
 pub(super) const TOO_FEW_RUNS: Rule = rule("LM301", "too-few-runs", Warning, "too few runs for an interval");
 pub(super) const ONE_START: Rule =
     rule("LM302", "one-start", Note, "the intervals are over runs of one start");
@@ -73,6 +77,8 @@ pub(super) const CACHE_NOT_AS_ASKED: Rule = rule(
     Warning,
     "the page cache could not be made what the experiment asks for",
 );
+pub(super) const NOT_NARROW: Rule =
+    rule("LM308", "not-narrow", Warning, "the starts ended before the interval was as narrow as was asked");
 pub(super) const CONFOUNDED: Rule =
     rule("LM401", "confounded", Warning, "rows of one model differ in more than the backend");
 pub(super) const PROMPT_VARIES: Rule = rule(
@@ -95,7 +101,7 @@ pub(super) const NOT_PLANNED: Rule =
     of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
-pub const RULES: [Rule; 26] = [
+pub const RULES: [Rule; 29] = [
     BEYOND_BANDWIDTH,
     FAR_BELOW_BANDWIDTH,
     CONTRADICTED_CLAIM,
@@ -106,6 +112,8 @@ pub const RULES: [Rule; 26] = [
     FIRST_RUNS_SLOW,
     FALLING,
     FALLING_TOGETHER,
+    NOT_STEADY,
+    SHORT_RUNS,
     TOO_FEW_RUNS,
     ONE_START,
     BELOW_RESOLUTION,
@@ -113,6 +121,7 @@ pub const RULES: [Rule; 26] = [
     WIDE_INTERVAL,
     MIXED_CACHE,
     CACHE_NOT_AS_ASKED,
+    NOT_NARROW,
     CONFOUNDED,
     PROMPT_VARIES,
     PROMPT_LENGTHS,

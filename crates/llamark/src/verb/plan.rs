@@ -1,6 +1,6 @@
 //! `llamark plan`: what `run` would do, before anything is spent.
 
-use llamark_record::plan::{Engine, EngineSource, ModelSource, Plan};
+use llamark_record::plan::{Engine, EngineSource, ModelSource, Order, Plan, WarmUp};
 
 use crate::cli::PlanArgs;
 use crate::context::Context;
@@ -45,14 +45,18 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     text.push_str(&table("Cases", &cases(plan)));
     let requests: u32 = plan.cases.iter().map(|case| case.starts * (case.runs + case.warmup)).sum();
     let runs: u32 = plan.cases.iter().map(|case| case.starts * case.runs).sum();
+    let most = if is_fixed(plan) { "" } else { "at most " };
+    let order = match plan.procedure.order {
+        Order::Interleave => format!("in an order from seed {}", plan.seed),
+        Order::Grouped => "case by case".to_owned(),
+    };
     text.push_str(&format!(
-        "\nIn all  {} builds, {} models, {} cases, {} starts, {runs} runs and {} warm-up runs, in an order from seed {}\n",
+        "\nIn all  {} builds, {} models, {} cases, {most}{} starts, {runs} runs and {} warm-up runs, {order}\n",
         plan.builds.len(),
         plan.models.len(),
         plan.cases.len(),
         plan.schedule.len(),
         requests - runs,
-        plan.seed,
     ));
     let estimate = Estimate::from_history(&context.store(), plan);
     let starts = plan.schedule.iter().map(|start| start.case.as_str());
@@ -62,6 +66,11 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     };
     text.push_str(&format!("Time    {time}\n"));
     text
+}
+
+/// Whether it is known before how many starts and runs there are.
+fn is_fixed(plan: &Plan) -> bool {
+    plan.procedure.until.is_none() && plan.procedure.warmup == WarmUp::Counted
 }
 
 fn engine(engine: &Engine) -> String {
@@ -145,14 +154,22 @@ fn absent(
 fn cases(plan: &Plan) -> Vec<Vec<String>> {
     let row = |case: &llamark_record::plan::Case| {
         let device = plan.backend(&case.backend).map_or("", |backend| backend.device.as_str());
-        vec![
-            case.id.clone(),
-            format!("device {device}"),
-            format!("{} starts x {} runs after {} warm-up", case.starts, case.runs, case.warmup),
-            shape(plan, case),
-        ]
+        vec![case.id.clone(), format!("device {device}"), repetition(plan, case), shape(plan, case)]
     };
     plan.cases.iter().map(row).collect()
+}
+
+/// `3 starts x 5 runs after 1 warm-up`.
+fn repetition(plan: &Plan, case: &llamark_record::plan::Case) -> String {
+    let most = |is_most: bool| if is_most { "at most " } else { "" };
+    format!(
+        "{}{} starts x {} runs after {}{} warm-up",
+        most(plan.procedure.until.is_some()),
+        case.starts,
+        case.runs,
+        most(plan.procedure.warmup != WarmUp::Counted),
+        case.warmup
+    )
 }
 
 /// `depth 4096, 512 prompt tokens, 64 to generate in 4 streams, context 8192`.

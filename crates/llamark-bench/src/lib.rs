@@ -6,6 +6,7 @@
 mod cache;
 pub mod client;
 mod completion;
+mod cooling;
 mod error;
 mod failure;
 pub mod flags;
@@ -26,6 +27,7 @@ mod telemetry;
 mod warm;
 
 pub use completion::stream_measurement;
+pub use cooling::cool_down;
 pub use error::{BenchError, RecordError};
 pub use mapped::KnownFiles;
 pub use start::{Progress, Recorder, Start, run_start};

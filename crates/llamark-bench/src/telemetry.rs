@@ -111,7 +111,7 @@ impl Watch {
 }
 
 /// Whether the backend computes on the processor alone.
-fn is_on_processor(backend: &PlannedBackend) -> bool {
+pub(crate) fn is_on_processor(backend: &PlannedBackend) -> bool {
     backend.kind == BackendKind::Cpu || backend.device == "none"
 }
 

@@ -36,6 +36,8 @@ pub const AUTO_WARMUP_WINDOW: u32 = 3;
 /// Coefficient of variation of these at which `warmup: auto` ends, in parts per million: the larger of the two limits in
 /// Georges, Buytaert and Eeckhout (2007).
 pub const AUTO_WARMUP_VARIATION_PPM: u32 = 20_000;
+/// Most starts of a case with `until`.
+pub const MAX_STARTS: u32 = 20;
 /// Order of the starts.
 pub const ORDER: &str = "interleave";
 /// Shortest run to rely on.

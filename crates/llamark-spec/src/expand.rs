@@ -17,14 +17,14 @@ use crate::diagnostic::{Diagnostics, MAX_PROBLEMS, Problem};
 use crate::experiment::{self, Experiment};
 use crate::node::Node;
 use crate::parse::Spec;
-use crate::procedure::{most_warmups, procedure};
+use crate::procedure::{most_warmups, pause_ms, procedure, starts};
 use crate::schedule::{in_pairs, schedule};
 use crate::semantic::backends::{device_prefix, kind_named};
 use crate::semantic::sources::{build_number, is_commit};
 use crate::source::Source;
 use crate::sources;
 use crate::text::{Digest, Line, Name, PackageUrl};
-use crate::units::{Duration, Timeout};
+use crate::units::Timeout;
 use crate::values::{LayerCount, Numbers, SampleRate};
 use crate::variant::{Variant, variants};
 
@@ -112,13 +112,12 @@ impl Expander<'_> {
             prompts,
             filler: cases.iter().any(|case| case.depth > 0).then(filler),
             schedule: {
-                let order = protocol.order.unwrap_or_default();
-                let starts = schedule(&cases, seed, order);
-                if sides.len() == 1 { starts } else { in_pairs(&cases, starts, seed, &sides) }
+                let order = schedule(&cases, seed, protocol.order.unwrap_or_default());
+                if sides.len() == 1 { order } else { in_pairs(&cases, order, seed, &sides) }
             },
             cases: ab::cases_of(&cases, &sides),
             seed,
-            cooldown_ms: protocol.cooldown.unwrap_or_else(|| assumed(defaults::COOLDOWN, Duration(0))).0,
+            cooldown_ms: pause_ms(&protocol),
             timeouts: Timeouts {
                 load_ms: timeouts.load.unwrap_or_else(|| assumed(defaults::LOAD_TIMEOUT, Timeout(600_000))).0,
                 request_ms: timeouts
@@ -359,7 +358,7 @@ fn cases(
                         context: protocol.context.unwrap_or(defaults::CONTEXT),
                         warmup: most_warmups(protocol),
                         runs: protocol.runs.unwrap_or(defaults::RUNS),
-                        starts: protocol.starts.unwrap_or(defaults::STARTS),
+                        starts: starts(protocol),
                     });
                 }
             }
@@ -520,7 +519,7 @@ mod tests {
 
     #[test]
     fn every_default_with_a_unit_is_read() {
-        assert_eq!(defaults::COOLDOWN.parse(), Ok(Duration(0)));
+        assert_eq!(defaults::COOLDOWN.parse(), Ok(crate::units::Duration(0)));
         assert_eq!(defaults::LOAD_TIMEOUT.parse(), Ok(Timeout(600_000)));
         assert_eq!(defaults::REQUEST_TIMEOUT.parse(), Ok(Timeout(600_000)));
         assert_eq!(defaults::STOP_TIMEOUT.parse(), Ok(Timeout(10_000)));

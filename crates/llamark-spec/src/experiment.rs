@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::ab::Ab;
 use crate::defaults;
-use crate::procedure::WarmUpRuns;
+use crate::procedure::{Cooldown, Until, WarmUpRuns};
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
 use crate::units::{Bandwidth, Duration, Share, Size, Timeout};
@@ -305,9 +305,12 @@ pub struct Protocol {
     /// Runs that count, in each start. Default: `5`.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::RUNS))]
     pub runs: Option<u32>,
-    /// Lives of the server for each case; a fair comparison needs several. Default: `1`.
+    /// Lives of the server for each case; a fair comparison needs several. With `until`, the fewest of them. Default: `1`.
     #[schemars(range(min = 1, max = 10_000), extend("default" = defaults::STARTS))]
     pub starts: Option<u32>,
+    /// More starts until the rates are known well enough, as in `{ ci: 2%, max_starts: 20 }`. Without it, as many as
+    /// `starts` says.
+    pub until: Option<Until>,
     /// Order of the starts: `interleave` makes one of every case, in random order, then the next of every case;
     /// `grouped` makes all of a case before the next one. Default: `interleave`.
     #[schemars(extend("default" = defaults::ORDER))]
@@ -315,9 +318,10 @@ pub struct Protocol {
     /// Seed of the random order of the starts. Default: `1`.
     #[schemars(range(min = 0, max = 4_294_967_295_u32), extend("default" = defaults::SEED))]
     pub seed: Option<u32>,
-    /// Pause before each start, so that the machine cools down. Default: `0s`.
+    /// Pause before each start, so that the machine cools down: so long, or until it is so cool, as in
+    /// `{ until: 60 C, at_most: 120s }`. Default: `0s`.
     #[schemars(extend("default" = defaults::COOLDOWN))]
-    pub cooldown: Option<Duration>,
+    pub cooldown: Option<Cooldown>,
     /// Shortest run that you want to rely on: where runs are shorter, the report says so, and which `max_tokens` would do.
     /// Default: `0s`, any.
     #[schemars(extend("default" = defaults::MIN_DURATION))]

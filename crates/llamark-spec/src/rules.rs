@@ -122,6 +122,11 @@ pub const RULES: &[Rule] = &[
         "No variable of the environment changes what is measured unseen, or is secret.",
     ),
     rule("spec/no-gates", Level::Meaning, "`gates` names at least one metric."),
+    rule(
+        "spec/until-starts",
+        Level::Meaning,
+        "`until` allows at least three starts of a case, and no fewer than `starts`.",
+    ),
     rule("spec/too-many-starts", Level::Meaning, "There are at most 100,000 starts in all."),
     rule("spec/prompt-unreadable", Level::Surroundings, "The file of a prompt can be read."),
     rule("spec/prompt-empty", Level::Surroundings, "The file of a prompt holds text."),

@@ -8,6 +8,7 @@ pub(crate) mod backends;
 mod matrix;
 pub(crate) mod sources;
 mod synthetic;
+mod until;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -135,6 +136,7 @@ fn check_protocol(root: &Node, problems: &mut Vec<Problem>) {
     let protocol = root.get("protocol");
     check_context(root, protocol, problems);
     check_size(root, protocol, problems);
+    until::check(protocol, problems);
 }
 
 /// The context must hold the deepest depth, the longest of the prompts whose length is known, and what is generated.
@@ -212,13 +214,14 @@ fn check_size(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Problem>)
         chosen => chosen,
     };
     let starts = u128::try_from(number_or(protocol, "starts", defaults::STARTS)).unwrap_or(0);
+    let starts = until::most(protocol).map_or(starts, u128::from);
     let values = |key| numbers(protocol.and_then(|protocol| protocol.get(key))).len().max(1) as u128;
     let shapes = values("max_tokens").saturating_mul(values("depth")).saturating_mul(values("concurrency"));
     let cases = (pairs as u128).saturating_mul(prompts as u128).saturating_mul(shapes);
     let cases = cases.saturating_mul(ab::count(root) as u128);
     if cases.saturating_mul(starts) > MAX_STARTS {
-        let span =
-            protocol.and_then(|protocol| protocol.get("starts")).map_or(0..0, |starts| starts.span.clone());
+        let written = |key| protocol.and_then(|protocol| protocol.get(key));
+        let span = written("until").or_else(|| written("starts")).map_or(0..0, |starts| starts.span.clone());
         let message = format!("{cases} cases with {starts} starts each are more than {MAX_STARTS} starts");
         problems.push(Problem::new("spec/too-many-starts", span, message).help("split the experiment"));
     }

@@ -88,6 +88,14 @@ quantity_type! {
     examples: ["3%", "0.5%"], units: SHARES
 }
 
+quantity_type! {
+    /// A temperature: a whole number of degrees Celsius and `C`.
+    Temperature, title: "temperature", pattern: "^[1-9][0-9]{0,2} ?(C|°C)$",
+    examples: ["60 C"], units: TEMPERATURES
+}
+
+/// In thousandths of a degree Celsius.
+const TEMPERATURES: &[(&str, u64)] = &[("°C", 1000), ("C", 1000)];
 /// In milliseconds.
 const TIMES: &[(&str, u64)] = &[("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 /// In bytes.
@@ -149,6 +157,8 @@ mod tests {
         assert_eq!("256.5 GB/s".parse(), Ok(Bandwidth(256_500_000_000)));
         assert_eq!("3%".parse(), Ok(Share(30_000)));
         assert_eq!("0.05 %".parse(), Ok(Share(500)));
+        assert_eq!("60 C".parse(), Ok(Temperature(60_000)));
+        assert_eq!("85°C".parse(), Ok(Temperature(85_000)));
         for bad in [
             "",
             "s",

@@ -15,12 +15,14 @@ mod rows;
 mod sampler;
 mod sensor;
 mod source;
+mod thermometer;
 mod window;
 
 pub use error::TelemetryError;
 pub use recording::Recording;
 pub use roots::Roots;
 pub use sampler::Sampler;
+pub use thermometer::Thermometer;
 pub use window::Span;
 
 use llamark_record::telemetry::Channel;

@@ -323,3 +323,22 @@ fn the_same_recording_gives_the_same_bytes() {
     assert_eq!(first.samples.sha256, llamark_record::Sha256::of_bytes(&bytes));
     assert_eq!(first.samples.rows, u64::try_from(recording.rounds().len()).unwrap());
 }
+
+#[test]
+fn the_hottest_sensor_of_a_device_is_told_by_name() {
+    use llamark_telemetry::Thermometer;
+    let (_keep, tree) = copy("strix-halo");
+    let hottest = |device| Thermometer::find(&Roots::below(&tree), device).hottest();
+    let (cpu, gpu) = (hottest("cpu.").unwrap(), hottest("gpu.").unwrap());
+    assert!(cpu.0.starts_with("cpu.temperature.k10temp") && cpu.1 > 20_000, "{cpu:?}");
+    assert!(gpu.0.starts_with("gpu.0.temperature") && gpu.1 > 20_000, "{gpu:?}");
+    assert_eq!(hottest("gpu.7."), None);
+    // It is read anew each time, and a sensor that says what cannot be true is none.
+    let mut thermometer = Thermometer::find(&Roots::below(&tree), "gpu.");
+    thermometer.hottest().unwrap();
+    let file = tree.join("sys/class/drm/card1/device/hwmon/hwmon4/temp1_input");
+    fs_err::write(&file, "91000\n").unwrap();
+    assert_eq!(thermometer.hottest().unwrap().1, 91_000);
+    fs_err::write(&file, "0\n").unwrap();
+    assert_eq!(thermometer.hottest(), None);
+}

@@ -4,6 +4,7 @@ mod bisect;
 mod cli;
 mod context;
 mod display;
+mod enough;
 mod estimate;
 mod exit;
 mod inputs;

@@ -8,14 +8,14 @@ use llamark_artifact::{ArtifactSet, CaseLedger, Found, Given, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{KnownFiles, RecordError, Recorder, Start, host};
 use llamark_build::{Built, Prepared};
-use llamark_process::Interrupt;
 use llamark_record::environment::Environment;
-use llamark_record::journal::{BuildEvent, CaseClosed, Event, Outcome as Status, StartId};
+use llamark_record::journal::{BuildEvent, CaseClosed, Enough, EnoughBy, Event, Outcome as Status, StartId};
 use llamark_record::metric::RunValues;
 use llamark_record::plan::{PlannedStart, ResolvedPlan};
 
 use crate::context::{Context, shown};
 use crate::display::Display;
+use crate::enough::enough;
 use crate::estimate::Estimate;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::resolve::{self, Resolved};
@@ -138,11 +138,30 @@ impl<'a> Session<'a> {
             // Asked anew after each start: one that fails settles its case.
             let pending = self.writer.ledger().pending();
             let Some(id) = pending.first() else { break };
+            if self.has_enough(&id.case)? {
+                continue;
+            }
             let place = format!("start {} of {total}, {} #{}", total - pending.len() + 1, id.case, id.start);
             let left = self.left();
             self.start(id, &place, left)?;
         }
         self.finish()
+    }
+
+    /// Whether a case has enough starts; if so, that is recorded, and it comes to its end.
+    fn has_enough(&mut self, id: &str) -> Result<bool, Failed> {
+        let ledger = self.writer.ledger();
+        let Some(case) = ledger.case(id) else { return Ok(false) };
+        let Some(by) = enough(ledger, &self.plan().plan, case) else { return Ok(false) };
+        let (starts, most) = (u32::try_from(case.starts.len()).unwrap_or(u32::MAX), case.case.starts);
+        let why = match by {
+            EnoughBy::Narrow => "its rates are known as well as was asked",
+            EnoughBy::Time => "the time is used up",
+        };
+        self.display.step("Enough", &format!("{id}: {starts} of at most {most} starts, {why}"));
+        self.append(Event::Enough(Enough { case: id.to_owned(), starts, by }))?;
+        self.close_case(id)?;
+        Ok(true)
     }
 
     /// The start of that case and number, where the set does not hold it yet and the case is not settled.
@@ -222,6 +241,10 @@ impl<'a> Session<'a> {
                 "",
             );
         };
+        let began = Instant::now();
+        let interrupt = &self.context.interrupt;
+        let pause = llamark_bench::cool_down(resolved, backend, &self.roots, interrupt);
+        let cooled = self.runtime.block_on(pause);
         let log = self.writer.log_path(id).or_fail(Exit::NotVerified)?;
         let scratch = self.context.cache.join("scratch").join(std::process::id().to_string());
         let start = Start {
@@ -241,12 +264,9 @@ impl<'a> Session<'a> {
             roots: &self.roots,
             environment: &self.environment,
             known_files: &self.known_files,
-            cooled: None,
+            cooled,
         };
-        let began = Instant::now();
-        let interrupt = &self.context.interrupt;
         let display = self.display;
-        pause(&self.runtime, interrupt, resolved.cooldown_ms);
         let outcome = if interrupt.is_set() {
             Ok(Status::Interrupted)
         } else {
@@ -377,16 +397,4 @@ fn record_inputs(
         writer.append(Event::Build(event)).or_fail(Exit::NotVerified)?;
     }
     Ok(())
-}
-
-/// The pause before a start; a request to stop ends it.
-fn pause(runtime: &tokio::runtime::Runtime, interrupt: &Interrupt, milliseconds: u64) {
-    if milliseconds > 0 {
-        runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(milliseconds)) => {}
-                () = interrupt.wait() => {}
-            }
-        });
-    }
 }

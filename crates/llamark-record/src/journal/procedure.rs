@@ -83,7 +83,7 @@ pub struct Cooled {
     /// How long it was, ms.
     pub waited_ms: u64,
     /// The hottest sensor at its end, thousandths of a degree Celsius; absent when none could be read.
-    pub millicelsius: Option<u64>,
+    pub millicelsius: Option<i64>,
     /// Name of that sensor; empty when none could be read.
     pub sensor: String,
     /// What ended it.

@@ -48,3 +48,148 @@ fn a_model_that_stays_in_memory_is_not_called_cold() {
     assert!(report.contains(" (warm) |") && !report.contains("(cold)"), "{report}");
     a_box.run(&["verify"], 0);
 }
+
+/// A server whose times are all alike, and one whose times differ by up to a fifth.
+const QUIET: &str = "{}";
+const NOISY: &str = r#"{"jitter": 0.2}"#;
+
+#[test]
+fn a_start_is_warmed_up_until_it_is_steady_and_no_longer() {
+    let a_box = Box::new();
+    a_box.model("quiet", QUIET).model("noisy", NOISY);
+    a_box.experiment(&["quiet", "noisy"], "warmup: auto, runs: 2, starts: 2");
+    let (plan, _) = a_box.run(&["plan", "box.yaml"], 0);
+    assert!(plan.contains("2 starts x 2 runs after at most 10 warm-up"), "{plan}");
+    a_box.run(&["run", "box.yaml"], 0);
+    let warmed: Vec<(bool, u64, String)> = events(&a_box, "warmed_up")
+        .iter()
+        .map(|event| {
+            let is_quiet = event["id"]["case"].as_str().unwrap().starts_with("quiet");
+            (is_quiet, event["runs"].as_u64().unwrap(), event["by"].as_str().unwrap().to_owned())
+        })
+        .collect();
+    assert_eq!(warmed.len(), 4);
+    for (is_quiet, runs, by) in &warmed {
+        if *is_quiet {
+            assert_eq!((*runs, by.as_str()), (3, "steady"));
+        } else {
+            // Three in a row that are alike by chance are rare.
+            assert!(*runs > 3 && (by == "steady" || *runs == 10), "{warmed:?}");
+        }
+    }
+    let report = report(&a_box);
+    assert!(report.contains("CPU: 3 warm-up runs until steady."), "{report}");
+    assert!(report.contains("after at most 10 warm-up"), "{report}");
+    let made: u64 = warmed.iter().map(|(_, runs, _)| runs).sum();
+    assert_eq!(events(&a_box, "run").len() as u64, made + 4 * 2);
+    a_box.run(&["verify"], 0);
+}
+
+#[test]
+fn starts_are_added_until_the_rates_are_known() {
+    let a_box = Box::new();
+    a_box.model("quiet", QUIET).model("noisy", NOISY);
+    a_box.experiment(&["quiet", "noisy"], "warmup: 0, runs: 1, until: { ci: 0.5%, max_starts: 6 }");
+    let (plan, _) = a_box.run(&["plan", "box.yaml"], 0);
+    assert!(
+        plan.contains("at most 6 starts x 1 runs") && plan.contains("2 cases, at most 12 starts"),
+        "{plan}"
+    );
+    let (_, said) = a_box.run(&["run", "box.yaml"], 0);
+    assert!(
+        said.contains("quiet/cpu/p: 3 of at most 6 starts, its rates are known as well as was asked"),
+        "{said}"
+    );
+    let enough = events(&a_box, "enough");
+    assert_eq!(enough.len(), 1, "{enough:?}");
+    assert_eq!(
+        (&enough[0]["case"], &enough[0]["starts"], &enough[0]["by"]),
+        (&"quiet/cpu/p".into(), &3.into(), &"narrow".into())
+    );
+    assert_eq!(events(&a_box, "start_closed").len(), 3 + 6);
+    let report = report(&a_box);
+    assert!(
+        report.contains("CPU: 3 of at most 6 starts, stopped by the rule: PP and TG within ±"),
+        "{report}"
+    );
+    assert!(report.contains("CPU: 6 of at most 6 starts, no more are allowed"), "{report}");
+    assert!(report.contains("LM308") && !report.contains("planned runs count"), "{report}");
+    a_box.run(&["verify"], 0);
+    // The same plan again: it is done.
+    let (_, said) = a_box.run(&["run", "box.yaml"], 0);
+    assert!(said.contains("nothing was run"), "{said}");
+}
+
+#[test]
+fn when_the_time_is_used_up_only_the_fewest_starts_are_made() {
+    let a_box = Box::new();
+    a_box.model("noisy", NOISY);
+    a_box.experiment(&["noisy"], "warmup: 0, runs: 1, starts: 4, until: { ci: 0.1%, max_time: 1ms }");
+    a_box.run(&["run", "box.yaml"], 0);
+    let enough = events(&a_box, "enough");
+    assert_eq!((&enough[0]["starts"], &enough[0]["by"]), (&4.into(), &"time".into()));
+    assert!(report(&a_box).contains("stopped when the time was used up"));
+    a_box.run(&["verify"], 0);
+}
+
+/// Interrupted at any moment, the rule decides by what is recorded.
+#[test]
+fn a_set_that_was_interrupted_stops_by_the_same_rule() {
+    let a_box = Box::new();
+    a_box.model("quiet", r#"{"load_ms": 300.0}"#);
+    a_box.experiment(&["quiet"], "warmup: 0, runs: 1, until: { ci: 2%, max_starts: 9 }");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
+        .current_dir(a_box.root.path())
+        .env("LLAMARK_CACHE", a_box.path("cache"))
+        .env("LLAMARK_MODELS", a_box.path("models"))
+        .args(["run", "box.yaml"])
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = std::time::Instant::now();
+    while a_box.sets().is_empty() || events(&a_box, "start_closed").is_empty() {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "no start was made in time");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    a_box.run(&["run", "box.yaml"], 0);
+    let enough = events(&a_box, "enough");
+    assert_eq!((enough.len(), &enough[0]["starts"]), (1, &3.into()), "{enough:?}");
+    assert_eq!(events(&a_box, "resume").len(), 1);
+    a_box.run(&["verify"], 0);
+}
+
+#[test]
+fn grouped_starts_are_made_case_by_case_and_the_report_says_so() {
+    let a_box = Box::new();
+    a_box.model("one", QUIET).model("two", QUIET);
+    a_box.experiment(&["one", "two"], "runs: 1, starts: 2, order: grouped, min_duration: 1s");
+    a_box.run(&["run", "box.yaml"], 0);
+    let order: Vec<String> = events(&a_box, "start_opened")
+        .iter()
+        .map(|start| format!("{} {}", start["id"]["case"].as_str().unwrap(), start["id"]["start"]))
+        .collect();
+    assert_eq!(order, ["one/cpu/p 1", "one/cpu/p 2", "two/cpu/p 1", "two/cpu/p 2"]);
+    let report = report(&a_box);
+    assert!(report.contains("one after the other, in the order of the cases"), "{report}");
+    assert!(report.contains("less than the 1.00 s that the experiment asks for: max_tokens "), "{report}");
+    a_box.run(&["verify"], 0);
+}
+
+/// The box has no sensor that is below 1 degree: the pause is as long as it may be, and the journal says how it ended.
+#[test]
+fn a_pause_that_waits_for_something_has_an_end() {
+    let a_box = Box::new();
+    a_box.model("one", QUIET).experiment(&["one"], "runs: 1, cooldown: { until: 1 C, at_most: 200ms }");
+    a_box.run(&["run", "box.yaml"], 0);
+    let cooled = &events(&a_box, "start_opened")[0]["cooled"];
+    assert!(cooled["waited_ms"].as_u64().unwrap() >= 200, "{cooled}");
+    assert!(["limit", "no_sensor"].contains(&cooled["by"].as_str().unwrap()), "{cooled}");
+    assert!(
+        report(&a_box).contains("waited for to be at most 1.00 °C, for 200 ms at most"),
+        "{}",
+        report(&a_box)
+    );
+    a_box.run(&["verify"], 0);
+}

@@ -56,8 +56,7 @@ fn short_runs(context: &Context<'_>, place: usize, case: &CaseSummary) -> Option
     let steps: Vec<f64> = times.iter().filter_map(|(_, step)| *step).collect();
     let enough = llamark_stats::median(&steps)
         .map(|step| f64::from(case.max_tokens) + ((least - median) / step).ceil());
-    let hint =
-        enough.map_or_else(String::new, |enough| format!(": max_tokens {enough:.0} would reach it"));
+    let hint = enough.map_or_else(String::new, |enough| format!(": max_tokens {enough:.0} would reach it"));
     let text = format!(
         "{}: a run takes {}, less than the {} that the experiment asks for{hint}.",
         context.case(case),

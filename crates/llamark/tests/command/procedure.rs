@@ -56,32 +56,23 @@ const NOISY: &str = r#"{"jitter": 0.2}"#;
 #[test]
 fn a_start_is_warmed_up_until_it_is_steady_and_no_longer() {
     let a_box = Box::new();
-    a_box.model("quiet", QUIET).model("noisy", NOISY);
-    a_box.experiment(&["quiet", "noisy"], "warmup: auto, runs: 2, starts: 2");
+    // The second one is twice as fast from its third run on: the window of three is steady after the fifth.
+    a_box.model("quiet", QUIET).model("slow", r#"{"time_factor": 0.5, "from_run": 3}"#);
+    a_box.experiment(&["quiet", "slow"], "warmup: auto, runs: 2, starts: 2");
     let (plan, _) = a_box.run(&["plan", "box.yaml"], 0);
     assert!(plan.contains("2 starts x 2 runs after at most 10 warm-up"), "{plan}");
     a_box.run(&["run", "box.yaml"], 0);
-    let warmed: Vec<(bool, u64, String)> = events(&a_box, "warmed_up")
+    let mut warmed: Vec<String> = events(&a_box, "warmed_up")
         .iter()
-        .map(|event| {
-            let is_quiet = event["id"]["case"].as_str().unwrap().starts_with("quiet");
-            (is_quiet, event["runs"].as_u64().unwrap(), event["by"].as_str().unwrap().to_owned())
-        })
+        .map(|one| format!("{} {} {}", one["id"]["case"].as_str().unwrap(), one["runs"], one["by"]))
         .collect();
-    assert_eq!(warmed.len(), 4);
-    for (is_quiet, runs, by) in &warmed {
-        if *is_quiet {
-            assert_eq!((*runs, by.as_str()), (3, "steady"));
-        } else {
-            // Three in a row that are alike by chance are rare.
-            assert!(*runs > 3 && (by == "steady" || *runs == 10), "{warmed:?}");
-        }
-    }
+    warmed.sort();
+    let (quiet, slow) = ("quiet/cpu/p 3 \"steady\"", "slow/cpu/p 5 \"steady\"");
+    assert_eq!(warmed, [quiet, quiet, slow, slow]);
     let report = report(&a_box);
-    assert!(report.contains("CPU: 3 warm-up runs until steady."), "{report}");
+    assert!(report.contains("CPU: 5 warm-up runs until steady."), "{report}");
     assert!(report.contains("after at most 10 warm-up"), "{report}");
-    let made: u64 = warmed.iter().map(|(_, runs, _)| runs).sum();
-    assert_eq!(events(&a_box, "run").len() as u64, made + 4 * 2);
+    assert_eq!(events(&a_box, "run").len(), 2 * (3 + 2) + 2 * (5 + 2));
     a_box.run(&["verify"], 0);
 }
 
@@ -147,7 +138,9 @@ fn a_set_that_was_interrupted_stops_by_the_same_rule() {
         .spawn()
         .unwrap();
     let begun = std::time::Instant::now();
-    while a_box.sets().is_empty() || events(&a_box, "start_closed").is_empty() {
+    let journal = |set: std::path::PathBuf| std::fs::read_to_string(set.join("journal.jsonl"));
+    let is_there = |set| journal(set).is_ok_and(|text| text.contains("start_closed"));
+    while !a_box.sets().into_iter().any(is_there) {
         assert!(begun.elapsed() < std::time::Duration::from_secs(30), "no start was made in time");
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
@@ -191,5 +184,25 @@ fn a_pause_that_waits_for_something_has_an_end() {
         "{}",
         report(&a_box)
     );
+    a_box.run(&["verify"], 0);
+}
+
+/// The variants of a case stop together: no start is without its partner.
+#[test]
+fn two_variants_have_enough_together() {
+    let a_box = Box::new();
+    let path = a_box
+        .model("fox", QUIET)
+        .experiment(&["fox"], "warmup: 0, runs: 1, until: { ci: 2%, max_starts: 8 }");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}ab: {{ candidate: {{ server: {{ threads: 1 }} }} }}\n")).unwrap();
+    a_box.run(&["run", "box.yaml"], 0);
+    let mut enough: Vec<String> = events(&a_box, "enough")
+        .iter()
+        .map(|event| format!("{} {}", event["case"].as_str().unwrap(), event["starts"]))
+        .collect();
+    enough.sort();
+    assert_eq!(enough, ["fox/cpu+base/p 3", "fox/cpu+candidate/p 3"]);
+    assert_eq!(events(&a_box, "start_closed").len(), 6);
     a_box.run(&["verify"], 0);
 }

@@ -1,5 +1,6 @@
 //! LM205, LM206, LM308: starts that were never steady, runs that are short, cases whose interval stayed wide.
 
+use llamark_artifact::StartLedger;
 use llamark_record::journal::RunRecord;
 use llamark_record::metric::Windows;
 
@@ -47,7 +48,7 @@ fn short_runs(context: &Context<'_>, place: usize, case: &CaseSummary) -> Option
     let least = float(context.procedure.min_run_ms) * 1e6;
     let starts = context.ledger.cases.get(place)?.starts.values();
     let times: Vec<(f64, Option<f64>)> =
-        starts.flat_map(|start| start.counting()).filter_map(|run| times(run, case.max_tokens)).collect();
+        starts.flat_map(StartLedger::counting).filter_map(|run| times(run, case.max_tokens)).collect();
     let all: Vec<f64> = times.iter().map(|(total, _)| *total).collect();
     let median = llamark_stats::median(&all)?;
     if median >= least {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
+use llamark_record::canary::{Canary, CanaryReference};
 use llamark_record::journal::{
     Begin, End, Enough, Entry, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened, StartReady,
     WarmedUp,
@@ -20,6 +21,9 @@ use llamark_record::telemetry::Telemetry;
 /// Most runs of a start that room is made for before they are there: a plan may come from a stranger.
 const MOST_ROOM: u32 = 256;
 
+/// Why an event of a canary is refused.
+const NO_CANARY: &str = "the plan has no canary";
+
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
@@ -31,6 +35,8 @@ pub struct Ledger {
     pub models: BTreeMap<String, ModelRecord>,
     /// Builds by id, as found last.
     pub builds: BTreeMap<String, BuildRecord>,
+    /// What the processor alone makes of the canary prompt, by the id of the model.
+    pub canary_references: BTreeMap<String, CanaryReference>,
     /// The cases, in the order of the plan.
     pub cases: Vec<CaseLedger>,
     /// The last entry of a finished set.
@@ -41,6 +47,8 @@ pub struct Ledger {
     pub finished_at: String,
     /// `hash` of the last entry; absent before the first.
     pub head: Option<Sha256>,
+    /// Whether the plan has a canary.
+    has_canary: bool,
     /// Whether the plan comes from a document: then there is nothing to run, only what it states.
     imported: bool,
     /// When a case has enough starts; absent: when all of the plan are made.
@@ -83,6 +91,8 @@ pub struct StartLedger {
     pub runs: Vec<RunRecord>,
     /// How its warm-up ended; absent where that has a fixed length.
     pub warmed: Option<WarmedUp>,
+    /// What greedy sampling made of the canary prompt; absent when it was not asked.
+    pub canary: Option<Canary>,
     /// What the sensors of the machine said; absent when they were not read.
     pub telemetry: Option<Telemetry>,
     /// How it ended; absent while it lives, and for ever when llamark was killed during it.
@@ -185,11 +195,13 @@ impl Ledger {
             resumes: 0,
             models: BTreeMap::new(),
             builds: BTreeMap::new(),
+            canary_references: BTreeMap::new(),
             cases: plan.cases.iter().map(case).collect(),
             end: None,
             started_at: String::new(),
             finished_at: String::new(),
             head: None,
+            has_canary: plan.canary.is_some(),
             imported: plan.document().is_some(),
             until: plan.procedure.until,
             warms_until_steady: plan.procedure.warmup != WarmUp::Counted,
@@ -271,6 +283,14 @@ impl Ledger {
                     case.enough = Some(enough);
                 }
             }
+            Event::Canary(canary) => {
+                if let Some(start) = self.start_mut(&canary.id) {
+                    start.canary = Some(canary);
+                }
+            }
+            Event::CanaryReference(reference) => {
+                self.canary_references.insert(reference.model.clone(), reference);
+            }
             Event::Telemetry(telemetry) => {
                 if let Some(start) = self.start_mut(&telemetry.id) {
                     start.telemetry = Some(telemetry);
@@ -320,8 +340,16 @@ impl Ledger {
             // Room for all of them: in a large set, growing by doubling would cost as much memory as the runs do.
             let planned = case.case.warmup.saturating_add(case.case.runs).min(MOST_ROOM);
             let runs = Vec::with_capacity(usize::try_from(planned).unwrap_or_default());
-            let start =
-                StartLedger { id, opened, ready: None, runs, warmed: None, telemetry: None, closed: None };
+            let start = StartLedger {
+                id,
+                opened,
+                ready: None,
+                runs,
+                warmed: None,
+                canary: None,
+                telemetry: None,
+                closed: None,
+            };
             if let Some(before) = case.starts.insert(number, start) {
                 case.superseded.push(before);
             }
@@ -367,6 +395,8 @@ impl Ledger {
             },
             Event::WarmedUp(warmed) => self.check_warmed(warmed),
             Event::Enough(enough) => self.check_enough(enough),
+            Event::Canary(canary) => self.check_canary(canary),
+            Event::CanaryReference(reference) => self.check_canary_reference(reference),
             Event::StartClosed(closed) => self.live(&closed.id).err(),
             Event::CaseClosed(closed) => match self.case(&closed.case) {
                 None => Some("the plan has no such case".to_owned()),
@@ -492,10 +522,61 @@ impl Ledger {
         }
     }
 
+    fn check_canary(&self, canary: &Canary) -> Option<String> {
+        match self.live(&canary.id) {
+            Err(reason) => Some(reason),
+            Ok(_) if !self.has_canary => Some(NO_CANARY.to_owned()),
+            Ok(start) if start.ready.is_none() => Some("the start is not ready".to_owned()),
+            Ok(start) => start.canary.is_some().then(|| "the start has its canary".to_owned()),
+        }
+    }
+
+    fn check_canary_reference(&self, reference: &CanaryReference) -> Option<String> {
+        if !self.has_canary {
+            return Some(NO_CANARY.to_owned());
+        }
+        if !self.cases.iter().any(|case| case.case.model == reference.model) {
+            return Some("the plan has no case of that model".to_owned());
+        }
+        let is_known = self.canary_references.contains_key(&reference.model);
+        is_known.then(|| "the model has its reference".to_owned())
+    }
+
+    /// The models of which some server answered, and whose reference is not there yet.
+    pub fn without_canary_reference(&self) -> Vec<&str> {
+        let answered = |case: &&CaseLedger| {
+            let mut canaries = case.starts.values().filter_map(|start| start.canary.as_ref());
+            canaries.any(|canary| canary.answer.answer().is_some())
+        };
+        let mut models: Vec<&str> =
+            self.cases.iter().filter(answered).map(|case| case.case.model.as_str()).collect();
+        models.retain(|model| !self.canary_references.contains_key(*model));
+        models.sort_unstable();
+        models.dedup();
+        models
+    }
+
+    /// What a canary lacks at the end: nobody takes away one that was wrong.
+    fn check_canaries(&self) -> Option<String> {
+        if !self.has_canary {
+            return None;
+        }
+        let is_ok = |closed: &StartClosed| closed.outcome == Outcome::Ok;
+        let starts = self.cases.iter().flat_map(|case| case.starts.values());
+        let without =
+            starts.filter(|start| start.closed.as_ref().is_some_and(is_ok) && start.canary.is_none());
+        let (starts, models) = (without.count(), self.without_canary_reference().len());
+        (starts + models > 0)
+            .then(|| format!("{starts} starts have no canary, and {models} models no reference for theirs"))
+    }
+
     fn check_end(&self, end: &End) -> Option<String> {
         let open = self.cases.iter().filter(|case| case.outcome.is_none()).count();
         if open > 0 {
             return Some(format!("{open} cases came to no end"));
+        }
+        if let Some(problem) = self.check_canaries() {
+            return Some(problem);
         }
         (end.cases != self.tally()).then(|| "its count of the cases is not what the journal says".to_owned())
     }
@@ -526,6 +607,10 @@ fn describe(event: &Event) -> String {
         Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
         Event::WarmedUp(warmed) => format!("the end of the warm-up of {}", start(&warmed.id)),
         Event::Enough(enough) => format!("that case `{}` has enough starts", enough.case.escape_debug()),
+        Event::Canary(canary) => format!("the canary of {}", start(&canary.id)),
+        Event::CanaryReference(reference) => {
+            format!("the reference of the canary for model `{}`", reference.model.escape_debug())
+        }
         Event::Telemetry(telemetry) => format!("the telemetry of {}", start(&telemetry.id)),
         Event::StartClosed(closed) => format!("the close of {}", start(&closed.id)),
         Event::Stated(stated) => format!("what is stated of {}", start(&stated.id)),

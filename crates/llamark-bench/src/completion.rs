@@ -29,6 +29,9 @@ struct Request<'a> {
     id_slot: u32,
     stream: bool,
     return_tokens: bool,
+    /// How many of the likeliest tokens are to be named with each token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_probs: Option<u32>,
 }
 
 /// The body of a request to a slot for `max_tokens` tokens after the prompt `ids`, whose head may come from the cache or not.
@@ -40,6 +43,12 @@ pub(crate) fn body(slot: u32, ids: &[i32], max_tokens: u32, cache_prompt: bool) 
 /// evaluated, so that nothing of it is left there.
 pub(crate) fn filling(slot: u32, ids: &[i32]) -> Vec<u8> {
     json(&Request { prompt: ids, cache_prompt: true, id_slot: slot, stream: false, ..Request::DEFAULT })
+}
+
+/// The body of a request for `tokens` tokens in one piece, with the `listed` likeliest ones beside each; 0: without.
+pub(crate) fn canary(ids: &[i32], tokens: u32, listed: u32) -> Vec<u8> {
+    let n_probs = Some(listed).filter(|listed| *listed > 0);
+    json(&Request { prompt: ids, n_predict: tokens, stream: false, n_probs, ..Request::DEFAULT })
 }
 
 impl Request<'_> {
@@ -55,6 +64,7 @@ impl Request<'_> {
         id_slot: 0,
         stream: true,
         return_tokens: true,
+        n_probs: None,
     };
 }
 

@@ -102,7 +102,7 @@ impl Unsupported {
 /// llama.cpp rounds a context up to a multiple of this.
 pub(crate) const CONTEXT_STEP: u64 = 256;
 /// The device that is no device.
-const NO_DEVICE: &str = "none";
+pub(crate) const NO_DEVICE: &str = "none";
 /// More layers than any model has: all of them, for versions without the word.
 const EVERY_LAYER: &str = "999";
 /// What to do when a binary lacks a flag.

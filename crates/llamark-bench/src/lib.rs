@@ -4,6 +4,7 @@
 //! address but 127.0.0.1.
 
 mod cache;
+mod canary;
 pub mod client;
 mod completion;
 mod cooling;
@@ -26,6 +27,7 @@ mod start;
 mod telemetry;
 mod warm;
 
+pub use canary::{ReferenceParts, canary_reference, reference_backend, reference_parts};
 pub use completion::stream_measurement;
 pub use cooling::cool_down;
 pub use error::{BenchError, RecordError};

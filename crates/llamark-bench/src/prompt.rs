@@ -79,6 +79,19 @@ pub(crate) async fn tokenize(
     Ok(Prompt { ids, depth })
 }
 
+/// The ids of a text at its beginning.
+///
+/// # Errors
+/// When the server does not tokenize it.
+pub(crate) async fn ids(
+    session: &Session<'_>,
+    client: &Client,
+    limit: Duration,
+    text: &str,
+) -> Result<Vec<i32>, Halt> {
+    Tokenizer { session, client, limit }.ids(text, true).await
+}
+
 struct Tokenizer<'a> {
     session: &'a Session<'a>,
     client: &'a Client,

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use llamark_process::{Interrupt, Server};
+use llamark_record::canary::Canary;
 use llamark_record::journal::{BrokenRule, Event, Failure, Proof, StartReady};
 use serde_json::Value;
 
@@ -122,6 +123,10 @@ impl Session<'_> {
             let record = run::run(self, &client, &prompt, index, false, recorder).await?;
             broken_runs.extend(record.broken.first().map(|first| format!("run {index} {}", says(first))));
         }
+        if let Some(canary) = &self.start.plan.canary {
+            let answer = self.canary(&client, canary).await?;
+            recorder.record(Event::Canary(Canary { id: self.start.id.clone(), answer }))?;
+        }
         let broken = u32::try_from(broken_runs.len()).unwrap_or(u32::MAX);
         Ok(broken_runs.into_iter().next().map(|first| match broken {
             1 => first,
@@ -196,7 +201,7 @@ fn unsupported(detail: String, hint: &str) -> Halt {
 }
 
 /// The proofs that say the server is not what the plan asks for, as a sentence.
-fn disagreements(proofs: &[Proof]) -> Option<String> {
+pub(crate) fn disagreements(proofs: &[Proof]) -> Option<String> {
     let wrong: Vec<String> = proofs
         .iter()
         .filter(|proof| proof.agrees == Some(false))

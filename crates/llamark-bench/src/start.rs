@@ -7,7 +7,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
-use llamark_record::journal::{Cooled, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened};
+use llamark_record::journal::{
+    Cooled, Event, Failure, Outcome, RunRecord, StartClosed, StartId, StartOpened,
+};
 use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings};
 
 use crate::cache;
@@ -178,11 +180,7 @@ async fn live(
     let server = match server::spawn(start, &launch) {
         Ok(server) => server,
         Err(error) => {
-            let failure = match &error {
-                SpawnError::Process(error) => failure::spawn(error),
-                SpawnError::Scratch(error) => failure::scratch(error),
-            };
-            return close(start, Outcome::Failed(failure), None, recorder);
+            return close(start, Outcome::Failed(not_spawned(&error)), None, recorder);
         }
     };
     watch.spawned(server.pid(), server.spawned_at());
@@ -226,6 +224,14 @@ async fn live(
     close(start, outcome, exit, recorder)
 }
 
+/// Why there is no server.
+pub(crate) fn not_spawned(error: &SpawnError) -> Failure {
+    match error {
+        SpawnError::Process(error) => failure::spawn(error),
+        SpawnError::Scratch(error) => failure::scratch(error),
+    }
+}
+
 /// Records the end of a start.
 fn close(
     start: &Start<'_>,
@@ -248,7 +254,7 @@ fn close(
 }
 
 /// Stops the server. Nothing when somebody had enough of waiting for it: then it was killed.
-async fn stop(server: Server, grace: Duration, interrupt: &Interrupt) -> Option<Exit> {
+pub(crate) async fn stop(server: Server, grace: Duration, interrupt: &Interrupt) -> Option<Exit> {
     let is_interrupted = interrupt.is_set();
     let process = Utf8PathBuf::from(format!("/proc/{}", server.pid()));
     let stopping = server.stop(if is_interrupted { grace.min(GRACE_INTERRUPTED) } else { grace });

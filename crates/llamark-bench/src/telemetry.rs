@@ -53,6 +53,11 @@ impl Watch {
         this
     }
 
+    /// Nothing is read.
+    pub(crate) fn off() -> Self {
+        Self { sampler: None, origin: Instant::now(), spawned: Cell::new(0), spans: RefCell::default() }
+    }
+
     /// The baseline: from the first readings on.
     async fn idle(&self, interrupt: &Interrupt) {
         let Some(sampler) = &self.sampler else { return };

@@ -15,8 +15,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use llamark_record::canary::{Agreement, CanaryOutcome};
 use llamark_record::journal::Outcome;
 use llamark_record::metric::{RunValues, generation_rate, prompt_rate};
+use llamark_record::plan::PlannedCanary;
 use support::Bench;
 
 fn bench() -> Option<Bench> {
@@ -96,6 +98,33 @@ async fn output_is_the_same_each_time() {
     let ids: Vec<_> = ran.runs().iter().map(|run| run.measurement.clone().unwrap().output_ids).collect();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     println!("{:?} in {:?}", ids[0], began.elapsed());
+}
+
+/// The processor agrees with itself token for token, and says how sure it was.
+#[tokio::test]
+async fn a_real_canary() {
+    let _turn = TURN.lock().await;
+    let Some(bench) = bench() else { return };
+    let mut bench = bench;
+    let text = "The capital of France is Paris. The capital of Germany is Berlin. The capital of Italy is";
+    bench.plan.canary = Some(PlannedCanary::new(24, text.to_owned()));
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.ready(), ran.log);
+    let own = ran.canary().and_then(CanaryOutcome::answer).unwrap();
+    let began = Instant::now();
+    let (argv, reference) = bench.reference().await.unwrap();
+    let reference = reference.answer().unwrap_or_else(|| panic!("{reference:?}"));
+    println!("{} in {:?}\n{:?}", argv.join(" "), began.elapsed(), reference.text);
+    println!("{:?}", reference.likeliest);
+    assert_eq!(own.agreement(reference), Agreement::Equal, "{own:?}\n{reference:?}");
+    assert!(own.text.contains("Rome"), "{own:?}");
+    assert_eq!((reference.tokens.len(), reference.likeliest.len()), (24, 24));
+    for (token, likeliest) in reference.tokens.iter().zip(&reference.likeliest) {
+        assert_eq!(likeliest.len(), 10);
+        assert!(likeliest.is_sorted_by(|a, b| a.1 >= b.1) && likeliest[0].1 <= 0, "{likeliest:?}");
+        // Greedy, but for a token that would end the text.
+        assert!(likeliest[..2].iter().any(|(id, _)| id == token), "{token}: {likeliest:?}");
+    }
 }
 
 /// Exactly the tokens asked for, at a depth that is there before every run, by the server's own account.

@@ -90,6 +90,16 @@ pub struct Behaviour {
     pub drafted: u32,
     /// What the reported times are multiplied with.
     pub time_factor: f64,
+    /// From this token on, from 1, it generates others: those that come second in what it says of probabilities.
+    pub parts_at: Option<u32>,
+    /// From this token on it generates one and the same, which comes nowhere.
+    pub stuck_at: Option<u32>,
+    /// These two happen on a device alone, and not on the processor.
+    pub wrong_on_device: bool,
+    /// At this token, from 1, the second is nearly as likely as the first; elsewhere it is far behind.
+    pub unsure_at: Option<u32>,
+    /// It says nothing of probabilities, whoever asks.
+    pub no_probabilities: bool,
     /// Tokens for each event of the stream.
     pub tokens_per_event: u32,
     /// Most bytes of one write; 0: a whole event.
@@ -136,6 +146,11 @@ impl Default for Behaviour {
             evaluated_off: 0,
             drafted: 0,
             time_factor: 1.0,
+            parts_at: None,
+            stuck_at: None,
+            wrong_on_device: false,
+            unsure_at: None,
+            no_probabilities: false,
             tokens_per_event: 1,
             chop: 0,
             drip_ms: 0,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::behaviour::{Stage, Version};
+use crate::choice;
 use crate::http::Answer;
 use crate::routes::App;
 
@@ -59,7 +60,7 @@ pub(crate) fn stream(
     let mut ids = Vec::new();
     for token in 1..=tokens {
         wait_until(first + Duration::from_secs_f64(f64::from(token - 1) / behaviour.generation_rate));
-        ids.push(100 + token);
+        ids.push(choice::id(behaviour, token));
         if token % every == 0 && is_stream {
             // As in a real stream, the ids of tokens without an event of their own are lost.
             let last = ids.last().copied();
@@ -110,8 +111,9 @@ pub(crate) fn stream(
         set(&mut timings, "draft_n", json!(behaviour.drafted));
         set(&mut timings, "draft_n_accepted", json!(behaviour.drafted));
     }
-    let last = json!({
-            "index": 0, "content": "", "tokens": [], "id_slot": 0, "stop": true, "model": app.alias(),
+    let (text, whole) = if is_stream { (String::new(), Vec::new()) } else { choice::all(behaviour, tokens) };
+    let mut last = json!({
+            "index": 0, "content": text, "tokens": whole, "id_slot": 0, "stop": true, "model": app.alias(),
             "tokens_predicted": tokens, "tokens_evaluated": i64::from(prompt) + off(behaviour.evaluated_off),
             "generation_settings": {"seed": 1, "temperature": 0.0, "ignore_eos": true, "n_predict": asked, "speculative.types": "none"},
             "prompt": "...", "has_new_line": false, "truncated": is_wrong && behaviour.truncated,
@@ -119,6 +121,9 @@ pub(crate) fn stream(
             "tokens_cached": prompt + tokens.saturating_sub(1), "timings": timings,
     });
     if !is_stream {
+        if let Some(most) = number(body, "n_probs").filter(|_| !behaviour.no_probabilities) {
+            set(&mut last, "completion_probabilities", choice::probabilities(behaviour, tokens, most));
+        }
         return answer.json(200, &last);
     }
     event(answer, &last)?;

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod behaviour;
+mod choice;
 mod completion;
 mod http;
 mod log;
@@ -75,8 +76,11 @@ fn run(args: &[String]) -> Result<u8, Box<dyn std::error::Error>> {
 }
 
 /// A life: listen, load, answer until a signal comes.
-fn serve(behaviour: Behaviour, arguments: Arguments) -> Result<u8, Box<dyn std::error::Error>> {
+fn serve(mut behaviour: Behaviour, arguments: Arguments) -> Result<u8, Box<dyn std::error::Error>> {
     let log = Log::new(behaviour.version, arguments.verbosity());
+    if behaviour.wrong_on_device && arguments.device().is_none() {
+        (behaviour.parts_at, behaviour.stuck_at) = (None, None);
+    }
     if behaviour.ignore_sigterm {
         process::ignore_sigterm();
     }

@@ -116,6 +116,7 @@ pub(crate) fn convert(
         interleaved: None,
         procedure: Procedure::default(),
         ab: None,
+        canary: None,
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

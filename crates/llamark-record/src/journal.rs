@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::build::BuildRecord;
+use crate::canary::{Canary, CanaryReference};
 use crate::environment::Fact;
 use crate::model::ModelRecord;
 use crate::stated::StatedStart;
@@ -63,12 +64,16 @@ pub enum Event {
     Telemetry(Telemetry),
     /// A start whose warm-up has no fixed length is warm, or was given up on.
     WarmedUp(WarmedUp),
+    /// What greedy sampling made of the canary prompt, after the runs of a start.
+    Canary(Canary),
     /// The server is gone.
     StartClosed(StartClosed),
     /// A document states a start and its runs. Only in imported sets, and there instead of the four above.
     Stated(StatedStart),
     /// A case has enough starts before all that were planned are made.
     Enough(Enough),
+    /// What the processor alone makes of the canary prompt, once for each model with an answer.
+    CanaryReference(CanaryReference),
     /// A case came to its end. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
     /// All is done. Always the last line of a sealed set.

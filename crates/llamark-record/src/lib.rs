@@ -4,6 +4,7 @@
 
 pub mod bisect;
 pub mod build;
+pub mod canary;
 mod case_id;
 pub mod comparison;
 pub mod digest;

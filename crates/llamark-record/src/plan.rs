@@ -15,6 +15,7 @@ use crate::digest::CanonicalError;
 use crate::model::FileIdentity;
 
 mod backend;
+mod canary;
 mod gate;
 mod interleaved;
 mod model;
@@ -28,6 +29,7 @@ mod synthetic;
 mod variant;
 
 pub use backend::{BackendKind, PlannedBackend, PlannedBuild};
+pub use canary::PlannedCanary;
 pub use gate::{Gate, STANDARD_GATES};
 pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
 pub use model::{PlannedModel, model_id};
@@ -100,6 +102,10 @@ pub struct Plan {
     /// the file where absent, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ab: Option<Variants>,
+    /// What each server continues greedily after its runs, to see whether it computes the right thing; absent: nothing is
+    /// asked. Left out of the file where absent, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<PlannedCanary>,
 }
 
 /// How often the sensors of the machine are read.

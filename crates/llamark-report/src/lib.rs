@@ -2,6 +2,7 @@
 //! Gives: frames of runs, summaries, pages, tables and comparisons, each a pure function of the set.
 //! Never: a server, a compiler, a clock; a number that does not follow from the journal.
 
+mod canary;
 pub mod compare;
 mod counted;
 mod derived;

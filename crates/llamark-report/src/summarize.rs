@@ -9,6 +9,7 @@ use llamark_record::metric::Metric;
 use llamark_record::plan::{Case, Order, Plan, PromptContent, ResolvedPlan, WarmUp};
 use llamark_stats::Direction;
 
+use crate::canary;
 use crate::counted::{self, broken_text};
 use crate::describe;
 use crate::error::ReportError;
@@ -88,7 +89,7 @@ pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Resul
             memory_bandwidth: plan.hardware.memory_bandwidth,
             facts: describe::host_facts(environment),
         },
-        method: method(plan, ledger),
+        method: Method { canary: canary::tally(plan, &cases), ..method(plan, ledger) },
         engine: describe::engine(resolved),
         builds: plan
             .builds
@@ -193,6 +194,7 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
         is_grouped: plan.procedure.order == Order::Grouped,
         procedure: procedure::sentences(plan),
         unproven: unproven.into_iter().collect(),
+        canary: None,
     }
 }
 
@@ -232,7 +234,7 @@ fn cases(
             energy_prefill: take(Metric::EnergyPrefill),
             energy_decode: take(Metric::EnergyDecode),
         };
-        let summary = case_summary(plan, models, case, metrics);
+        let summary = case_summary(plan, models, ledger, case, metrics);
         cases.push(summary.ok_or_else(|| ReportError::Inconsistent {
             set: id.to_owned(),
             what: format!("case `{}` names a model or a backend that the plan does not have", case.case.id),
@@ -244,6 +246,7 @@ fn cases(
 fn case_summary(
     plan: &Plan,
     models: &[ModelSummary],
+    ledger: &Ledger,
     case: &CaseLedger,
     metrics: Metrics,
 ) -> Option<CaseSummary> {
@@ -276,6 +279,7 @@ fn case_summary(
         counts: counts(case),
         prompt_tokens: prompt_tokens(case),
         not_available: telemetry::not_available(case, &metrics),
+        canary: canary::check(ledger, case),
         loading: loading(case, plan.procedure.cache),
         warm_ups: procedure::warm_ups(case),
         stopped: procedure::stopped(case, plan.procedure.until, &metrics),

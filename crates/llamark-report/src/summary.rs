@@ -132,6 +132,9 @@ pub struct Method {
     pub procedure: Vec<String>,
     /// Settings that this llama.cpp does not show, so that nothing proves them.
     pub unproven: Vec<String>,
+    /// The canaries of all cases; absent where no server was asked, and left out of the file then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryTally>,
 }
 
 /// A shape of measurement, and how many cases have it.
@@ -405,6 +408,10 @@ pub struct CaseSummary {
     /// Why it has so many starts; absent, and left out of the file, where that was fixed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
+    /// How its tokens compare with those of the processor alone; absent where no server was asked, and left out of the file
+    /// then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryCheck>,
     /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
     /// unknown. The KV cache is not in it, so the true share is a little higher.
     pub roofline: Option<f64>,
@@ -446,6 +453,54 @@ pub struct Stopped {
     pub asked: f64,
     /// The wider of the half-widths of PP and TG, likewise; absent where neither has an interval.
     pub widest: Option<f64>,
+}
+
+impl CaseSummary {
+    /// Whether it is known to compute the wrong thing: its speed then means nothing.
+    pub fn is_suspect(&self) -> bool {
+        self.canary.as_ref().is_some_and(|canary| canary.suspect)
+    }
+}
+
+/// How the tokens of a case compare with those of the processor alone: of its starts the worst.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryCheck {
+    /// `equal`; `rounding`: they part where two tokens are nearly as likely; `wrong`: they part where that does not explain
+    /// it; `stuck`: likewise, and one token over and over; `unknown`: they part, and nobody knows how sure the processor was;
+    /// `missing`: nothing was compared.
+    pub agreement: String,
+    /// Whether it is `wrong` or `stuck`.
+    pub suspect: bool,
+    /// Starts that were compared.
+    pub compared: u32,
+    /// Starts that are `wrong` or `stuck`.
+    pub wrong: u32,
+    /// The start that the rest is of.
+    pub start: u32,
+    /// The token at which they part, from 1; absent where they do not.
+    pub at: Option<u32>,
+    /// How much less likely its token was for the processor there: difference of the natural logarithms; of `wrong` the
+    /// least.
+    pub gap: Option<f64>,
+    /// The head of its text.
+    pub text: String,
+    /// The head of the processor's.
+    pub expected: String,
+    /// Why nothing was compared; else empty.
+    pub reason: String,
+}
+
+/// The canaries of all cases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryTally {
+    /// Tokens of a canary.
+    pub tokens: u32,
+    /// Cases by the word of [`CanaryCheck::agreement`].
+    pub cases: BTreeMap<String, u32>,
+    /// The same for people: `equal in 9 of 10 cases; rounding from token 17 in 1`, with the first token at which any parts.
+    pub text: String,
 }
 
 /// How the starts of a case loaded.

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::escape::terminal as plain;
 use crate::format::{NOTHING, duration_ms, percent, with_interval, with_uncertainty};
-use crate::summary::{CaseSummary, Estimate, Replication, Section, Summary};
+use crate::summary::{CanaryCheck, CaseSummary, Estimate, Replication, Section, Summary};
 
 /// Narrower than this, columns that can be missed are left out.
 const NARROW: u16 = 80;
@@ -25,7 +25,22 @@ pub fn terminal_table(summary: &Summary, width: u16) -> String {
         out.push('\n');
         out.push_str(&wrapped(legend(summary), "", width));
     }
+    out.push_str(&checked(summary, width));
     out.push_str(&without_result(summary, width));
+    out
+}
+
+/// What the canaries say: a line for all, and one for each case that computes the wrong thing.
+fn checked(summary: &Summary, width: u16) -> String {
+    let Some(tally) = &summary.method.canary else { return String::new() };
+    let tokens =
+        format!("Canary: {} greedy tokens against the processor alone: {}.", tally.tokens, tally.text);
+    let mut out = wrapped(&tokens, "", width);
+    for case in &summary.cases {
+        if let Some(fault) = case.canary.as_ref().and_then(CanaryCheck::fault) {
+            out.push_str(&wrapped(&format!("suspect  {}: {fault}", case.id), "  ", width));
+        }
+    }
     out
 }
 

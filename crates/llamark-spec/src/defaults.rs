@@ -57,6 +57,15 @@ pub const REQUEST_TIMEOUT: &str = "600s";
 /// Limit of an orderly end of the server.
 pub const STOP_TIMEOUT: &str = "10s";
 
+/// Whether every server continues a short text after its runs, to see whether it computes the right thing.
+pub const CANARY: bool = true;
+/// Tokens that it continues it with.
+pub const CANARY_TOKENS: u32 = 24;
+/// That text: long enough for the kernels of large batches, and even a small model is sure of how most of it goes on, so
+/// that rounding decides little and an error shows.
+pub const CANARY_PROMPT: &str = "Counting in words: one, two, three, four, five, six, seven, eight, nine, ten, eleven, \
+                                 twelve, thirteen, fourteen, fifteen, sixteen,";
+
 /// Readings of the sensors: what most of them refresh at.
 pub const TELEMETRY_RATE: &str = "10 Hz";
 

@@ -130,6 +130,7 @@ impl Expander<'_> {
             gates: gates(experiment.gates.as_ref()),
             interleaved: None,
             procedure: procedure(&protocol),
+            canary: protocol.canary.clone().unwrap_or_default().planned(),
         }
     }
 

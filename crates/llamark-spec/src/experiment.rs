@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ab::Ab;
+use crate::canary::Canary;
 use crate::defaults;
 use crate::procedure::{Cooldown, Until, WarmUpRuns};
 use crate::sources::{EngineSource, ModelSource, PromptSource};
@@ -334,6 +335,10 @@ pub struct Protocol {
     pub timeouts: Option<Timeouts>,
     /// Readings of the sensors of the machine: memory, clocks, temperatures, power.
     pub telemetry: Option<Telemetry>,
+    /// After the runs of each start, the server continues a short text greedily. The tokens are compared with those of the
+    /// processor alone, made once for each model: what is fast and wrong is `suspect` in the report. Default: `true`.
+    #[schemars(extend("default" = defaults::CANARY))]
+    pub canary: Option<Canary>,
 }
 
 /// Readings of the sensors of the machine.

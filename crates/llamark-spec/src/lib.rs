@@ -5,6 +5,7 @@
 
 pub mod ab;
 pub mod accepted;
+pub mod canary;
 pub mod defaults;
 pub mod diagnostic;
 pub mod engines;

@@ -1,5 +1,7 @@
 //! One artifact set while it is measured: from what is built to the seal, a start at a time.
 
+mod canary;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -178,6 +180,7 @@ impl<'a> Session<'a> {
 
     /// Ends what is open, then seals.
     pub(crate) fn finish(mut self) -> Result<Utf8PathBuf, Failed> {
+        self.canary_references()?;
         self.close_rest()?;
         self.seal()
     }

@@ -253,6 +253,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             interleaved: None,
             procedure: Procedure::default(),
             ab: None,
+            canary: None,
         },
         engine_tree: Some(digest("tree")),
         engine_trees: BTreeMap::new(),

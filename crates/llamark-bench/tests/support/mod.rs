@@ -17,17 +17,20 @@ use std::time::{Duration, Instant};
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_bench::host::Roots;
 use llamark_bench::probe::{self, ServerHelp};
-use llamark_bench::{KnownFiles, Progress, RecordError, Recorder, Start, run_start};
+use llamark_bench::{
+    KnownFiles, Progress, RecordError, Recorder, Start, canary_reference, reference_parts, run_start,
+};
 use llamark_process::Interrupt;
 use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
+use llamark_record::canary::CanaryOutcome;
 use llamark_record::journal::{
     Event, Failure, Outcome, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, Filler, GpuLayers, Hardware, Origin, Plan,
-    PlannedBackend, PlannedBuild, PlannedPrompt, PlannedStart, Procedure, PromptContent, ServerSettings,
-    Settings, TelemetryRate, Timeouts,
+    PlannedBackend, PlannedBuild, PlannedCanary, PlannedPrompt, PlannedStart, Procedure, PromptContent,
+    ServerSettings, Settings, TelemetryRate, Timeouts,
 };
 use serde_json::Value;
 
@@ -251,6 +254,43 @@ impl Bench {
         Ok(Ran { outcome: outcome?, events, progress: progress.into_inner(), took, log })
     }
 
+    /// With a canary of so many tokens.
+    pub fn canary(mut self, tokens: u32) -> Self {
+        self.plan.canary = Some(PlannedCanary::new(tokens, PROMPT.to_owned()));
+        self
+    }
+
+    /// What the processor alone says to the canary: the command and the answer.
+    pub async fn reference(&self) -> Option<(Vec<String>, CanaryOutcome)> {
+        let canary = self.plan.canary.as_ref().unwrap();
+        let parts = reference_parts(&self.plan, canary, &self.plan.cases[0].model, &self.plan.backends[0]);
+        let roots = Roots::default();
+        let start = Start {
+            id: StartId { case: parts.case.id.as_str().into(), start: 1, attempt: 1 },
+            plan: &self.plan,
+            case: &parts.case,
+            backend: &parts.backend,
+            settings: &parts.settings,
+            prompt: &parts.prompt,
+            build: &self.build,
+            build_folder: &self.build_folder,
+            help: &self.help,
+            model: &self.model,
+            shards: std::slice::from_ref(&self.model),
+            log: &self.root.join("reference.log"),
+            scratch: &self.root.join("scratch"),
+            roots: &roots,
+            environment: &llamark_bench::host::environment(&roots),
+            known_files: &KnownFiles::default(),
+            cooled: None,
+        };
+        let reference = canary_reference(&start, canary, &self.interrupt);
+        let reference = tokio::time::timeout(self.deadline, reference).await.expect("the reference hangs");
+        let left = self.left_behind();
+        assert!(left.is_empty(), "processes are left: {left:?}");
+        reference
+    }
+
     /// Processes that were given anything of this bench: as an argument, or in their environment.
     fn left_behind(&self) -> Vec<String> {
         let mut left = Vec::new();
@@ -294,6 +334,14 @@ impl Ran {
             }
         }
         self.events.iter().filter_map(run).collect()
+    }
+
+    /// What was recorded of the canary.
+    pub fn canary(&self) -> Option<&CanaryOutcome> {
+        self.events.iter().find_map(|event| match event {
+            Event::Canary(canary) => Some(&canary.answer),
+            _ => None,
+        })
     }
 
     pub fn closed(&self) -> &StartClosed {
@@ -406,5 +454,6 @@ fn plan() -> Plan {
         interleaved: None,
         procedure: Procedure::default(),
         ab: None,
+        canary: None,
     }
 }

@@ -342,6 +342,7 @@ fn convert(
         interleaved: None,
         procedure: Procedure::default(),
         ab: None,
+        canary: None,
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

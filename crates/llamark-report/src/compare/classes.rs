@@ -83,6 +83,8 @@ const RULES: &[Rule] = &[
     rule(&["plan", "procedure", "**"], Method, Treatment),
     // Reading sensors takes time of the processor that is measured.
     rule(&["plan", "telemetry", "**"], Method, Treatment),
+    // What is asked after the runs, of a server that is stopped then.
+    rule(&["plan", "canary", "**"], Method, Nuisance),
     rule(&["plan", "seed"], Method, Nuisance),
     rule(&["plan", "timeouts", "**"], Method, Nuisance),
     rule(&["llamark"], Method, Treatment),

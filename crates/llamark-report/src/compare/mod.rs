@@ -5,6 +5,7 @@
 //! ```
 
 mod accept;
+mod canary;
 mod caveats;
 mod cells;
 mod classes;
@@ -151,6 +152,7 @@ fn compare_parts(
         let (fresh, _missing) = pairs_of(*again_base, *again, &[], options);
         confirm::apply(&mut cases, &pairs, &fresh, &rules)?;
     }
+    canary::apply(&mut cases, a.ledger, b.ledger);
     sort(&mut cases);
     let (mut base, mut candidate) = (identity(base)?, identity(candidate)?);
     if let Some(Declared { variants, plan }) = declared {

@@ -63,6 +63,7 @@ impl View {
         ledger.begin.clone_from(&whole.begin);
         ledger.models.clone_from(&whole.models);
         ledger.builds.clone_from(&whole.builds);
+        ledger.canary_references.clone_from(&whole.canary_references);
         ledger.started_at.clone_from(&whole.started_at);
         ledger.finished_at.clone_from(&whole.finished_at);
         let plan = &material.resolved.plan;

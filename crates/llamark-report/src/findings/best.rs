@@ -82,7 +82,7 @@ fn entries<'a>(context: &'a Context<'_>, section: &Section, metric: Metric) -> V
         .cases
         .iter()
         .filter_map(|place| {
-            let case = context.summary.cases.get(*place)?;
+            let case = context.summary.cases.get(*place).filter(|case| !case.is_suspect())?;
             let starts = context.samples(*place, metric);
             let values = match starts.as_slice() {
                 [only] => only.clone(),

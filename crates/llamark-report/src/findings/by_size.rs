@@ -36,7 +36,7 @@ fn points(context: &Context<'_>, other: usize, metric: Metric) -> Vec<Point> {
         let cases = section.cases.iter().filter_map(|place| summary.cases.get(*place));
         cases
             .into_iter()
-            .find(|case| case.backend == backend)
+            .find(|case| case.backend == backend && !case.is_suspect())
             .and_then(|case| Some(case.metrics.get(metric)?.mean))
     };
     // A model counts once, whatever prompts and shapes it was measured with.

@@ -5,6 +5,7 @@
 
 mod best;
 mod by_size;
+mod canary;
 mod claims;
 mod confounded;
 mod coverage;
@@ -49,9 +50,10 @@ pub(crate) struct Context<'a> {
 /// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
 pub(crate) fn find(summary: &Summary, ledger: &Ledger, procedure: Procedure) -> Vec<Finding> {
     let context = Context { summary, ledger, procedure };
-    let rules: [fn(&Context<'_>) -> Vec<Finding>; 16] = [
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 17] = [
         roofline::find,
         claims::find,
+        canary::find,
         first_run::find,
         trend::find,
         too_few::find,

@@ -46,6 +46,10 @@ pub(super) const IMPLAUSIBLE_QUANT: Rule =
     rule("LM113", "implausible-quant", Error, "size and parameters do not give the bits of the quantization");
 pub(super) const UNIT_OF_SIZES: Rule =
     rule("LM114", "unit-of-sizes", Warning, "sizes are in another unit than they say");
+pub(super) const WRONG_TOKENS: Rule =
+    rule("LM121", "wrong-tokens", Error, "the tokens are not those of the processor alone");
+pub(super) const TOKENS_NOT_CHECKED: Rule =
+    rule("LM122", "tokens-not-checked", Note, "nothing says whether the tokens are right");
 pub(super) const FIRST_RUN_SLOW: Rule = rule(
     "LM201",
     "first-run-slow",
@@ -101,13 +105,15 @@ pub(super) const NOT_PLANNED: Rule =
     of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
-pub const RULES: [Rule; 29] = [
+pub const RULES: [Rule; 31] = [
     BEYOND_BANDWIDTH,
     FAR_BELOW_BANDWIDTH,
     CONTRADICTED_CLAIM,
     CONTRADICTED_NAME,
     IMPLAUSIBLE_QUANT,
     UNIT_OF_SIZES,
+    WRONG_TOKENS,
+    TOKENS_NOT_CHECKED,
     FIRST_RUN_SLOW,
     FIRST_RUNS_SLOW,
     FALLING,

@@ -58,6 +58,12 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
         plan.schedule.len(),
         requests - runs,
     ));
+    if let Some(canary) = &plan.canary {
+        text.push_str(&format!(
+            "Canary  {} tokens after the runs of each start, and of the processor alone, once for each model\n",
+            canary.tokens
+        ));
+    }
     let estimate = Estimate::from_history(&context.store(), plan);
     let starts = plan.schedule.iter().map(|start| start.case.as_str());
     let time = match estimate.starts(starts, plan.cooldown_ms) {

@@ -36,10 +36,12 @@ impl Box {
     pub(crate) fn experiment(&self, models: &[&str], protocol: &str) -> PathBuf {
         // The baseline of telemetry takes half a second of every start.
         let telemetry = if protocol.contains("telemetry") { "" } else { "telemetry: { rate: off }, " };
+        // A test of something else has no canary, which would ask each server once more and start another for each model.
+        let canary = if protocol.contains("canary") { "" } else { "canary: false, " };
         let mut text = format!(
             "schema: llamark/experiment/v1\nname: box\nengine: {{ source: {{ prebuilt: engine }} }}\n\
              backends: {{ cpu: {{ label: CPU }} }}\nprompts: {{ p: {{ text: Tell me a story about a fox. }} }}\n\
-             protocol: {{ prompt: p, max_tokens: 8, context: 256, {telemetry}{protocol} }}\nmodels:\n"
+             protocol: {{ prompt: p, max_tokens: 8, context: 256, {telemetry}{canary}{protocol} }}\nmodels:\n"
         );
         for model in models {
             text.push_str(&format!("  - {{ name: {model}, source: {{ file: {model}.gguf }} }}\n"));

@@ -12,6 +12,7 @@
 mod ab;
 mod bisecting;
 mod caching;
+mod canary;
 mod comparing;
 mod exporting;
 mod forging;

@@ -208,6 +208,8 @@ pub enum CaveatCode {
     NothingDiffers,
     /// Memory or the generated tokens, which are deterministic, differ.
     OutputDiffers,
+    /// Load times are from different states of the page cache.
+    OtherCache,
 }
 
 /// A case in both sets.

@@ -5,8 +5,10 @@ mod common;
 
 use common::Parts;
 use common::synthetic::Shape;
+use llamark_record::comparison::CaveatCode;
 use llamark_record::journal::CachedFile;
 use llamark_record::plan::PageCache;
+use llamark_report::compare::{CompareOptions, Side, compare_sides};
 use llamark_report::{Summary, Templates, render_markdown, summarize_material, terminal_table};
 
 /// A case whose starts found so many of 1000 pages in memory and took so many ms to load; `None`: it could not be told.
@@ -80,6 +82,22 @@ fn parts_that_differ_are_mixed_too() {
     };
     assert_eq!(cache(&[(Some(100), 400), (Some(140), 400)]), "partial");
     assert_eq!(cache(&[(Some(100), 400), (Some(900), 400)]), "mixed");
+}
+
+#[test]
+fn load_times_from_two_caches_are_compared_with_a_warning() {
+    let caveat = |base: &[(Option<u64>, u64)], candidate: &[(Option<u64>, u64)]| {
+        let [base, candidate] = [base, candidate].map(|starts| loaded(PageCache::AsIs, starts));
+        let [a, b] = [&base, &candidate].map(|parts| Side { material: parts.material(), manifest: None });
+        let comparison = compare_sides(a, b, &CompareOptions::default()).unwrap();
+        let found = comparison.caveats.into_iter().find(|one| one.code == CaveatCode::OtherCache);
+        found.map(|found| found.text)
+    };
+    let (cold, warm) = ([(Some(0), 4000); 3], [(Some(1000), 400); 3]);
+    assert!(caveat(&cold, &warm).unwrap().contains("in 1 cases") && caveat(&warm, &warm).is_none());
+    assert!(caveat(&cold, &warm).unwrap().contains("(cold, and warm in the candidate)"));
+    let mixed = [cold[0], warm[0], warm[0]];
+    assert!(caveat(&mixed, &mixed).unwrap().contains("cold or warm, and cold or warm in the candidate"));
 }
 
 #[test]

@@ -186,6 +186,13 @@ impl Bench {
         self
     }
 
+    /// Prepared and warmed up so, with at most so many warm-up runs.
+    pub fn procedure(mut self, procedure: Procedure, warmup: u32) -> Self {
+        self.plan.procedure = procedure;
+        self.case().warmup = warmup;
+        self
+    }
+
     /// So many requests at once.
     pub fn streams(mut self, count: u32) -> Self {
         self.case().concurrency = count;

@@ -1,7 +1,10 @@
 //! What a reader must know before the numbers.
 
+use std::collections::BTreeSet;
+
 use llamark_record::comparison::{CaseComparison, Cause, Caveat, CaveatCode, ComparedSet, Difference};
 use llamark_record::environment::FieldClass;
+use llamark_record::journal::CacheState;
 
 use super::rules::gates;
 use crate::summarize::Material;
@@ -76,7 +79,33 @@ pub(super) fn of(
         );
         say(CaveatCode::OutputDiffers, text);
     }
+    let caches: Vec<String> = cases
+        .iter()
+        .filter(|case| !case.metrics.is_empty())
+        .filter_map(|case| caches(materials, &case.id))
+        .collect();
+    if let Some(first) = caches.first() {
+        let text = format!(
+            "in {} cases the starts found the files of the model in different states of the page cache ({first}): load \
+             times differ for that alone",
+            caches.len()
+        );
+        say(CaveatCode::OtherCache, text);
+    }
     caveats
+}
+
+/// In which states of the page cache the two sides of a case loaded, where it was not one and the same: `cold, and warm
+/// in the candidate`. `None` too where a set does not say.
+fn caches(materials: (Material<'_>, Material<'_>), id: &str) -> Option<String> {
+    let of = |material: Material<'_>| -> Option<String> {
+        let starts = material.ledger.case(id)?.starts.values();
+        let words: BTreeSet<&str> =
+            starts.filter_map(|start| Some(CacheState::of(&start.opened.cache)?.word())).collect();
+        (!words.is_empty()).then(|| words.into_iter().collect::<Vec<_>>().join(" or "))
+    };
+    let (base, candidate) = (of(materials.0)?, of(materials.1)?);
+    (base != candidate || base.contains(" or ")).then(|| format!("{base}, and {candidate} in the candidate"))
 }
 
 /// That what was suspected was measured again.

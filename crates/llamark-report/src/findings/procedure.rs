@@ -75,11 +75,16 @@ fn short_runs(context: &Context<'_>, place: usize, case: &CaseSummary) -> Option
 
 fn not_narrow(context: &Context<'_>, _: usize, case: &CaseSummary) -> Option<Finding> {
     let stopped = case.stopped.as_ref()?;
-    let widest = stopped.widest.filter(|widest| *widest > stopped.asked);
-    if stopped.by == "narrow" || (stopped.widest.is_some() && widest.is_none()) {
+    // Rounded numbers of what was decided by others.
+    let widest = stopped.widest.filter(|widest| *widest > stopped.asked * (1.0 + 1e-9));
+    if stopped.widest.is_some() && widest.is_none() {
         return None;
     }
-    let why = if stopped.by == "time" { "the time was used up" } else { "no more were allowed" };
+    let why = match stopped.by.as_str() {
+        "time" => "the time was used up",
+        "most" => "no more were allowed",
+        _ => "the journal says that it is enough",
+    };
     let known = widest.map_or_else(
         || "nothing is known of its precision".to_owned(),
         |widest| format!("its rates are known to ±{} at best", percent(widest)),

@@ -151,8 +151,8 @@ fn run<'a>(line: &'a [u8], known: Option<&CaseId>) -> Option<(RunRecord, Link<'a
     let seq = rest.integer()?;
     (rest.rest == b"}").then_some(())?;
     let id = StartId { case, start, attempt };
-    let (measurement, streams, broken) = (Some(measurement), Vec::new(), Vec::new());
-    let run = RunRecord { id, index, warmup, measurement, streams, gaps, broken };
+    let (measurement, streams, bench, broken) = (Some(measurement), Vec::new(), None, Vec::new());
+    let run = RunRecord { id, index, warmup, measurement, streams, gaps, bench, broken };
     Some((run, Link { hash, prev, seq }))
 }
 
@@ -298,6 +298,7 @@ mod tests {
             }),
             streams: Vec::new(),
             gaps: Gaps::of([arrivals_of(small[4])].iter().map(Vec::as_slice)),
+            bench: None,
             broken: Vec::new(),
         }
     }

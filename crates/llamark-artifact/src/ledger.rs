@@ -10,9 +10,10 @@ use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
 use llamark_record::canary::{Canary, CanaryReference};
 use llamark_record::journal::{
-    Begin, End, Enough, Entry, Event, Outcome, RunRecord, StartClosed, StartId, StartOpened, StartReady,
-    WarmedUp,
+    Begin, End, Enough, Entry, Event, Outcome, Proof, RunRecord, StartClosed, StartId, StartOpened,
+    StartReady, WarmedUp,
 };
+use llamark_record::llama_bench::BenchReport;
 use llamark_record::model::ModelRecord;
 use llamark_record::plan::{Case, Plan, PlannedStart, Until, WarmUp};
 use llamark_record::stated::StatedStart;
@@ -87,6 +88,8 @@ pub struct StartLedger {
     pub opened: StartOpened,
     /// The server answered; absent when it never did.
     pub ready: Option<StartReady>,
+    /// llama-bench ran through, where that is what measures: in place of `ready`.
+    pub bench: Option<BenchReport>,
     /// The runs, warm-ups too, in the order in which they were made.
     pub runs: Vec<RunRecord>,
     /// How its warm-up ended; absent where that has a fixed length.
@@ -113,6 +116,18 @@ impl StartLedger {
     /// Whether this attempt came to an end of its own, good or bad; it is not tried again then.
     pub fn is_settled(&self) -> bool {
         self.closed.as_ref().is_some_and(|closed| closed.outcome != Outcome::Interrupted)
+    }
+
+    /// Tokens of the prompt, as the server counted them, or as llama-bench was asked for them.
+    pub fn prompt_tokens(&self) -> Option<u32> {
+        let counted = self.ready.as_ref().map(|ready| ready.prompt_tokens);
+        counted.or_else(|| self.bench.as_ref().map(|report| report.prompt_tokens))
+    }
+
+    /// What was asked, what was seen, and where.
+    pub fn proofs(&self) -> &[Proof] {
+        let of_server = self.ready.as_ref().map(|ready| &ready.proofs);
+        of_server.or_else(|| self.bench.as_ref().map(|report| &report.proofs)).map_or(&[], Vec::as_slice)
     }
 
     /// The runs that count.
@@ -268,6 +283,11 @@ impl Ledger {
                     start.ready = Some(ready);
                 }
             }
+            Event::Bench(report) => {
+                if let Some(start) = self.start_mut(&report.id) {
+                    start.bench = Some(report);
+                }
+            }
             Event::Run(run) => {
                 if let Some(start) = self.start_mut(&run.id) {
                     start.runs.push(run);
@@ -344,6 +364,7 @@ impl Ledger {
                 id,
                 opened,
                 ready: None,
+                bench: None,
                 runs,
                 warmed: None,
                 canary: None,
@@ -386,6 +407,11 @@ impl Ledger {
             Event::StartOpened(opened) => self.check_opened(&opened.id),
             Event::StartReady(ready) => match self.live(&ready.id) {
                 Ok(start) => start.ready.is_some().then(|| "the start was ready before".to_owned()),
+                Err(reason) => Some(reason),
+            },
+            Event::Bench(report) => match self.live(&report.id) {
+                Ok(start) => (start.ready.is_some() || start.bench.is_some())
+                    .then(|| "the start was measured before".to_owned()),
                 Err(reason) => Some(reason),
             },
             Event::Run(run) => self.check_run(run),
@@ -472,7 +498,7 @@ impl Ledger {
         let case = self.case(&run.id.case)?;
         let planned = if run.warmup { case.case.warmup } else { case.case.runs };
         let expected = start.recorded(run.warmup).saturating_add(1);
-        if start.ready.is_none() {
+        if start.ready.is_none() && start.bench.is_none() {
             Some("the start is not ready".to_owned())
         } else if run.index != expected {
             Some(format!("run {expected} is next"))
@@ -562,7 +588,9 @@ impl Ledger {
             return None;
         }
         let is_ok = |closed: &StartClosed| closed.outcome == Outcome::Ok;
+        // llama-bench gives no tokens.
         let starts = self.cases.iter().flat_map(|case| case.starts.values());
+        let starts = starts.filter(|start| start.bench.is_none());
         let without =
             starts.filter(|start| start.closed.as_ref().is_some_and(is_ok) && start.canary.is_none());
         let (starts, models) = (without.count(), self.without_canary_reference().len());
@@ -603,6 +631,7 @@ fn describe(event: &Event) -> String {
         Event::Build(build) => format!("build `{}`", build.id.escape_debug()),
         Event::StartOpened(opened) => format!("the opening of {}", start(&opened.id)),
         Event::StartReady(ready) => format!("the readiness of {}", start(&ready.id)),
+        Event::Bench(report) => format!("the report of llama-bench in {}", start(&report.id)),
         Event::Run(run) if run.warmup => format!("warm-up {} in {}", run.index, start(&run.id)),
         Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
         Event::WarmedUp(warmed) => format!("the end of the warm-up of {}", start(&warmed.id)),

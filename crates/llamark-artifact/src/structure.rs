@@ -238,7 +238,9 @@ fn check_start(case: &CaseLedger, start: &StartLedger) -> Result<(), String> {
 
 /// Warm-up runs of a start: those of the plan, unless it was warm before.
 fn warmups(case: &CaseLedger, start: &StartLedger) -> u32 {
-    start.warmed.as_ref().map_or(case.case.warmup, |warmed| warmed.runs)
+    // The first of llama-bench's is its own, which it says nothing of.
+    let own = u32::from(start.bench.is_some());
+    start.warmed.as_ref().map_or(case.case.warmup.saturating_sub(own), |warmed| warmed.runs)
 }
 
 /// Every model is the one of the plan, file by file.

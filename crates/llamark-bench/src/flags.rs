@@ -1,4 +1,4 @@
-//! The one place that knows llama-server's flags: llamark's settings in, the command line of this very binary out.
+//! The one place that knows llama.cpp's flags, llama-server's here and llama-bench's in [`bench`]: llamark's settings in, the command line of this very binary out.
 //!
 //! The rule: a flag that the binary does not have is never written, and a setting that it cannot be given is refused.
 //! Whatever has a default that differs between versions of llama.cpp, or that would move numbers unseen, is written
@@ -22,6 +22,10 @@ use camino::Utf8Path;
 use llamark_record::plan::{BackendKind, CacheType, GpuLayers, ServerSettings};
 
 use crate::probe::ServerHelp;
+
+mod bench;
+
+pub use bench::{BenchTest, translate_bench};
 
 /// What a server is to be started with.
 #[derive(Clone, Copy, Debug)]

@@ -12,6 +12,7 @@ mod error;
 mod failure;
 pub mod flags;
 pub mod host;
+mod llama_bench;
 pub mod log;
 mod mapped;
 pub mod probe;

@@ -60,6 +60,12 @@ pub enum ProbeError {
         /// The last line that it printed.
         said: String,
     },
+    /// What it printed has no argument that a llama-bench has.
+    #[error("{bench} does not answer as a llama-bench does: its `--help` has no `--n-prompt`")]
+    NotABench {
+        /// The binary.
+        bench: Utf8PathBuf,
+    },
     /// What it printed has no argument that a llama-server has.
     #[error("{server} does not answer as a llama-server does: its `--help` has no `--model`")]
     NotAServer {
@@ -100,6 +106,23 @@ pub fn probe(
     let known = parse_help(&help.stdout, &format!("{}\n{}", version.stderr, version.stdout));
     if known.argument("--model").is_none() {
         return Err(ProbeError::NotAServer { server: server.to_owned() });
+    }
+    Ok(known)
+}
+
+/// Asks a llama-bench what it can do: runs it with `--help`.
+///
+/// # Errors
+/// When it cannot be run, fails, or is no llama-bench.
+pub fn probe_bench(
+    bench: &Utf8Path,
+    environment: &BTreeMap<String, String>,
+    interrupt: &Interrupt,
+) -> Result<ServerHelp, ProbeError> {
+    let help = ask(bench, "--help", environment, interrupt)?;
+    let known = parse_bench_help(&format!("{}\n{}", help.stdout, help.stderr));
+    if known.argument("--n-prompt").is_none() {
+        return Err(ProbeError::NotABench { bench: bench.to_owned() });
     }
     Ok(known)
 }
@@ -167,6 +190,12 @@ pub fn parse_help(help: &str, version: &str) -> ServerHelp {
         known.arguments.push(Argument { names, value, accepted, removed });
     }
     known
+}
+
+/// Reads the output of `--help` of a llama-bench, which indents its arguments by two spaces.
+pub fn parse_bench_help(help: &str) -> ServerHelp {
+    let lines: Vec<&str> = help.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+    parse_help(&lines.join("\n"), "")
 }
 
 /// The names, the value and the head of the description in the first line of an argument:

@@ -8,6 +8,10 @@ use serde_json::Value;
 use crate::flags::{CONTEXT_STEP, LaunchRequest};
 use crate::log::{LogSummary, Setting};
 
+mod bench;
+
+pub(crate) use bench::prove_bench;
+
 /// One proof for each setting.
 ///
 /// `props` is the answer of `/props`, `log` what the log said until the server was ready, at the verbosity that
@@ -25,7 +29,6 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
     if !request.is_cpu_only() {
         proofs.push(gpu_layers(settings.gpu_layers, log));
     }
-    let on_off = |on: bool| if on { "on" } else { "off" };
     proofs.push(same("flash_attn", &on_off(settings.flash_attn), log.flash_attention.map(on_off), "log"));
     for (setting, asked, observed) in [
         ("cache_type_k", settings.cache_type_k, types(log.kv_caches.iter().map(|cache| &cache.type_k))),
@@ -43,6 +46,10 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
     proofs.push(same("config_file", &"none", Some(files), "log"));
     proofs.push(same("speculation", &"none", speculation(props), "/props"));
     proofs
+}
+
+fn on_off(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
 }
 
 /// A setting that is seen as it was asked for.

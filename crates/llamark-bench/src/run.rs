@@ -47,6 +47,7 @@ pub(crate) async fn run(
         measurement: None,
         streams: Vec::new(),
         gaps: None,
+        bench: None,
         broken: Vec::new(),
     };
     let times = match answers {

@@ -57,14 +57,18 @@ pub(crate) fn request<'a>(start: &'a Start<'_>, alias: &'a str) -> LaunchRequest
 /// # Errors
 /// When this binary cannot do it.
 pub(crate) fn prepare(start: &Start<'_>, request: &LaunchRequest<'_>) -> Result<Launch, Unsupported> {
-    let flags = flags::translate(start.help, request)?;
-    let program = program(start);
+    Ok(launch(start, &start.build.server, flags::translate(start.help, request)?))
+}
+
+/// The command of a program of the build with these flags.
+pub(crate) fn launch(start: &Start<'_>, program: &str, flags: flags::Launch) -> Launch {
+    let program = start.build_folder.join(program);
     let mut argv = vec![hide(start, program.as_str())];
     argv.extend(flags.args.iter().map(|arg| hide(start, arg)));
     let environment =
         flags.environment.iter().map(|(name, value)| (name.clone(), hide(start, value))).collect();
     let command = Command::new(program, start.scratch).args(flags.args).envs(flags.environment);
-    Ok(Launch { command, argv, environment })
+    Launch { command, argv, environment }
 }
 
 /// The binary.

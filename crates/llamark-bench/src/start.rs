@@ -8,14 +8,15 @@ use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{
-    Cooled, Event, Failure, Outcome, RunRecord, StartClosed, StartId, StartOpened,
+    CachedFile, Cooled, Event, Failure, Outcome, RunRecord, StartClosed, StartId, StartOpened,
 };
-use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings};
+use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings, Tool};
 
 use crate::cache;
 use crate::error::{BenchError, RecordError};
 use crate::failure;
 use crate::host::{self, Roots};
+use crate::llama_bench;
 use crate::mapped::KnownFiles;
 use crate::probe::ServerHelp;
 use crate::protocol::{Halt, Session};
@@ -49,6 +50,8 @@ pub struct Start<'a> {
     pub build_folder: &'a Utf8Path,
     /// What the server of that build can do; from [`crate::probe::probe`], once per build.
     pub help: &'a ServerHelp,
+    /// What the llama-bench of that build can do; absent where no backend of the plan measures with it.
+    pub bench_help: Option<&'a ServerHelp>,
     /// The model: its first shard.
     pub model: &'a Utf8Path,
     /// Every shard of it.
@@ -151,27 +154,23 @@ async fn live(
     recorder: &mut dyn Recorder,
     observer: &dyn Fn(Progress),
 ) -> Result<Outcome, RecordError> {
+    if start.backend.tool == Tool::LlamaBench {
+        return llama_bench::live(start, interrupt, recorder, observer).await;
+    }
     let alias = server::alias(&start.id);
     let request = server::request(start, &alias);
     let prepared = server::prepare(start, &request);
-    let opened = |argv, environment, cache| {
-        let conditions = host::conditions(start.roots);
-        let changed = host::changed(start.roots, start.environment);
-        let cooled = start.cooled.clone();
-        let id = start.id.clone();
-        Event::StartOpened(StartOpened { id, argv, environment, conditions, changed, cache, cooled })
-    };
     let launch = match prepared {
         Ok(launch) => launch,
         Err(unsupported) => {
             let program = server::hide(start, server::program(start).as_str());
-            recorder.record(opened(vec![program], BTreeMap::new(), Vec::new()))?;
+            recorder.record(opened(start, vec![program], BTreeMap::new(), Vec::new()))?;
             let failure = failure::unsupported(unsupported.to_string(), &unsupported.hint());
             return close(start, Outcome::Failed(failure), None, recorder);
         }
     };
     let cache = cache::prepare(start.shards, start.plan.procedure.cache, interrupt);
-    recorder.record(opened(launch.argv.clone(), launch.environment.clone(), cache))?;
+    recorder.record(opened(start, launch.argv.clone(), launch.environment.clone(), cache))?;
     if let Some(reason) = start.known_files.touched(start.shards) {
         return close(start, Outcome::Invalid { reason }, None, recorder);
     }
@@ -194,6 +193,31 @@ async fn live(
     if !matches!(measured, Err(Halt::Record(_))) {
         watch.end(start, recorder)?;
     }
+    let outcome = outcome_of(start, measured, exit.as_ref(), memory_kills)?;
+    close(start, outcome, exit, recorder)
+}
+
+/// The record of a beginning.
+pub(crate) fn opened(
+    start: &Start<'_>,
+    argv: Vec<String>,
+    environment: BTreeMap<String, String>,
+    cache: Vec<CachedFile>,
+) -> Event {
+    let conditions = host::conditions(start.roots);
+    let changed = host::changed(start.roots, start.environment);
+    let cooled = start.cooled.clone();
+    let id = start.id.clone();
+    Event::StartOpened(StartOpened { id, argv, environment, conditions, changed, cache, cooled })
+}
+
+/// How a start went that was measured so, and whose process ended so. `memory_kills` is their number before it began.
+pub(crate) fn outcome_of(
+    start: &Start<'_>,
+    measured: Result<Option<String>, Halt>,
+    exit: Option<&Exit>,
+    memory_kills: Option<u64>,
+) -> Result<Outcome, RecordError> {
     let outcome = match measured {
         Ok(None) => Outcome::Ok,
         Ok(Some(reason)) | Err(Halt::Invalid(reason)) => Outcome::Invalid { reason },
@@ -209,7 +233,7 @@ async fn live(
                     let kills = failure::memory_kills().zip(memory_kills);
                     // A system that does not count them: nearly every SIGKILL that nobody sent is one.
                     let killed_for_memory = kills.is_none_or(|(now, before)| now > before);
-                    failure::died(&phase, exit.as_ref(), killed_for_memory, &log)
+                    failure::died(&phase, exit, killed_for_memory, &log)
                 }
                 Halt::Protocol(detail) => failure::protocol(detail, &log),
                 // Taken care of above.
@@ -217,11 +241,10 @@ async fn live(
             })
         }
     };
-    let outcome = match (outcome, start.known_files.touched(start.shards)) {
+    Ok(match (outcome, start.known_files.touched(start.shards)) {
         (Outcome::Ok, Some(reason)) => Outcome::Invalid { reason },
         (outcome, _) => outcome,
-    };
-    close(start, outcome, exit, recorder)
+    })
 }
 
 /// Why there is no server.
@@ -233,7 +256,7 @@ pub(crate) fn not_spawned(error: &SpawnError) -> Failure {
 }
 
 /// Records the end of a start.
-fn close(
+pub(crate) fn close(
     start: &Start<'_>,
     outcome: Outcome,
     exit: Option<Exit>,

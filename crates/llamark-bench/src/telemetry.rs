@@ -165,7 +165,7 @@ fn rails(gpus: &[String], backend: &PlannedBackend, channels: &[Channel]) -> Vec
 mod tests {
     use std::collections::BTreeMap;
 
-    use llamark_record::plan::{Settings, StatedSettings};
+    use llamark_record::plan::{Settings, StatedSettings, Tool};
     use llamark_record::telemetry::Unit;
 
     use super::*;
@@ -180,6 +180,7 @@ mod tests {
             device: device.to_owned(),
             server: Settings::Stated(StatedSettings::default()),
             environment: BTreeMap::new(),
+            tool: Tool::LlamaServer,
         }
     }
 

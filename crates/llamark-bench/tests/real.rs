@@ -163,3 +163,36 @@ async fn real_streams() {
         println!("  run {}: {:?}", run.index, RunValues::of(run));
     }
 }
+
+/// llama-bench, beside the server: the same shape, its own clock, the device proven by its log.
+#[tokio::test]
+async fn a_real_llama_bench() {
+    let _turn = TURN.lock().await;
+    let Some(bench) = bench() else { return };
+    if !bench.build_folder.join("llama-bench").exists() {
+        println!("skipped: there is no llama-bench beside the server");
+        return;
+    }
+    let mut bench = bench.by_llama_bench().tokens(64).deep(32);
+    (bench.case().warmup, bench.case().max_tokens) = (2, 9);
+    bench.backend().note = "as the others".to_owned();
+    let ran = bench.run().await;
+    assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.report(), ran.log);
+    let report = ran.report().unwrap();
+    for proof in &report.proofs {
+        println!("  {:<16} {:<24} {:?} {:?}", proof.setting, proof.asked, proof.observed, proof.agrees);
+    }
+    let device = report.proofs.iter().find(|proof| proof.setting == "device").unwrap();
+    assert_eq!(device.agrees, Some(true), "{device:?}");
+    assert!(!report.buffers.is_empty() && report.commands.len() == 2, "{report:?}");
+    assert_eq!(ran.runs().iter().filter(|run| run.warmup).count(), 1, "the first warm-up is its own");
+    assert_eq!(ran.runs().iter().filter(|run| run.counts()).count(), 3);
+    for run in ran.runs() {
+        let timed = run.bench.unwrap();
+        let (prompt, generation) = (timed.prompt.unwrap(), timed.generation.unwrap());
+        assert_eq!((prompt.tokens, prompt.depth, generation.tokens, generation.depth), (64, 32, 8, 96));
+        let values = RunValues::of(run);
+        println!("  pp {:.1} tg {:.1} tok/s", values.pp.unwrap(), values.tg.unwrap());
+    }
+    assert!(ran.closed().max_rss_bytes.unwrap() > 50 << 20);
+}

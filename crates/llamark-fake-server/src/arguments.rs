@@ -67,7 +67,7 @@ impl Arguments {
         self.values.get(name).map(String::as_str)
     }
 
-    fn number(&self, name: &str) -> Option<u32> {
+    pub(crate) fn number(&self, name: &str) -> Option<u32> {
         self.get(name)?.parse().ok()
     }
 
@@ -139,14 +139,15 @@ impl Arguments {
 
     pub(crate) fn flash_attn(&self) -> &str {
         match self.get("-fa") {
-            Some("on" | "-fa" | "--flash-attn") => "enabled",
-            Some("off") => "disabled",
+            Some("on" | "1" | "-fa" | "--flash-attn") => "enabled",
+            Some("off" | "0") => "disabled",
             _ => "auto",
         }
     }
 
     pub(crate) fn load_mode(&self) -> &str {
-        let old = if self.get("--no-mmap").is_some() { "none" } else { "mmap" };
+        let is_read = self.get("--no-mmap").is_some() || self.get("-mmp") == Some("0");
+        let old = if is_read { "none" } else { "mmap" };
         self.get("-lm").unwrap_or(old)
     }
 }

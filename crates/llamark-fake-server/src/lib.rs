@@ -1,9 +1,10 @@
-//! Takes: the arguments of llama-server, and a description of how to behave.
+//! Takes: the arguments of llama-server (or of llama-bench, when it is called so), and a description of how to behave.
 //! Gives: the protocol of llama-server as far as llamark uses it, with set speeds, and misbehaviour on demand.
 //! Never: a model, a computation, an address but 127.0.0.1; nothing but tests and benchmarks runs it.
 
 mod arguments;
 mod behaviour;
+mod bench;
 mod choice;
 mod completion;
 mod http;
@@ -45,6 +46,9 @@ fn run(args: &[String]) -> Result<u8, Box<dyn std::error::Error>> {
     // The model holds the behaviour, so it must be known before the rest can be understood.
     let model = given.iter().position(|arg| arg == "-m" || arg == "--model").and_then(|at| given.get(at + 1));
     let behaviour = Behaviour::load(program, model.map(String::as_str))?;
+    if bench::is_bench(program) {
+        return bench::run(&behaviour, given);
+    }
     let help = behaviour.version.help();
     if given.iter().any(|arg| arg == "--help" || arg == "-h") {
         std::io::stdout().write_all(help.as_bytes())?;

@@ -12,6 +12,8 @@ pub(crate) struct Log {
     version: Version,
     verbosity: u32,
     began: Instant,
+    /// Without the prefix of this version, as llama-bench writes.
+    is_plain: bool,
 }
 
 /// Megabytes of the weights, and what a device or the host holds of them.
@@ -19,7 +21,13 @@ const WEIGHTS: f64 = 92.10;
 
 impl Log {
     pub(crate) fn new(version: Version, verbosity: u32) -> Self {
-        Self { version, verbosity, began: Instant::now() }
+        Self { version, verbosity, began: Instant::now(), is_plain: false }
+    }
+
+    /// That of llama-bench: all of it, or nothing.
+    pub(crate) fn plain(version: Version, verbose: bool) -> Self {
+        let verbosity = if verbose { 4 } else { 0 };
+        Self { is_plain: true, ..Self::new(version, verbosity) }
     }
 
     /// A line as it is.
@@ -30,6 +38,11 @@ impl Log {
     /// A line with the prefix of this version.
     pub(crate) fn line(&self, level: char, text: &str) {
         match self.version {
+            _ if self.is_plain => {
+                if self.verbosity > 0 {
+                    self.raw(text);
+                }
+            }
             Version::Y2025 => self.raw(text),
             Version::B11434 => {
                 let micros = self.began.elapsed().as_micros();
@@ -42,7 +55,7 @@ impl Log {
 
     /// A line that the newer version writes only when asked for.
     fn detail(&self, text: &str) {
-        if self.version == Version::Y2025 || self.verbosity >= 4 {
+        if (self.version == Version::Y2025 && !self.is_plain) || self.verbosity >= 4 {
             self.line('I', text);
         }
     }

@@ -8,7 +8,7 @@ use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource,
     Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure,
-    PromptContent, ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, model_id,
+    PromptContent, ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, Tool, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 
@@ -214,6 +214,7 @@ fn backends(report: &PublishedReport, models: &[Model<'_>], notes: &Notes) -> Ve
             server: Settings::Stated(settings(line.map(|line| line.text.as_str()), &note)),
             note,
             environment: BTreeMap::new(),
+            tool: Tool::LlamaServer,
         });
     }
     // As an experiment has them: in the order of the summary, then of its legend.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::build::BuildRecord;
 use crate::canary::{Canary, CanaryReference};
 use crate::environment::Fact;
+use crate::llama_bench::{BenchReport, BenchRun};
 use crate::model::ModelRecord;
 use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
@@ -58,6 +59,8 @@ pub enum Event {
     StartOpened(StartOpened),
     /// The server answers, and its settings were read back.
     StartReady(StartReady),
+    /// llama-bench ran through, where it is what measures: there instead of the one above.
+    Bench(BenchReport),
     /// One request was made.
     Run(RunRecord),
     /// What the sensors of the machine said during a start; after the server is gone, before the start is closed.
@@ -258,6 +261,9 @@ pub struct RunRecord {
     /// this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
+    /// What llama-bench measured, where that is what measures; left out of the file where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bench: Option<BenchRun>,
     /// The rules that the run breaks; empty: it is valid.
     pub broken: Vec<BrokenRule>,
 }
@@ -275,7 +281,7 @@ impl RunRecord {
 
     /// Whether there are numbers.
     pub fn is_measured(&self) -> bool {
-        self.measurement.is_some() || !self.streams.is_empty()
+        self.measurement.is_some() || !self.streams.is_empty() || self.bench.is_some()
     }
 
     /// What was measured of each request.

@@ -11,6 +11,7 @@ pub mod digest;
 pub mod environment;
 pub mod grade;
 pub mod journal;
+pub mod llama_bench;
 pub mod manifest;
 pub mod metric;
 pub mod model;

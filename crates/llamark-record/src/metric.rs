@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Gaps, Measurement, RunRecord, Stream};
+use crate::llama_bench::Timed;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -161,6 +162,10 @@ impl RunValues {
             Some(gaps) => [gaps.p50_ns, gaps.p95_ns, gaps.p99_ns].map(|time| Some(milliseconds(time))),
             None => [None; 3],
         };
+        if let Some(bench) = &run.bench {
+            let rate = |timed: Option<Timed>| timed.as_ref().and_then(Timed::rate);
+            return Self { pp: rate(bench.prompt), tg: rate(bench.generation), ..Self::default() };
+        }
         match (&run.measurement, run.streams.as_slice()) {
             (Some(one), _) => Self {
                 pp: prompt_rate(one.prompt_tokens, one.prompt_us),
@@ -340,7 +345,8 @@ mod tests {
     fn run(streams: Vec<Stream>) -> RunRecord {
         let id = crate::journal::StartId { case: "c".into(), start: 1, attempt: 1 };
         let gaps = Gaps::of(streams.iter().map(|stream| stream.measurement.arrivals.as_slice()));
-        RunRecord { id, index: 1, warmup: false, measurement: None, streams, gaps, broken: Vec::new() }
+        let (measurement, bench, broken) = (None, None, Vec::new());
+        RunRecord { id, index: 1, warmup: false, measurement, streams, gaps, bench, broken }
     }
 
     const MS: u64 = 1_000_000;

@@ -26,6 +26,7 @@ mod prompt;
 mod settings;
 mod source;
 mod synthetic;
+mod tool;
 mod variant;
 
 pub use backend::{BackendKind, PlannedBackend, PlannedBuild};
@@ -43,6 +44,7 @@ pub use synthetic::{
     ImpossibleShape, SYNTHETIC_FORMAT, SyntheticArchitecture, SyntheticModel, SyntheticQuant, SyntheticShape,
     SyntheticTokenizer,
 };
+pub use tool::Tool;
 pub use variant::{VariantPair, Variants};
 
 /// `format` of a [`ResolvedPlan`] as written by this version.

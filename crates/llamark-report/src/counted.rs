@@ -4,6 +4,7 @@
 
 use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::journal::{BrokenRule, Measurement, Outcome, RunRecord};
+use llamark_record::llama_bench::{BenchRun, Timed};
 use llamark_record::metric::{self, Metric, RunValues};
 use llamark_record::stated::{Decimal, StatedRun, StatedStart};
 use llamark_record::telemetry::Phase;
@@ -46,6 +47,8 @@ pub(crate) struct Run<'a> {
     pub(crate) broken: &'a [BrokenRule],
     /// The raw integers, where it was measured and is of a single stream.
     pub(crate) measurement: Option<&'a Measurement>,
+    /// What llama-bench timed, where that is what measured.
+    pub(crate) bench: Option<&'a BenchRun>,
     /// Tokens of the prompt; of several streams, all of them.
     pub(crate) prompt_tokens: Option<u32>,
     /// Tokens generated, likewise.
@@ -176,7 +179,9 @@ fn measured_run<'a>(start: &StartLedger, run: &'a RunRecord) -> Run<'a> {
     let values = RunValues::of(run);
     let is_measured = run.is_measured();
     let tokens = |of: fn(&Measurement) -> u32| run.measurements().map(of).fold(0, u32::saturating_add);
-    let prompt = tokens(|one| one.prompt_tokens);
+    let of_bench =
+        |half: fn(&BenchRun) -> Option<Timed>| run.bench.as_ref().and_then(half).map(|timed| timed.tokens);
+    let prompt = of_bench(|run| run.prompt).unwrap_or_else(|| tokens(|one| one.prompt_tokens));
     let steps = tokens(|one| one.generated_tokens.saturating_sub(1));
     let energy = |phase, tokens| is_measured.then(|| energy(start, run, phase, tokens)).flatten();
     Run {
@@ -185,8 +190,10 @@ fn measured_run<'a>(start: &StartLedger, run: &'a RunRecord) -> Run<'a> {
         valid: run.is_valid(),
         broken: &run.broken,
         measurement: run.measurement.as_ref(),
+        bench: run.bench.as_ref(),
         prompt_tokens: is_measured.then_some(prompt),
-        generated_tokens: is_measured.then(|| tokens(|one| one.generated_tokens)),
+        generated_tokens: is_measured
+            .then(|| of_bench(|run| run.generation).unwrap_or_else(|| tokens(|one| one.generated_tokens))),
         pp: values.pp,
         tg: values.tg,
         tg_stream: values.tg_stream,
@@ -226,6 +233,7 @@ fn stated_run(run: &StatedRun) -> Run<'static> {
         valid: pp.is_some() || tg.is_some(),
         broken: &[],
         measurement: None,
+        bench: None,
         prompt_tokens: run.prompt_tokens,
         generated_tokens: run.generated_tokens,
         pp,

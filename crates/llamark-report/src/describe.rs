@@ -7,7 +7,7 @@ use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
 use llamark_record::plan::{
     BackendKind, EngineSource, GpuLayers, ModelSource, Plan, PlannedBackend, PlannedBuild, PlannedModel,
-    ResolvedPlan, ServerSettings, Settings,
+    ResolvedPlan, ServerSettings, Settings, Tool,
 };
 
 use crate::estimate::round;
@@ -161,6 +161,9 @@ fn settings_line(backend: &PlannedBackend, server: &ServerSettings) -> String {
         (threads, batch) => format!("{threads} threads ({batch} for prompts)"),
     });
     settings.push(format!("batch {}/{}", server.batch, server.ubatch));
+    if backend.tool == Tool::LlamaBench {
+        settings.push("measured by llama-bench".to_owned());
+    }
     for (name, value) in &backend.environment {
         settings.push(format!("{name}={value}"));
     }
@@ -336,6 +339,7 @@ mod tests {
             device: "ROCm0".to_owned(),
             server: Settings::Decided(server),
             environment: BTreeMap::from([("HSA_X".to_owned(), "1".to_owned())]),
+            tool: Tool::LlamaServer,
         };
         let summary = backend(&planned);
         assert_eq!(summary.label, "rocm");

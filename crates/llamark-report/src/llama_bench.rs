@@ -6,6 +6,7 @@
 //! than the tokens: llama-bench times every step, a server those after its first token.
 
 use llamark_artifact::ArtifactSet;
+use llamark_record::llama_bench::{BenchRun, Timed};
 use llamark_record::plan::{BackendKind, Case, DocumentKind, GpuLayers, PlannedBackend, ServerSettings};
 use llamark_record::{Sha256, metric};
 use serde::Serialize;
@@ -138,8 +139,10 @@ fn measured(set: &ArtifactSet, build: Option<&str>) -> Result<LlamaBench, Report
         };
         let before = export.rows;
         for start in starts(ledger).filter(|start| start.counts) {
-            for half in [Half::prompt(&start), Half::generation(&start)].into_iter().flatten() {
-                export.text.push_str(&line(&subject.row(set, case, half))?);
+            for half in
+                [Half::prompt(&start, case.depth), Half::generation(&start, case.depth)].into_iter().flatten()
+            {
+                export.text.push_str(&line(&subject.row(set, half))?);
                 export.rows += 1;
             }
         }
@@ -162,22 +165,35 @@ fn commit(set: &ArtifactSet) -> String {
 struct Half {
     prompt: u32,
     steps: u32,
+    depth: u32,
     samples_ns: Vec<u64>,
 }
 
 impl Half {
-    fn prompt(start: &Start<'_>) -> Option<Self> {
+    fn prompt(start: &Start<'_>, depth: u32) -> Option<Self> {
+        if let Some((timed, samples_ns)) = timed(start, |run| run.prompt) {
+            return Some(Self { prompt: timed.tokens, steps: 0, depth: timed.depth, samples_ns });
+        }
         let runs = || start.runs.iter().filter(|run| run.counts()).filter_map(|run| run.measurement);
         let samples_ns = runs().map(|run| run.prompt_us.saturating_mul(1000)).collect();
-        Some(Self { prompt: runs().next()?.prompt_tokens, steps: 0, samples_ns })
+        Some(Self { prompt: runs().next()?.prompt_tokens, steps: 0, depth, samples_ns })
     }
 
-    fn generation(start: &Start<'_>) -> Option<Self> {
+    fn generation(start: &Start<'_>, depth: u32) -> Option<Self> {
+        if let Some((timed, samples_ns)) = timed(start, |run| run.generation) {
+            return Some(Self { prompt: 0, steps: timed.tokens, depth: timed.depth, samples_ns });
+        }
         let runs = || start.runs.iter().filter(|run| run.counts()).filter_map(|run| run.measurement);
         let samples_ns = runs().map(|run| run.generation_us.saturating_mul(1000)).collect();
         let steps = runs().next()?.generated_tokens.saturating_sub(1);
-        (steps > 0).then_some(Self { prompt: 0, steps, samples_ns })
+        (steps > 0).then_some(Self { prompt: 0, steps, depth, samples_ns })
     }
+}
+
+/// What llama-bench itself timed of one half, and its samples.
+fn timed(start: &Start<'_>, half: fn(&BenchRun) -> Option<Timed>) -> Option<(Timed, Vec<u64>)> {
+    let runs = || start.runs.iter().filter(|run| run.counts()).filter_map(|run| half(run.bench?));
+    Some((runs().next()?, runs().map(|timed| timed.ns).collect()))
 }
 
 /// What the rows of a case say beside their results.
@@ -225,7 +241,7 @@ impl<'a> Subject<'a> {
         })
     }
 
-    fn row(&self, set: &'a ArtifactSet, case: &Case, half: Half) -> Row<'_> {
+    fn row(&self, set: &'a ArtifactSet, half: Half) -> Row<'_> {
         let server = self.server;
         let tokens = half.prompt + half.steps;
         let rates: Vec<f64> = half
@@ -280,7 +296,7 @@ impl<'a> Subject<'a> {
             fit_min_ctx: 0,
             n_prompt: half.prompt,
             n_gen: half.steps,
-            n_depth: case.depth,
+            n_depth: half.depth,
             test_time: &set.ledger().started_at,
             avg_ns: rounded(llamark_stats::mean(&times)),
             stddev_ns: rounded(llamark_stats::standard_deviation(&times)),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
+use llamark_artifact::{ArtifactSet, CaseLedger, Ledger, StartLedger};
 use llamark_record::environment::Environment;
 use llamark_record::journal::Outcome;
 use llamark_record::metric::Metric;
@@ -160,9 +160,9 @@ fn method(plan: &Plan, ledger: &Ledger) -> Method {
     let mut tokens: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
     let mut unproven = BTreeSet::new();
     for case in &ledger.cases {
-        for ready in case.starts.values().filter_map(|start| start.ready.as_ref()) {
-            tokens.entry(&case.case.prompt).or_default().insert(ready.prompt_tokens);
-            let unseen = ready.proofs.iter().filter(|proof| proof.agrees.is_none());
+        for start in case.starts.values() {
+            tokens.entry(&case.case.prompt).or_default().extend(start.prompt_tokens());
+            let unseen = start.proofs().iter().filter(|proof| proof.agrees.is_none());
             unproven.extend(unseen.map(|proof| proof.setting.clone()));
         }
         let stated = case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens);
@@ -349,7 +349,7 @@ fn counts(case: &CaseLedger) -> Counts {
 
 /// Tokens of the prompt: as the server counted them, or as the document states them of its last run.
 fn prompt_tokens(case: &CaseLedger) -> Option<u32> {
-    let counted = case.starts.values().find_map(|start| Some(start.ready.as_ref()?.prompt_tokens));
+    let counted = case.starts.values().find_map(StartLedger::prompt_tokens);
     let stated =
         || case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens).next_back();
     counted.or_else(stated)

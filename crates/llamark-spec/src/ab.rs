@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use llamark_record::plan::{Arm, Case, Engine, PlannedBackend, PlannedBuild, VariantPair, Variants};
+use llamark_record::plan::{Arm, Case, Engine, PlannedBackend, PlannedBuild, Tool, VariantPair, Variants};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -30,6 +30,8 @@ pub struct Side {
     pub label: Option<Line>,
     /// The llama.cpp source tree, in place of the experiment's.
     pub engine: Option<experiment::Engine>,
+    /// What measures, in place of what each backend says: `llama-server` or `llama-bench`.
+    pub tool: Option<Tool>,
     /// How llama.cpp is compiled, beside what each backend says.
     pub build: Option<Build>,
     /// Settings of the server, before what each backend says.
@@ -83,6 +85,11 @@ impl Chosen {
             batch: own.batch.or(other.batch),
             ubatch: own.ubatch.or(other.ubatch),
         }
+    }
+
+    /// What measures: as the variant says, or the backend.
+    pub(crate) fn tool(&self, of_backend: Option<Tool>) -> Tool {
+        self.given.tool.or(of_backend).unwrap_or_default()
     }
 
     /// Variables of the environment, likewise.
@@ -187,5 +194,9 @@ fn differences(
         &candidate.environment,
     ));
     found.extend(differing(format!("build.{common}.cmake"), &cmake(base), &cmake(candidate)));
+    if base.tool != candidate.tool {
+        // The prompts of llama-bench are random tokens.
+        found.extend([format!("backend.{common}.tool"), "prompt".to_owned()]);
+    }
     found
 }

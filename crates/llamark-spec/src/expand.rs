@@ -163,6 +163,7 @@ impl Expander<'_> {
             server: Settings::Decided(self.server(&side.server(&variant.server), &device)),
             device,
             environment: side.environment(&backend.env),
+            tool: side.tool(backend.tool),
         }
     }
 

@@ -2,7 +2,7 @@
 //! field here is what its author reads while typing.
 
 use indexmap::IndexMap;
-use llamark_record::plan::{BackendKind, CacheType, Order, PageCache};
+use llamark_record::plan::{BackendKind, CacheType, Order, PageCache, Tool};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::Deserialize;
 use serde_json::Value;
@@ -146,6 +146,9 @@ pub struct Backend {
     /// Device as llama.cpp names it, or `none` for the processor alone. Default: `none`, `Vulkan0`, `ROCm0` or
     /// `CUDA0`, by the kind.
     pub device: Option<Device>,
+    /// What measures: `llama-server`, or `llama-bench`, which needs prompts of so many `tokens`. Default: `llama-server`.
+    #[schemars(extend("default" = "llama-server"))]
+    pub tool: Option<Tool>,
     /// Settings of the server.
     pub server: Option<Server>,
     /// Settings that vary: a sweep over threads or batches, or any other. Each combination is a backend of its own.

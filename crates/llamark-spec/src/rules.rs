@@ -121,6 +121,11 @@ pub const RULES: &[Rule] = &[
         Level::Meaning,
         "No variable of the environment changes what is measured unseen, or is secret.",
     ),
+    rule(
+        "spec/llama-bench",
+        Level::Meaning,
+        "What llama-bench measures has prompts of so many `tokens`, a single stream, and a number of warm-up runs.",
+    ),
     rule("spec/no-gates", Level::Meaning, "`gates` names at least one metric."),
     rule(
         "spec/until-starts",

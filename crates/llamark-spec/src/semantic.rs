@@ -8,6 +8,7 @@ pub(crate) mod backends;
 mod matrix;
 pub(crate) mod sources;
 mod synthetic;
+mod tool;
 mod until;
 
 use std::collections::{HashMap, HashSet};
@@ -37,6 +38,7 @@ pub(crate) fn check(root: &Node) -> Vec<Problem> {
     check_protocol(root, &mut problems);
     check_models(root, &mut problems);
     check_gates(root, &mut problems);
+    tool::check(root, &mut problems);
     problems
 }
 

@@ -13,7 +13,7 @@ use llamark_build::{Built, Prepared};
 use llamark_record::environment::Environment;
 use llamark_record::journal::{BuildEvent, CaseClosed, Enough, EnoughBy, Event, Outcome as Status, StartId};
 use llamark_record::metric::RunValues;
-use llamark_record::plan::{PlannedStart, ResolvedPlan};
+use llamark_record::plan::{PlannedStart, ResolvedPlan, Tool};
 
 use crate::context::{Context, shown};
 use crate::display::Display;
@@ -60,6 +60,8 @@ impl Recorder for Journal<'_> {
 pub(crate) struct Ready {
     built: Built,
     help: ServerHelp,
+    /// Of its llama-bench, where some backend of the plan measures with it.
+    bench: Option<ServerHelp>,
 }
 
 /// A set that is open for measuring.
@@ -260,6 +262,7 @@ impl<'a> Session<'a> {
             build: &ready.built.record,
             build_folder: &ready.built.folder,
             help: &ready.help,
+            bench_help: ready.bench.as_ref(),
             model,
             shards,
             log: &log,
@@ -345,14 +348,21 @@ impl<'a> Session<'a> {
 /// # Errors
 /// When it does not compile, or its server does not even print its help.
 pub(crate) fn ready(context: &Context, prepared: &Prepared, display: &Display) -> Result<Ready, Failed> {
-    probed(context, resolve::compile(context, prepared, display)?)
+    probed(context, resolve::compile(context, prepared, display)?, false)
 }
 
-fn probed(context: &Context, built: Built) -> Result<Ready, Failed> {
+/// `with_bench`: its llama-bench too, if there is one. Where there is none, the cases that need it say so.
+fn probed(context: &Context, built: Built, with_bench: bool) -> Result<Ready, Failed> {
     let server = built.folder.join(&built.record.server);
     let help = probe::probe(&server, &llamark_process::base_environment(), &context.interrupt)
         .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --version"))?;
-    Ok(Ready { built, help })
+    let bench = built.record.bench.as_ref().filter(|_| with_bench).map(|bench| built.folder.join(bench));
+    let ask = |bench: Utf8PathBuf| {
+        probe::probe_bench(&bench, &llamark_process::base_environment(), &context.interrupt)
+            .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {bench} --help"))
+    };
+    let bench = bench.map(ask).transpose()?;
+    Ok(Ready { built, help, bench })
 }
 
 /// Compiles every build, or notes why one is not there.
@@ -366,7 +376,9 @@ fn compile_all(
     for (id, prepared) in &resolved.prepared {
         match resolve::compile(context, prepared, display) {
             Ok(build) => {
-                built.insert(id.clone(), probed(context, build)?);
+                let users = resolved.plan.plan.backends.iter().filter(|backend| backend.build == *id);
+                let with_bench = users.into_iter().any(|backend| backend.tool == Tool::LlamaBench);
+                built.insert(id.clone(), probed(context, build, with_bench)?);
             }
             Err(failed) if keep_going && failed.exit == Exit::BuildFailed => {
                 display.warn(&format!("{failed}"));

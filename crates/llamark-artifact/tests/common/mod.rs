@@ -18,7 +18,7 @@ use llamark_record::model::{FileIdentity, ModelFacts, ModelRecord};
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, GpuLayers, Hardware, ModelSource, Origin,
     PLAN_FORMAT, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PlannedStart,
-    Procedure, PromptContent, ResolvedPlan, ServerSettings, Settings, TelemetryRate, Timeouts,
+    Procedure, PromptContent, ResolvedPlan, ServerSettings, Settings, TelemetryRate, Timeouts, Tool,
 };
 
 /// The seed of a plan; another one gives other numbers.
@@ -109,6 +109,7 @@ fn backend(name: &str, label: &str, kind: BackendKind, device: &str, note: &str)
             GpuLayers::All
         })),
         environment: BTreeMap::new(),
+        tool: Tool::LlamaServer,
     }
 }
 
@@ -418,6 +419,7 @@ pub(crate) fn run(case: &Case, id: &StartId, index: u32, warmup: bool, fate: Fat
         }),
         streams: Vec::new(),
         gaps,
+        bench: None,
         broken,
     }
 }

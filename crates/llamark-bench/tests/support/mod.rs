@@ -27,10 +27,11 @@ use llamark_record::canary::CanaryOutcome;
 use llamark_record::journal::{
     Event, Failure, Outcome, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
+use llamark_record::llama_bench::BenchReport;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, Filler, GpuLayers, Hardware, Origin, Plan,
     PlannedBackend, PlannedBuild, PlannedCanary, PlannedPrompt, PlannedStart, Procedure, PromptContent,
-    ServerSettings, Settings, TelemetryRate, Timeouts,
+    ServerSettings, Settings, TelemetryRate, Timeouts, Tool,
 };
 use serde_json::Value;
 
@@ -45,6 +46,7 @@ pub const PROMPT_TOKENS: u32 = 10;
 pub struct Bench {
     pub plan: Plan,
     pub help: ServerHelp,
+    pub bench_help: Option<ServerHelp>,
     pub build: BuildRecord,
     pub model: Utf8PathBuf,
     pub interrupt: Interrupt,
@@ -113,6 +115,7 @@ impl Bench {
             std::fs::create_dir_all(folder).unwrap();
         }
         symlink(fake_server(), build_folder.join("bin/llama-server")).unwrap();
+        symlink(fake_server(), build_folder.join("bin/llama-bench")).unwrap();
         write(&models.join("fake.gguf"), &behaviour.to_string());
         // What it looks like must be known to `--help`, which gets no model.
         let beside: BTreeMap<&str, &Value> = ["version", "devices"]
@@ -153,6 +156,7 @@ impl Bench {
             deadline: Duration::from_secs(15),
             plan,
             help,
+            bench_help: None,
             build,
             model,
             interrupt,
@@ -205,6 +209,20 @@ impl Bench {
         self
     }
 
+    /// Measures by llama-bench, beside the server.
+    pub fn by_llama_bench(mut self) -> Self {
+        let name = self.build.server.replace("llama-server", "llama-bench");
+        let help = probe::probe_bench(
+            &self.build_folder.join(&name),
+            &self.plan.backends[0].environment,
+            &self.interrupt,
+        );
+        self.bench_help = Some(help.unwrap());
+        self.build.bench = Some(name);
+        self.backend().tool = Tool::LlamaBench;
+        self
+    }
+
     /// Asks for a device.
     pub fn on_vulkan(mut self) -> Self {
         self.backend().kind = BackendKind::Vulkan;
@@ -236,6 +254,7 @@ impl Bench {
             build: &self.build,
             build_folder: &self.build_folder,
             help: &self.help,
+            bench_help: self.bench_help.as_ref(),
             model: &self.model,
             shards: std::slice::from_ref(&self.model),
             log: &self.root.join("start.log"),
@@ -282,6 +301,7 @@ impl Bench {
             build: &self.build,
             build_folder: &self.build_folder,
             help: &self.help,
+            bench_help: None,
             model: &self.model,
             shards: std::slice::from_ref(&self.model),
             log: &self.root.join("reference.log"),
@@ -329,6 +349,13 @@ impl Ran {
     pub fn ready(&self) -> Option<&StartReady> {
         self.events.iter().find_map(|event| match event {
             Event::StartReady(ready) => Some(ready),
+            _ => None,
+        })
+    }
+
+    pub fn report(&self) -> Option<&BenchReport> {
+        self.events.iter().find_map(|event| match event {
+            Event::Bench(report) => Some(report),
             _ => None,
         })
     }
@@ -429,6 +456,7 @@ fn plan() -> Plan {
             device: "none".to_owned(),
             server: Settings::Decided(server),
             environment: BTreeMap::new(),
+            tool: Tool::LlamaServer,
         }],
         models: Vec::new(),
         prompts: vec![PlannedPrompt {

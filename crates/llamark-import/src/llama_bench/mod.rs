@@ -12,7 +12,7 @@ use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
     BackendKind, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource, Origin,
     PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure, PromptContent,
-    ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, case_id, model_id,
+    ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, Tool, case_id, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 
@@ -136,6 +136,7 @@ fn backend(kind: BackendKind, name: String, by_name: BTreeMap<String, String>) -
         device: String::new(),
         server: Settings::Stated(StatedSettings { text, by_name }),
         environment: BTreeMap::new(),
+        tool: Tool::LlamaBench,
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
 use super::source::Engine;
+use super::tool::Tool;
 
 /// The kinds of backend that llamark knows how to build, run and prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -75,4 +76,8 @@ pub struct PlannedBackend {
     pub server: Settings,
     /// Variables of the environment that the author sets for the server.
     pub environment: BTreeMap<String, String>,
+    /// What measures. Left out of the file where it is the server, so that plans of sets that are older than this field keep
+    /// their digest.
+    #[serde(default, skip_serializing_if = "Tool::is_server")]
+    pub tool: Tool,
 }

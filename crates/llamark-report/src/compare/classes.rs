@@ -64,6 +64,8 @@ const RULES: &[Rule] = &[
     rule(&["case", "*", "starts"], Method, Nuisance),
     rule(&["backend", "*", "kind"], Hardware, Identity),
     rule(&["backend", "*", "device"], Hardware, Identity),
+    // Two instruments are two ways to measure; their numbers compare where that is what is compared.
+    rule(&["backend", "*", "tool"], Method, Identity),
     rule(&["backend", "*", "server", "**"], Settings, Treatment),
     rule(&["backend", "*", "environment", "**"], Variables, Treatment),
     rule(&["backend", "*", "name"], Label, Nuisance),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llamark_artifact::CaseLedger;
+use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::Sha256;
 use llamark_record::comparison::Touches;
 use llamark_record::plan::PromptContent;
@@ -214,7 +214,7 @@ fn shape(case: &CaseLedger, out: &mut Collector) {
     let ready = || case.starts.values().filter_map(|start| start.ready.as_ref());
     let list = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join(", ");
     let stated = case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens);
-    let tokens = ready().map(|ready| ready.prompt_tokens).chain(stated);
+    let tokens = case.starts.values().filter_map(StartLedger::prompt_tokens).chain(stated);
     let tokens = list(tokens.map(|tokens| tokens.to_string()).collect());
     let ids = list(ready().map(|ready| ready.prompt_ids.to_string()).collect());
     let depth_ids = ready().filter_map(|ready| ready.depth_ids.as_ref());

@@ -66,6 +66,7 @@ impl Session<'_> {
             build: &ready.built.record,
             build_folder: &ready.built.folder,
             help: &ready.help,
+            bench_help: None,
             model: first,
             shards,
             log: &log,

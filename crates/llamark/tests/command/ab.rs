@@ -159,3 +159,47 @@ fn an_engine_that_a_lock_does_not_pin_is_said() {
     let (_, err) = a_box.run(&["run", "box.yaml", "--locked"], 2);
     assert!(err.contains("engine: prebuilt engine") && err.contains("engine: prebuilt other"), "{err}");
 }
+
+#[test]
+fn two_instruments_are_two_sides_of_one_set() {
+    let ab = "{ base: { label: llama-server }, candidate: { label: llama-bench, tool: llama-bench } }";
+    let a_box = with_variants(ab, "runs: 3, starts: 4, warmup: 2", [2000.0, 2000.0]);
+    std::fs::copy(a_box.path("engine/llama-server"), a_box.path("engine/llama-bench")).unwrap();
+    let path = a_box.path("box.yaml");
+    // A text is refused before anything is run.
+    let (_, err) = a_box.run(&["run", "box.yaml"], 2);
+    assert!(err.contains("spec/llama-bench") && err.contains("`p` is a text"), "{err}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("text: Tell me a story about a fox.", "tokens: 40")).unwrap();
+    a_box.run(&["run", "box.yaml"], 0);
+    let set = only_set(&a_box);
+    a_box.run(&["verify", &set], 0);
+
+    // Both give the rates that they have, and the same ones.
+    let (text, _) = a_box.run(&["diff", &set, "--format", "json", "--no-noise", "--threshold", "10"], 0);
+    let found = json(&text);
+    let cases = found["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    for metric in cases.iter().flat_map(|case| case["metrics"].as_array().unwrap()) {
+        let is_rate = metric["metric"] == "pp" || metric["metric"] == "tg";
+        let verdict = if is_rate { "equivalent" } else { "missing" };
+        assert!(metric["verdict"] == verdict || metric["metric"] == "rss", "{metric}");
+        assert!(!is_rate || metric["candidate"]["runs"] == 12, "{metric}");
+    }
+    let tool = found["differences"].as_array().unwrap().iter().find(|one| one["field"] == "backend.cpu.tool");
+    let tool = tool.unwrap();
+    assert_eq!((&tool["declared"], &tool["class"]), (&true.into(), &"treatment".into()));
+    assert_eq!((&tool["base"], &tool["candidate"]), (&Value::Null, &"llama-bench".into()));
+
+    // What was measured by it goes out as it came in: every sample, at its depth.
+    let (rows, _) = a_box.run(&["export", "llama-bench", &set], 0);
+    let rows: Vec<Value> = rows.lines().map(json).collect();
+    assert_eq!(rows.len(), 2 * 2 * 4 * 2);
+    let behind = rows.iter().filter(|row| row["n_gen"] == 7 && row["n_depth"] == 40);
+    assert_eq!(behind.count(), 8);
+    assert!(rows.iter().all(|row| row["samples_ns"].as_array().unwrap().len() == 3));
+
+    // A set of the one is not a set of the other.
+    let report = std::fs::read_to_string(Path::new(&set).join("report.md")).unwrap();
+    assert!(report.contains("measured by llama-bench"), "{report}");
+}

@@ -326,7 +326,7 @@ impl Builder {
             files::create_dir_all(&folder)?;
             set(name, folder.as_str());
         }
-        set("PATH", self.machine.path());
+        set("PATH", &with_ninja(self.machine.path(), &compile.tools.ninja));
         set("LANG", "C");
         set("LC_ALL", "C");
         set("NINJA_STATUS", "[%f/%t] ");
@@ -383,5 +383,28 @@ fn wait_for(
             Err(ProcessError::Interrupted { command: format!("waiting for {path}") }.into())
         }
         result => Ok(result?),
+    }
+}
+
+/// `PATH` with the folder of ninja behind it: a project that configures another one within its build, as that of the
+/// Vulkan shaders, looks for it there.
+fn with_ninja(path: &str, ninja: &Utf8Path) -> String {
+    match ninja.parent() {
+        Some(folder) if path.split(':').all(|known| known != folder) => format!("{path}:{folder}"),
+        _ => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ninja_is_in_the_path_once_and_last() {
+        assert_eq!(
+            with_ninja("/usr/bin:/bin", Utf8Path::new("/cache/tools/bin/ninja")),
+            "/usr/bin:/bin:/cache/tools/bin"
+        );
+        assert_eq!(with_ninja("/usr/bin:/bin", Utf8Path::new("/usr/bin/ninja")), "/usr/bin:/bin");
     }
 }

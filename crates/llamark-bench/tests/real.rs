@@ -108,8 +108,8 @@ async fn a_real_canary() {
     let Some(bench) = bench() else { return };
     let mut bench = bench;
     bench.case().runs = 1;
-    let text = "Counting in words: one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve, \
-                thirteen, fourteen, fifteen, sixteen,";
+    let text = "Days: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, Tuesday, \
+                Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, Tuesday,";
     bench.plan.canary = Some(PlannedCanary::new(24, text.to_owned()));
     let ran = bench.run().await;
     assert_eq!(ran.outcome, Outcome::Ok, "{:#?}\n{}", ran.ready(), ran.log);
@@ -120,7 +120,7 @@ async fn a_real_canary() {
     println!("{} in {:?}\n{:?}", argv.join(" "), began.elapsed(), reference.text);
     println!("{:?}", reference.likeliest);
     assert_eq!(own.agreement(reference), Agreement::Equal, "{own:?}\n{reference:?}");
-    assert!(own.text.starts_with(" seventeen, eighteen,"), "{own:?}");
+    assert!(own.text.starts_with(" Wednesday, Thursday,"), "{own:?}");
     assert_eq!((reference.tokens.len(), reference.likeliest.len()), (24, 24));
     for (token, likeliest) in reference.tokens.iter().zip(&reference.likeliest) {
         assert_eq!(likeliest.len(), 10);

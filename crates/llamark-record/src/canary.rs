@@ -138,7 +138,8 @@ impl Agreement {
 /// Rounding explains a choice between tokens whose logarithms differ by less than this, in millionths: e^2, some seven
 /// times as likely.
 ///
-/// Backends differ by a few hundredths in a logit, and a KV cache of 4 bits by some tenths; a wrong kernel by whole ones.
+/// Backends differ by a few hundredths in a logit, a KV cache of 8 bits by tenths, and one of 4 bits by one or two in a model of
+/// 135M parameters, which is where it begins to say other things; a wrong kernel by many.
 pub const ROUNDING: i64 = 2_000_000;
 
 /// So many tokens that are one and the same are no accident.

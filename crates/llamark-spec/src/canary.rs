@@ -28,7 +28,7 @@ pub struct OwnCanary {
     /// Tokens to generate. Default: `24`.
     #[schemars(range(min = 8, max = 512), extend("default" = defaults::CANARY_TOKENS))]
     pub tokens: Option<u32>,
-    /// The text that is continued. Default: one that counts in words, of which models are sure how it goes on.
+    /// The text that is continued. Default: the days of the week, of which models are sure how they go on.
     pub prompt: Option<Text>,
 }
 

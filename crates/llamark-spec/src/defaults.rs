@@ -61,10 +61,10 @@ pub const STOP_TIMEOUT: &str = "10s";
 pub const CANARY: bool = true;
 /// Tokens that it continues it with.
 pub const CANARY_TOKENS: u32 = 24;
-/// That text: long enough for the kernels of large batches, and even a small model is sure of how most of it goes on, so
-/// that rounding decides little and an error shows.
-pub const CANARY_PROMPT: &str = "Counting in words: one, two, three, four, five, six, seven, eight, nine, ten, eleven, \
-                                 twelve, thirteen, fourteen, fifteen, sixteen,";
+/// That text: long enough for the kernels of large batches, and even a model of 135M parameters is sure of how it goes on
+/// (at 23 of 24 tokens by more than e^2), so that rounding decides little and an error shows.
+pub const CANARY_PROMPT: &str = "Days: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, \
+                                 Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, Tuesday,";
 
 /// Readings of the sensors: what most of them refresh at.
 pub const TELEMETRY_RATE: &str = "10 Hz";

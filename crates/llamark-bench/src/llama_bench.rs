@@ -304,7 +304,10 @@ fn runs(start: &Start<'_>, lives: &[Life], broken: &[BrokenRule]) -> Vec<RunReco
         measurement: None,
         streams: Vec::new(),
         gaps: None,
-        bench: Some(BenchRun { prompt: timed(lives.first(), place), generation: timed(lives.get(1), place) }),
+        bench: Some(Box::new(BenchRun {
+            prompt: timed(lives.first(), place),
+            generation: timed(lives.get(1), place),
+        })),
         broken: broken.to_vec(),
     };
     all.enumerate().map(record).collect()

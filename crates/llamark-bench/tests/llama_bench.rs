@@ -67,7 +67,7 @@ async fn a_single_token_is_no_step() {
     let ran = bench.run().await;
     assert_eq!(ran.outcome, Outcome::Ok, "{}", ran.log);
     assert_eq!(ran.report().unwrap().commands.len(), 1);
-    assert!(ran.runs().iter().all(|run| run.bench.unwrap().generation.is_none()));
+    assert!(ran.runs().iter().all(|run| run.bench.as_deref().unwrap().generation.is_none()));
 }
 
 #[tokio::test]

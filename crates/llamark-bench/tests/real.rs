@@ -191,7 +191,7 @@ async fn a_real_llama_bench() {
     assert_eq!(ran.runs().iter().filter(|run| run.warmup).count(), 1, "the first warm-up is its own");
     assert_eq!(ran.runs().iter().filter(|run| run.counts()).count(), 3);
     for run in ran.runs() {
-        let timed = run.bench.unwrap();
+        let timed = run.bench.as_deref().unwrap();
         let (prompt, generation) = (timed.prompt.unwrap(), timed.generation.unwrap());
         assert_eq!((prompt.tokens, prompt.depth, generation.tokens, generation.depth), (64, 32, 8, 96));
         let values = RunValues::of(run);

@@ -261,9 +261,10 @@ pub struct RunRecord {
     /// this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
-    /// What llama-bench measured, where that is what measures; left out of the file where absent.
+    /// What llama-bench measured, where that is what measures; left out of the file where absent. Elsewhere in memory: a set
+    /// may have a million runs, and hardly any of them has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bench: Option<BenchRun>,
+    pub bench: Option<Box<BenchRun>>,
     /// The rules that the run breaks; empty: it is valid.
     pub broken: Vec<BrokenRule>,
 }

@@ -180,7 +180,7 @@ fn measured_run<'a>(start: &StartLedger, run: &'a RunRecord) -> Run<'a> {
     let is_measured = run.is_measured();
     let tokens = |of: fn(&Measurement) -> u32| run.measurements().map(of).fold(0, u32::saturating_add);
     let of_bench =
-        |half: fn(&BenchRun) -> Option<Timed>| run.bench.as_ref().and_then(half).map(|timed| timed.tokens);
+        |half: fn(&BenchRun) -> Option<Timed>| run.bench.as_deref().and_then(half).map(|timed| timed.tokens);
     let prompt = of_bench(|run| run.prompt).unwrap_or_else(|| tokens(|one| one.prompt_tokens));
     let steps = tokens(|one| one.generated_tokens.saturating_sub(1));
     let energy = |phase, tokens| is_measured.then(|| energy(start, run, phase, tokens)).flatten();
@@ -190,7 +190,7 @@ fn measured_run<'a>(start: &StartLedger, run: &'a RunRecord) -> Run<'a> {
         valid: run.is_valid(),
         broken: &run.broken,
         measurement: run.measurement.as_ref(),
-        bench: run.bench.as_ref(),
+        bench: run.bench.as_deref(),
         prompt_tokens: is_measured.then_some(prompt),
         generated_tokens: is_measured
             .then(|| of_bench(|run| run.generation).unwrap_or_else(|| tokens(|one| one.generated_tokens))),

@@ -8,7 +8,7 @@ use llamark_process::Interrupt;
 use llamark_record::canary::{CanaryAnswer, CanaryOutcome};
 use llamark_record::plan::{
     BackendKind, CacheType, Case, GpuLayers, Plan, PlannedBackend, PlannedCanary, PromptContent,
-    ServerSettings, Settings,
+    ServerSettings, Settings, Tool,
 };
 use serde_json::Value;
 
@@ -85,6 +85,7 @@ pub fn reference_parts(
         },
         backend: PlannedBackend {
             device: NO_DEVICE.to_owned(),
+            tool: Tool::LlamaServer,
             server: Settings::Decided(settings.clone()),
             ..backend.clone()
         },

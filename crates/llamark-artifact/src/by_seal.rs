@@ -273,7 +273,7 @@ mod tests {
     }
 
     fn record(
-        case: String,
+        case: &str,
         small: [u32; 5],
         large: [u64; 4],
         arrivals: Vec<(u32, u64)>,
@@ -282,7 +282,7 @@ mod tests {
         let [attempt, start, index, prompt_tokens, generated_tokens] = small;
         let [prompt_us, generation_us, first_token_ns, total_ns] = large;
         RunRecord {
-            id: StartId { case: (&case).into(), start, attempt },
+            id: StartId { case: case.into(), start, attempt },
             index,
             warmup: some,
             measurement: Some(Measurement {
@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn several_streams_are_left_to_the_parser_of_json() {
-        let mut record = record("m/b/p".to_owned(), [1; 5], [1; 4], vec![(1, 2)], true);
+        let mut record = record("m/b/p", [1; 5], [1; 4], vec![(1, 2)], true);
         let measurement = record.measurement.take().unwrap();
         record.streams = vec![Stream { sent_ns: 3, measurement }];
         assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), None).is_none());
@@ -320,8 +320,7 @@ mod tests {
     fn a_run_as_it_is_written_is_read_in_place() {
         // Fails when a run gets another member: then every line would be read slowly, and nobody would notice.
         for some in [true, false] {
-            let mut record =
-                record("m/b/p".to_owned(), [1, 2, 3, 4, 5], [6, 7, 8, 9], vec![(1, 10), (2, 11)], some);
+            let mut record = record("m/b/p", [1, 2, 3, 4, 5], [6, 7, 8, 9], vec![(1, 10), (2, 11)], some);
             let (line, entry) = line_of(record.clone());
             let (found, link) = run(line.strip_suffix(b"\n").unwrap(), None).unwrap();
             record.measurement.as_mut().unwrap().arrivals.clear();
@@ -332,7 +331,7 @@ mod tests {
 
     #[test]
     fn a_run_that_breaks_a_rule_is_left_to_the_parser_of_json() {
-        let mut record = record("m/b/p".to_owned(), [1; 5], [1; 4], Vec::new(), true);
+        let mut record = record("m/b/p", [1; 5], [1; 4], Vec::new(), true);
         record.broken = vec![BrokenRule { rule: Rule::ColdCache, detail: "3 tokens".to_owned() }];
         assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), None).is_none());
     }
@@ -346,7 +345,7 @@ mod tests {
             arrivals in prop::collection::vec((0_u32..9, 0_u64..1 << 40), 0..4),
             some: bool,
         ) {
-            let (line, entry) = line_of(record(case, small, large, arrivals, some));
+            let (line, entry) = line_of(record(&case, small, large, arrivals, some));
             let Event::Run(mut expected) = entry.event else { unreachable!("it is a run") };
             if let Some((found, _link)) = run(line.strip_suffix(b"\n").unwrap(), None) {
                 expected.measurement.as_mut().unwrap().arrivals.clear();

@@ -151,9 +151,9 @@ pub enum ArtifactError {
         /// The set.
         path: Utf8PathBuf,
         /// Plan digest of the set.
-        found: Sha256,
+        found: Box<Sha256>,
         /// Plan digest now.
-        expected: Sha256,
+        expected: Box<Sha256>,
     },
     /// The interrupted set belongs to another machine.
     #[error(

@@ -275,6 +275,7 @@ impl Store {
         fold(&mut ledger, &mut reader, path)?;
         let found = ledger.begin.as_ref().map_or_else(first_prev, |begin| begin.plan.clone());
         if found != expected || planned != *resolved {
+            let (found, expected) = (Box::new(found), Box::new(expected));
             return Err(ArtifactError::OtherPlan { path: path.to_owned(), found, expected });
         }
         let host = environment.fingerprint();

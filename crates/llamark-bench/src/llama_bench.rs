@@ -165,8 +165,8 @@ async fn measure(
     let broken = broken(planned, &lives);
     let reason = broken.first().map(|broken| broken.detail.clone());
     for record in runs(start, &lives, &broken) {
-        recorder.record(Event::Run(record.clone()))?;
-        (context.observer)(Progress::RunDone(record));
+        recorder.record(Event::Run(record))?;
+        (context.observer)(Progress::RunDone);
     }
     Ok(reason)
 }

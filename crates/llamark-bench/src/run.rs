@@ -81,8 +81,8 @@ pub(crate) async fn run(
             Err(Halt::Protocol(format!("{phase}: {detail}")))
         }
     };
-    recorder.record(Event::Run(record.clone()))?;
-    (session.observer)(Progress::RunDone(record));
+    recorder.record(Event::Run(record))?;
+    (session.observer)(Progress::RunDone);
     result
 }
 

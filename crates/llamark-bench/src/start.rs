@@ -8,7 +8,7 @@ use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{
-    CachedFile, Cooled, Event, Failure, Outcome, RunRecord, StartClosed, StartId, StartOpened,
+    CachedFile, Cooled, Event, Failure, Outcome, StartClosed, StartId, StartOpened,
 };
 use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings, Tool};
 
@@ -104,7 +104,7 @@ pub enum Progress {
         tg: Option<f64>,
     },
     /// A request was answered, and the record of it is safe.
-    RunDone(RunRecord),
+    RunDone,
     /// The server is being stopped.
     Stopping,
     /// It is gone.

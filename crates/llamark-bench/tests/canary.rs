@@ -1,6 +1,10 @@
 //! The canary of a start and its reference: what is asked, what is recorded, and that nothing fails over it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy does not take for tests"
+)]
 
 mod support;
 

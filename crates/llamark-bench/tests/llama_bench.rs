@@ -1,5 +1,7 @@
 //! llama-bench as the instrument of a start: what it is asked, what becomes of its samples, and what is not believed.
 
+#![expect(clippy::panic, reason = "helpers of tests, which clippy does not take for tests")]
+
 mod support;
 
 use llamark_record::journal::{Failure, FailureKind, Outcome, Rule};

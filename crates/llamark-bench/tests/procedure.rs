@@ -1,5 +1,7 @@
 //! How a start is prepared and warmed up, as its events say.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests, which clippy does not take for tests")]
+
 mod support;
 
 use llamark_record::journal::{CacheState, Event, Outcome, WarmedUp, WarmedUpBy};

@@ -52,7 +52,7 @@ async fn a_model_that_is_touched_while_it_is_measured_makes_the_start_invalid() 
     let bench = Bench::new(&json!({}));
     let model = bench.model.clone();
     let touch = |progress: &Progress| {
-        if matches!(progress, Progress::RunDone(_)) {
+        if matches!(progress, Progress::RunDone) {
             std::fs::write(&model, "another").unwrap();
         }
     };

@@ -54,8 +54,7 @@ impl Job<'_> {
             files::remove_file(&part)?;
             // What was there before may have been of another file.
             if resumed_at == 0 {
-                let (what, expected) = (download.what.to_owned(), download.expected.clone());
-                return Err(FetchError::Mismatch { what, expected, found });
+                return Err(FetchError::mismatch(download.what.to_owned(), download.expected, &found));
             }
         }
         files::rename_file(&part, &done)?;

@@ -57,8 +57,7 @@ impl Job<'_> {
             }
             let found = self.hash(&file, location)?;
             if found != *sha256 {
-                let (what, expected) = (location.to_owned(), sha256.clone());
-                return Err(FetchError::Mismatch { what, expected, found });
+                return Err(FetchError::mismatch(location.to_owned(), sha256, &found));
             }
             self.unpack(&file, location, subdir, into)
         })

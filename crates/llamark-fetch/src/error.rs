@@ -76,9 +76,9 @@ pub enum FetchError {
         /// What was fetched.
         what: String,
         /// The digest that the experiment, or the endpoint, states.
-        expected: Sha256,
+        expected: Box<Sha256>,
         /// The digest that the bytes have.
-        found: Sha256,
+        found: Box<Sha256>,
     },
     /// A file is nowhere where it is looked for.
     #[error("no file `{file}`: looked at {}", list(.looked_at))]
@@ -250,6 +250,11 @@ impl FetchError {
     /// Whether the bytes are there and are others than were asked for: never to be worked around.
     pub fn is_mismatch(&self) -> bool {
         matches!(self, Self::Mismatch { .. } | Self::Archive { .. } | Self::Refused { .. })
+    }
+
+    /// The bytes are not those that were asked for.
+    pub(crate) fn mismatch(what: String, expected: &Sha256, found: &Sha256) -> Self {
+        Self::Mismatch { what, expected: Box::new(expected.clone()), found: Box::new(found.clone()) }
     }
 
     /// Whether somebody asked for it.

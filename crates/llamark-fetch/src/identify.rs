@@ -39,11 +39,9 @@ impl Fetcher {
                 let identified = job.identify_hub(endpoint, repo, revision, file)?;
                 let first = identified.files.first().map(|first| &first.sha256);
                 match (sha256, first) {
-                    (Some(expected), Some(found)) if expected != found => Err(FetchError::Mismatch {
-                        what: format!("{repo} {file}"),
-                        expected: expected.clone(),
-                        found: found.clone(),
-                    }),
+                    (Some(expected), Some(found)) if expected != found => {
+                        Err(FetchError::mismatch(format!("{repo} {file}"), expected, found))
+                    }
                     _ => Ok(identified),
                 }
             }

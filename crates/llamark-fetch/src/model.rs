@@ -85,11 +85,7 @@ impl Job<'_> {
                 }
             };
             if let Some(expected) = expected.filter(|expected| index == 0 && **expected != sha256) {
-                return Err(FetchError::Mismatch {
-                    what: path.to_string(),
-                    expected: expected.clone(),
-                    found: sha256,
-                });
+                return Err(FetchError::mismatch(path.to_string(), expected, &sha256));
             }
             identities.push(FileIdentity { name, bytes: stamp.bytes, sha256 });
         }

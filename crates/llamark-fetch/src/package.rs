@@ -70,7 +70,7 @@ impl Job<'_> {
                 return Err(FetchError::MissingProgram { program, purpose, install: INSTALL_PIP });
             }
             if let Some(found) = refused_digest(&output.stderr) {
-                return Err(FetchError::Mismatch { what, expected: sha256.clone(), found });
+                return Err(FetchError::mismatch(what, sha256, &found));
             }
             return Err(FetchError::Program {
                 action: format!("download {what}"),
@@ -89,7 +89,7 @@ impl Job<'_> {
         };
         let found = self.hash(file, &what)?;
         if found != *sha256 {
-            return Err(FetchError::Mismatch { what, expected: sha256.clone(), found });
+            return Err(FetchError::mismatch(what, sha256, &found));
         }
         Ok(file.clone())
     }

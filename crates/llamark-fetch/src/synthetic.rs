@@ -41,7 +41,7 @@ impl Job<'_> {
         let sha256 = found.files.first().map(|file| &file.sha256);
         match (expected, sha256) {
             (Some(expected), Some(found)) if expected != found => {
-                Err(FetchError::Mismatch { what: name, expected: expected.clone(), found: found.clone() })
+                Err(FetchError::mismatch(name, expected, found))
             }
             _ => Ok(found),
         }

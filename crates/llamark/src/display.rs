@@ -139,7 +139,7 @@ impl Display {
                     &format!("{place}: {kind} {index} of {of}, token {tokens} of {of_tokens}{rates}{left}"),
                 );
             }
-            Progress::RunDone(_) | Progress::Stopped => {}
+            Progress::RunDone | Progress::Stopped => {}
             Progress::Stopping => self.now("Stopping", &format!("{place}{left}")),
         }
     }

@@ -326,7 +326,7 @@ fn a_package_is_checked_before_it_is_unpacked() {
     );
     fetcher.python = script(&root.join("python3"), &text);
     let wrong = fetch_with(&fetcher, &source(&Sha256::of_bytes(b"x")), &root).0.unwrap_err();
-    assert!(matches!(&wrong, FetchError::Mismatch { found, .. } if *found == sha256), "{wrong}");
+    assert!(matches!(&wrong, FetchError::Mismatch { found, .. } if **found == sha256), "{wrong}");
     let (_, found, _) = expect(fetch_with(&fetcher, &source(&sha256), &root).0.unwrap());
     assert_eq!(found, tree);
     let asked = fs_err::read_to_string(root.join("asked")).unwrap();

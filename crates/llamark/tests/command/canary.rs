@@ -172,7 +172,7 @@ fn an_interrupted_reference_is_made_by_the_same_command_and_nothing_is_measured_
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !a_box.sets().last().is_some_and(|set| !events(set, "case_closed").is_empty()) {
+    while a_box.sets().last().is_none_or(|set| events(set, "case_closed").is_empty()) {
         assert!(Instant::now() < deadline, "no case was closed in time");
         std::thread::sleep(Duration::from_millis(5));
     }

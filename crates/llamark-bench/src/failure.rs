@@ -24,7 +24,7 @@ struct Sign {
 }
 
 /// In this order: the first whose text is in the log decides.
-const SIGNS: [Sign; 8] = [
+const SIGNS: [Sign; 9] = [
     Sign {
         texts: &[
             "failed to allocate",
@@ -54,6 +54,12 @@ const SIGNS: [Sign; 8] = [
         kind: FailureKind::Unsupported,
         what: "this llama.cpp does not know the architecture of the model",
         hint: "use a newer llama.cpp, or leave the model out",
+    },
+    Sign {
+        texts: &["invalid device: "],
+        kind: FailureKind::Unsupported,
+        what: "the server does not see the device",
+        hint: "`llama-server --list-devices` shows what it sees: is the driver there, and does `env` hide the device?",
     },
     Sign {
         texts: &["error: invalid argument", "error while handling argument", "error: unknown argument"],
@@ -341,6 +347,7 @@ mod tests {
         insta::assert_snapshot!(exits("0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete"), @"Exit | the model file cannot be read: the server ended during the load of the model with exit code 1 | 0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete | fetch the model again and check its sha256");
         insta::assert_snapshot!(exits("0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB)\n0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000"), @"OutOfMemory | memory was not enough: the server ended during the load of the model with exit code 1 | 0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB) / 0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000 | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
         insta::assert_snapshot!(exits("error: invalid argument: --bogus"), @"Unsupported | this llama.cpp refuses an argument: the server ended during the load of the model with exit code 1 | error: invalid argument: --bogus | change the setting that needs the argument, or use another llama.cpp");
+        insta::assert_snapshot!(exits("ggml_vulkan: No devices found.\nerror while handling argument \"--device\": invalid device: Vulkan0"), @r#"Unsupported | the server does not see the device: the server ended during the load of the model with exit code 1 | error while handling argument "--device": invalid device: Vulkan0 | `llama-server --list-devices` shows what it sees"#);
         insta::assert_snapshot!(exits("0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled"), @"Unsupported | this llama.cpp cannot combine these settings: the server ended during the load of the model with exit code 1 | 0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled | a quantized V cache needs `flash_attn");
         insta::assert_snapshot!(exits("0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133"), @"Exit | the port is taken: the server ended during the load of the model with exit code 1 | 0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133 | run it again");
         insta::assert_snapshot!(exits("one\ntwo\n"), @"Exit | the server ended during the load of the model with exit code 1 | one / two | look at the log of the start");

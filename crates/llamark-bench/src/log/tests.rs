@@ -1,9 +1,14 @@
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 
+use llamark_record::journal::BufferKind;
+
 use super::*;
 
 const FLASH_ON: &str = include_str!("../../fixtures/b11434/flash-attn-on.log");
 const FLASH_OFF: &str = include_str!("../../fixtures/b11434/flash-attn-off.log");
+const OF_2025: &str = include_str!("../../fixtures/2025-08/cpu.log");
+const OF_2025_VULKAN: &str = include_str!("../../fixtures/2025-08/vulkan.log");
+const B9093: &str = include_str!("../../fixtures/b9093/cpu.log");
 const Q8: &str = include_str!("../../fixtures/b11434/kv-q8_0.log");
 
 fn read(text: &str) -> LogSummary {
@@ -22,6 +27,75 @@ fn says(message: &str) -> String {
     assert_eq!(new, events(format!("{message}\n")));
     let words: Vec<String> = new.iter().map(|event| format!("{event:?}")).collect();
     words.join("; ")
+}
+
+/// What the log of a version states, in a line each: one vocabulary over all of them.
+fn table(text: &str) -> String {
+    let log = read(text);
+    let buffers = |holds| {
+        let of_kind = log.buffers.iter().filter(|buffer| buffer.holds == holds);
+        of_kind.map(|buffer| format!("{} {}", buffer.device, buffer.bytes)).collect::<Vec<_>>().join(", ")
+    };
+    let caches = log.kv_caches.iter().map(|cache| format!("{}/{}", cache.type_k, cache.type_v));
+    let yes = |known: bool| if known { "yes" } else { "no" };
+    [
+        format!("url {}", yes(log.url.is_some())),
+        format!("devices {:?}", log.devices.iter().map(|device| &device.name).collect::<Vec<_>>()),
+        format!("weights {}", buffers(BufferKind::Model)),
+        format!("KV {} {}", caches.collect::<Vec<_>>().join(", "), buffers(BufferKind::Kv)),
+        format!("compute {}", buffers(BufferKind::Compute)),
+        format!(
+            "flash attention {:?}, load mode {:?}, offloaded {:?}",
+            log.flash_attention, log.load_mode, log.offloaded
+        ),
+        format!("settings {:?}", log.settings),
+        format!("errors {}", log.errors.len()),
+    ]
+    .join("\n")
+}
+
+#[test]
+fn real_logs_of_three_versions() {
+    insta::assert_snapshot!(table(OF_2025), @r#"
+    url yes
+    devices []
+    weights CPU_Mapped 3407872
+    KV f16/f16 CPU 262144
+    compute CPU 2621440
+    flash attention Some(false), load mode Some(LoadMode { mmap: true, mlock: None }), offloaded None
+    settings {Context: 256, ContextPerSlot: 256, Batch: 256, Ubatch: 256, Slots: 1, Threads: 2, ThreadsBatch: 2}
+    errors 0
+    "#);
+    insta::assert_snapshot!(table(OF_2025_VULKAN), @r#"
+    url yes
+    devices ["Vulkan0"]
+    weights Vulkan0 2883584, CPU_Mapped 524288
+    KV f16/f16 Vulkan0 262144
+    compute Vulkan0 2621440, Vulkan_Host 786432
+    flash attention Some(false), load mode Some(LoadMode { mmap: true, mlock: None }), offloaded Some((3, 3))
+    settings {Context: 256, ContextPerSlot: 256, Batch: 256, Ubatch: 256, Slots: 1, Threads: 2, ThreadsBatch: 2}
+    errors 0
+    "#);
+    insta::assert_snapshot!(table(B9093), @r#"
+    url yes
+    devices []
+    weights CPU_Mapped 3407872
+    KV f16/f16 CPU 262144
+    compute CPU 2883584
+    flash attention Some(false), load mode Some(LoadMode { mmap: true, mlock: None }), offloaded None
+    settings {Context: 256, ContextPerSlot: 256, Batch: 256, Ubatch: 256, Slots: 1, Threads: 16, ThreadsBatch: 16}
+    errors 0
+    "#);
+    insta::assert_snapshot!(table(FLASH_ON), @r#"
+    url yes
+    devices []
+    weights CPU_Mapped 96573849
+    KV f16/f16 CPU 23592960
+    compute CPU 16399728
+    flash attention Some(true), load mode Some(LoadMode { mmap: true, mlock: Some(false) }), offloaded None
+    settings {Context: 1024, ContextPerSlot: 1024, Batch: 1000, Ubatch: 512, Slots: 1, Threads: 2, ThreadsBatch: 1}
+    errors 0
+    "#);
 }
 
 #[test]

@@ -100,8 +100,8 @@ async fn output_is_the_same_each_time() {
     println!("{:?} in {:?}", ids[0], began.elapsed());
 }
 
-/// The processor agrees with itself token for token, and says how sure it was. Of a text of which the model is not sure it
-/// would not: the order of sums depends on what the cache held before, and a millionth decides between two tokens.
+/// The processor agrees with itself, and says how sure it was. Not always token for token: the order of sums depends on what
+/// the cache held before, and where the model is not sure, that decides between two tokens.
 #[tokio::test]
 async fn a_real_canary() {
     let _turn = TURN.lock().await;
@@ -119,7 +119,11 @@ async fn a_real_canary() {
     let reference = reference.answer().unwrap_or_else(|| panic!("{reference:?}"));
     println!("{} in {:?}\n{:?}", argv.join(" "), began.elapsed(), reference.text);
     println!("{:?}", reference.likeliest);
-    assert_eq!(own.agreement(reference), Agreement::Equal, "{own:?}\n{reference:?}");
+    let agreement = own.agreement(reference);
+    assert!(
+        matches!(agreement, Agreement::Equal | Agreement::Rounding { .. }),
+        "{agreement:?}\n{own:?}\n{reference:?}"
+    );
     assert!(own.text.starts_with(" Wednesday, Thursday,"), "{own:?}");
     assert_eq!((reference.tokens.len(), reference.likeliest.len()), (24, 24));
     for (token, likeliest) in reference.tokens.iter().zip(&reference.likeliest) {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Does `diff` cry wolf, and does it see one? On the real server: `benches/aa.sh [PAIRS [EXPERIMENT]]`.
 #
-# Makes PAIRS pairs of sets of the same thing back to back and compares each: none may regress. Then measures once more
+# Makes PAIRS pairs of sets of the same thing back to back and compares each: none may be called better or worse. Then measures once more
 # for each pair (or for the first SLOWED of them) beside a process that takes a tenth of every core (BUSY, a share), and
 # compares with the first set of the pair: each must regress. Prints the change of each gating metric and counts both;
 # ends with 1 when a count is not what it should be. For a quiet machine: on a busy one, two sets of the same do differ.
@@ -15,6 +15,8 @@ llamark=${LLAMARK:-${CARGO_TARGET_DIR:-target}/debug/llamark}
 [ -x "$llamark" ] || cargo build --quiet
 artifacts=$(mktemp -d)
 burner=
+# With CALIBRATE=1 the usual noise of this machine is measured first, and counts in each comparison.
+[ -z "${CALIBRATE:-}" ] || "$llamark" --quiet --artifacts "$artifacts" calibrate "$experiment" >&2
 trap 'rm -rf "$artifacts"; [ -z "$burner" ] || kill "$burner"' EXIT
 
 # measure: one more set; prints its folder.
@@ -50,19 +52,22 @@ signal.pause()
 PYTHON
 }
 
-# compare WHAT BASE CANDIDATE: prints one line and leaves the exit code of diff in `code`.
+# compare WHAT BASE CANDIDATE: prints one line, and leaves the exit code of diff in `code` and what it called improved in
+# `improved`.
 compare() {
   code=0
-  "$llamark" diff "$2" "$3" --format json >"$artifacts/diff.json" || code=$?
-  python3 - "$1" "$code" "$artifacts/diff.json" <<'PYTHON'
+  "$llamark" --artifacts "$artifacts" diff "$2" "$3" --format json >"$artifacts/diff.json" || code=$?
+  python3 - "$1" "$code" "$artifacts/diff.json" "$artifacts/improved" <<'PYTHON'
 import collections, json, sys
-what, code, path = sys.argv[1:]
+what, code, path, improved = sys.argv[1:]
 metrics = [metric for case in json.load(open(path))["cases"] for metric in case["metrics"] if metric["gates"]]
 verdicts = collections.Counter(metric["verdict"] for metric in metrics)
 changes = [f'{metric["metric"]} {100 * metric["change"]:+.1f} %' for metric in metrics if metric["change"] is not None]
 counts = [f"{count} {verdict}" for verdict, count in sorted(verdicts.items())]
 print(f"{what}: exit {code};", ", ".join(counts) + ";", ", ".join(changes), flush=True)
+open(improved, "w").write(str(verdicts["improved"]))
 PYTHON
+  improved=$(cat "$artifacts/improved")
 }
 
 alarms=0 equivalent=0 undecided=0 found=0
@@ -70,9 +75,10 @@ for pair in $(seq "$pairs"); do
   base=$(measure)
   candidate=$(measure)
   compare "pair $pair, the same twice" "$base" "$candidate"
-  case $code in
-    0) equivalent=$((equivalent + 1)) ;;
-    6) undecided=$((undecided + 1)) ;;
+  # A thing is no better than itself, either.
+  case $code-$improved in
+    0-0) equivalent=$((equivalent + 1)) ;;
+    6-0) undecided=$((undecided + 1)) ;;
     *) alarms=$((alarms + 1)) ;;
   esac
   [ "$pair" -le "$slowed_pairs" ] || continue

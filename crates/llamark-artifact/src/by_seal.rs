@@ -4,7 +4,8 @@
 //! whether the bytes are those that were sealed, one digest over the file answers it; what is left is to take the
 //! numbers out. Nearly all lines are runs, and those are written in one way only (RFC 8785), so that they are read
 //! in place; a line that looks different in any respect is read as JSON. The links of the chain and the order of
-//! the events are checked as always. Arrivals of tokens, most of the bytes, are left out.
+//! the events are checked as always. Arrivals of tokens, most of the bytes, are left out without a look at them: that they are
+//! pairs of whole numbers is for `verify` to say.
 
 use std::io::Read as _;
 

@@ -98,6 +98,12 @@ impl Sample {
     }
 }
 
+fn leave_arrivals(event: &mut Value) {
+    if let Some(arrivals) = event.pointer_mut("/run/measurement/arrivals") {
+        *arrivals = json!([]);
+    }
+}
+
 /// Events, one a line of JSON, with the chain and the manifest that go with them: the slow reader and the quick one
 /// agree on what they are, and what is accepted is canonical.
 pub fn journal_events(data: &[u8]) {
@@ -114,7 +120,15 @@ pub fn journal_events(data: &[u8]) {
         let slow = ArtifactSet::read(sample.folder.path());
         let quick = ArtifactSet::read_by_seal(sample.folder.path());
         let (Ok(slow), Ok(quick)) = (&slow, &quick) else {
-            assert_eq!(slow.is_ok(), quick.is_ok(), "{slow:?} and {quick:?}");
+            if slow.is_err() && quick.is_ok() {
+                // The quick reader does not look at the arrivals of tokens: without them, the slow one finds nothing either.
+                all.iter_mut().for_each(leave_arrivals);
+                assert!(sample.lay_out(&all));
+                let slow = ArtifactSet::read(sample.folder.path());
+                assert!(slow.is_ok(), "{slow:?}, and read by its seal without a problem");
+            } else {
+                assert_eq!(slow.is_ok(), quick.is_ok(), "{slow:?} and {quick:?}");
+            }
             return;
         };
         let mut ledger = slow.ledger().clone();

@@ -7,7 +7,7 @@ use llamark_fetch::{FetchedEngine, FetchedModel, Fetcher};
 use llamark_record::Sha256;
 use llamark_record::manifest::Resource;
 use llamark_record::model::ModelRecord;
-use llamark_record::plan::{Engine, PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan};
+use llamark_record::plan::{Engine, PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan, Tool};
 
 use crate::context::Context;
 use crate::display::Display;
@@ -177,8 +177,58 @@ pub(crate) fn resolve(
     keep_going: bool,
 ) -> Result<Resolved, Failed> {
     let builds = builds(context, loaded, display)?;
-    let (models, missing) = models(context, loaded, display, keep_going)?;
+    let (models, mut missing) = models(context, loaded, display, keep_going)?;
+    let untrained = beyond_training(&loaded.plan, &models);
+    if keep_going && untrained.len() < models.len() {
+        missing.extend(untrained);
+    } else {
+        within_training(context, &untrained, display)?;
+    }
     Ok(Resolved { missing, ..Resolved::new(loaded, builds, models) })
+}
+
+/// Models of which a server is asked for more context than they were trained for, by id, each with both numbers.
+///
+/// llama-server gives a slot no more than that, whatever it is told: such a case would be loaded, and then be invalid.
+fn beyond_training(plan: &Plan, models: &BTreeMap<String, FetchedModel>) -> BTreeMap<String, String> {
+    let asked = |id: &String| {
+        let by_server =
+            |name: &str| plan.backend(name).is_some_and(|backend| backend.tool == Tool::LlamaServer);
+        let cases = plan.cases.iter().filter(|case| case.model == *id && by_server(&case.backend));
+        cases.map(|case| u64::from(case.context)).max()
+    };
+    let problem = |(id, model): (&String, &FetchedModel)| {
+        // A header that cannot be read is said where it is recorded.
+        let header = llamark_gguf::read(model.paths.first()?).ok()?;
+        let trained = llamark_gguf::facts_of_shards(&[header]).context_length?;
+        let asked = asked(id).filter(|asked| *asked > trained)?;
+        let text =
+            format!("it was trained for a context of {trained} tokens, and the experiment asks for {asked}");
+        Some((id.clone(), text))
+    };
+    models.iter().filter_map(problem).collect()
+}
+
+fn within_training(
+    context: &Context,
+    untrained: &BTreeMap<String, String>,
+    display: &Display,
+) -> Result<(), Failed> {
+    if untrained.is_empty() {
+        return Ok(());
+    }
+    display.clear();
+    for (id, why) in untrained {
+        context.terminal.problem(&format!("{id}: {why}"));
+    }
+    let models =
+        if untrained.len() == 1 { "1 model has" } else { &format!("{} models have", untrained.len()) };
+    fail(
+        Exit::BadInput,
+        format!("{models} less context than the experiment asks for; nothing was built or run"),
+        "lower `context` (and `depth`, which must fit into it), or run the others with `--keep-going`; llama-server \
+         gives a slot no more than the model was trained for",
+    )
 }
 
 /// Compiles what the cache does not hold.

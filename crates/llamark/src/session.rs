@@ -220,7 +220,7 @@ impl<'a> Session<'a> {
             .collect();
         for closed in skipped {
             if self.case_ledger(&closed.case).is_some_and(|case| case.outcome.is_none()) {
-                self.display.warn(&format!("{} is skipped: {}", closed.case, explain(&closed.outcome)));
+                self.display.warn(&format!("{} is {}", closed.case, explain(&closed.outcome)));
                 self.append(Event::CaseClosed(closed))?;
             }
         }

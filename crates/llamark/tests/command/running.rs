@@ -95,6 +95,47 @@ fn missing_models_are_named_at_once_and_can_be_left_out() {
     a_box.run(&["verify"], 0);
 }
 
+/// The header of a GGUF file that says only this.
+fn header(context: u32) -> Vec<u8> {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
+    let (tensors, pairs) = (0_u64.to_le_bytes(), 2_u64.to_le_bytes());
+    let (a_number, a_text) = (4_u32.to_le_bytes(), 8_u32.to_le_bytes());
+    [
+        b"GGUF\x03\0\0\0".as_slice(),
+        &tensors,
+        &pairs,
+        &text("general.architecture"),
+        &a_text,
+        &text("llama"),
+        &text("llama.context_length"),
+        &a_number,
+        &context.to_le_bytes(),
+    ]
+    .concat()
+}
+
+#[test]
+fn more_context_than_a_model_was_trained_for_is_refused_before_anything_is_run() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox", "owl"], "runs: 1");
+    std::fs::write(a_box.path("models/owl.gguf"), header(255)).unwrap();
+    let (_, err) = a_box.run(&["run", "box.yaml"], 2);
+    assert!(err.contains("owl: it was trained for a context of 255 tokens"), "{err}");
+    assert!(err.contains("asks for 256") && err.contains("lower `context`"), "{err}");
+    assert!(a_box.sets().is_empty());
+    let (_, err) = a_box.run(&["run", "box.yaml", "--keep-going"], 5);
+    assert!(err.contains("owl/cpu/p is skipped: it was trained for"), "{err}");
+    a_box.run(&["verify"], 0);
+}
+
+#[test]
+fn as_much_context_as_a_model_was_trained_for_is_not_refused() {
+    let a_box = Box::new();
+    a_box.experiment(&["owl"], "runs: 1");
+    std::fs::write(a_box.path("models/owl.gguf"), header(256)).unwrap();
+    a_box.run(&["run", "box.yaml"], 0);
+}
+
 #[test]
 fn a_selection_runs_a_part() {
     let a_box = Box::new();

@@ -12,7 +12,7 @@ use std::io::Read as _;
 use camino::Utf8Path;
 use llamark_record::journal::{Entry, Event, Gaps, Measurement, RunRecord, StartId};
 use llamark_record::manifest::Manifest;
-use llamark_record::{CaseId, Sha256};
+use llamark_record::{CaseId, Sha256, SharedSha256};
 use sha2::Digest as _;
 
 use crate::journal::{JOURNAL, LineProblem, MAX_LINE, first_prev};
@@ -31,7 +31,8 @@ pub(crate) fn fold(ledger: &mut Ledger, manifest: &Manifest, path: &Utf8Path) ->
     let fail = |source| ArtifactError::Read { path: path.clone(), source };
     let mut file = plain::open(&path)?;
     let mut hasher = sha2::Sha256::new();
-    let mut lines = Lines { ledger, path: &path, seq: 0, head: first_prev().as_str().to_owned(), case: None };
+    let mut lines =
+        Lines { ledger, path: &path, seq: 0, head: first_prev().as_str().into(), known: Known::default() };
     // The beginning of a line whose end was not read yet, then what is read behind it.
     let mut buffer: Vec<u8> = Vec::with_capacity(CHUNK);
     loop {
@@ -57,9 +58,9 @@ pub(crate) fn fold(ledger: &mut Ledger, manifest: &Manifest, path: &Utf8Path) ->
     }
     let found = Sha256::from_raw(hasher.finalize().into());
     let sealed = manifest.subject.iter().find(|resource| resource.name == JOURNAL);
-    let head = manifest.journal_head().map(Sha256::as_str);
+    let head = manifest.journal_head().map(|head| head.as_str().as_bytes());
     match sealed {
-        Some(sealed) if sealed.digest.sha256 == found && head == Some(lines.head.as_str()) => Ok(()),
+        Some(sealed) if sealed.digest.sha256 == found && head == Some(&lines.head) => Ok(()),
         _ => Err(ArtifactError::Changed { path }),
     }
 }
@@ -71,9 +72,16 @@ struct Lines<'a> {
     /// Number of the next entry.
     seq: u64,
     /// Digest of the last one.
-    head: String,
-    /// Case of the last run.
+    head: Vec<u8>,
+    /// What the last run had.
+    known: Known,
+}
+
+/// What the next run most likely has too: it is then shared, and not read again.
+#[derive(Default)]
+struct Known {
     case: Option<CaseId>,
+    output_ids: Option<SharedSha256>,
 }
 
 impl Lines<'_> {
@@ -83,11 +91,8 @@ impl Lines<'_> {
 
     /// The next line, without its newline.
     fn take(&mut self, line: &[u8]) -> Result<(), ArtifactError> {
-        let applied = if let Some((run, link)) = run(line, self.case.as_ref()) {
+        let applied = if let Some((run, link)) = run(line, &mut self.known) {
             self.follow(link.seq, link.prev)?;
-            if self.case.as_ref() != Some(&run.id.case) {
-                self.case = Some(run.id.case.clone());
-            }
             link.hash.clone_into(&mut self.head);
             self.ledger.apply_run(run)
         } else {
@@ -96,8 +101,8 @@ impl Lines<'_> {
             if let Event::Run(run) = &mut entry.event {
                 crate::journal::leave_arrivals(run);
             }
-            self.follow(entry.seq, entry.prev.as_str())?;
-            entry.hash.as_str().clone_into(&mut self.head);
+            self.follow(entry.seq, entry.prev.as_str().as_bytes())?;
+            entry.hash.as_str().as_bytes().clone_into(&mut self.head);
             self.ledger.apply(entry)
         };
         self.seq += 1;
@@ -106,7 +111,7 @@ impl Lines<'_> {
     }
 
     /// Whether a line with that number and that `prev` is the next one.
-    fn follow(&self, seq: u64, prev: &str) -> Result<(), ArtifactError> {
+    fn follow(&self, seq: u64, prev: &[u8]) -> Result<(), ArtifactError> {
         if seq != self.seq {
             return Err(self.bad(LineProblem::Sequence { expected: self.seq, found: seq }));
         }
@@ -116,14 +121,13 @@ impl Lines<'_> {
 
 /// Place of an entry in the chain.
 struct Link<'a> {
-    hash: &'a str,
-    prev: &'a str,
+    hash: &'a [u8],
+    prev: &'a [u8],
     seq: u64,
 }
 
-/// A valid, measured run and its place, if the line is one, in the one way in which llamark writes it. `known` is the case
-/// of the run before.
-fn run<'a>(line: &'a [u8], known: Option<&CaseId>) -> Option<(RunRecord, Link<'a>)> {
+/// A valid, measured run and its place, if the line is one, in the one way in which llamark writes it.
+fn run<'a>(line: &'a [u8], known: &mut Known) -> Option<(RunRecord, Link<'a>)> {
     let mut rest = Cursor { rest: line };
     rest.literal(br#"{"at":""#)?;
     let _at = rest.text()?;
@@ -132,22 +136,20 @@ fn run<'a>(line: &'a [u8], known: Option<&CaseId>) -> Option<(RunRecord, Link<'a
     rest.literal(br#""id":{"attempt":"#)?;
     let attempt = rest.small()?;
     rest.literal(br#","case":""#)?;
-    let text = rest.text()?;
-    // The runs of a start follow each other.
-    let case = known.filter(|known| &***known == text).cloned().unwrap_or_else(|| text.into());
+    let case = rest.case(known)?;
     rest.literal(br#","start":"#)?;
     let start = rest.small()?;
     rest.literal(br#"},"index":"#)?;
     let index = rest.small()?;
     rest.literal(br#","measurement":{"arrivals":"#)?;
     rest.arrivals()?;
-    let measurement = rest.measurement()?;
+    let measurement = rest.measurement(known)?;
     rest.literal(br#"},"warmup":"#)?;
     let warmup = rest.boolean()?;
     rest.literal(br#"}},"hash":""#)?;
-    let hash = rest.text()?;
+    let hash = rest.bytes()?;
     rest.literal(br#","prev":""#)?;
-    let prev = rest.text()?;
+    let prev = rest.bytes()?;
     rest.literal(br#","seq":"#)?;
     let seq = rest.integer()?;
     (rest.rest == b"}").then_some(())?;
@@ -169,11 +171,35 @@ impl<'a> Cursor<'a> {
     }
 
     /// Up to the next quote, which is taken too. None when it holds an escape: then it is not what it looks like.
-    fn text(&mut self) -> Option<&'a str> {
+    fn bytes(&mut self) -> Option<&'a [u8]> {
         let end = memchr::memchr2(b'"', b'\\', self.rest)?;
         let (text, rest) = self.rest.split_at_checked(end)?;
         self.rest = rest.strip_prefix(b"\"")?;
-        std::str::from_utf8(text).ok()
+        Some(text)
+    }
+
+    fn text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
+
+    /// The id of a case. The runs of a start follow each other.
+    fn case(&mut self, known: &mut Known) -> Option<CaseId> {
+        let bytes = self.bytes()?;
+        match &known.case {
+            Some(case) if case.as_bytes() == bytes => {}
+            _ => known.case = Some(std::str::from_utf8(bytes).ok()?.into()),
+        }
+        known.case.clone()
+    }
+
+    /// The digest of what was generated. It is mostly the same for all runs of a case.
+    fn output_ids(&mut self, known: &mut Known) -> Option<SharedSha256> {
+        let bytes = self.bytes()?;
+        match &known.output_ids {
+            Some(digest) if digest.as_str().as_bytes() == bytes => {}
+            _ => known.output_ids = Some(std::str::from_utf8(bytes).ok()?.parse::<Sha256>().ok()?.into()),
+        }
+        known.output_ids.clone()
     }
 
     /// A whole number of at most 15 digits, which is exact in JSON.
@@ -225,7 +251,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The members behind the arrivals.
-    fn measurement(&mut self) -> Option<Measurement> {
+    fn measurement(&mut self, known: &mut Known) -> Option<Measurement> {
         self.literal(br#","cached_tokens":"#)?;
         let cached_tokens = if self.literal(b"null").is_some() { None } else { Some(self.small()?) };
         self.literal(br#","first_token_ns":"#)?;
@@ -239,7 +265,7 @@ impl<'a> Cursor<'a> {
             None
         } else {
             self.literal(b"\"")?;
-            Some(self.text()?.parse().ok()?)
+            Some(self.output_ids(known)?)
         };
         self.literal(br#","prompt_tokens":"#)?;
         let prompt_tokens = self.small()?;
@@ -295,7 +321,7 @@ mod tests {
                 first_token_ns,
                 total_ns,
                 arrivals,
-                output_ids: some.then(|| Sha256::of_bytes(b"ids")),
+                output_ids: some.then(|| Sha256::of_bytes(b"ids").into()),
             }),
             streams: Vec::new(),
             gaps: Gaps::of([arrivals_of(small[4])].iter().map(Vec::as_slice)),
@@ -314,7 +340,7 @@ mod tests {
         let mut record = record("m/b/p", [1; 5], [1; 4], vec![(1, 2)], true);
         let measurement = record.measurement.take().unwrap();
         record.streams = vec![Stream { sent_ns: 3, measurement }];
-        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), None).is_none());
+        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), &mut Known::default()).is_none());
     }
 
     #[test]
@@ -323,18 +349,35 @@ mod tests {
         for some in [true, false] {
             let mut record = record("m/b/p", [1, 2, 3, 4, 5], [6, 7, 8, 9], vec![(1, 10), (2, 11)], some);
             let (line, entry) = line_of(record.clone());
-            let (found, link) = run(line.strip_suffix(b"\n").unwrap(), None).unwrap();
+            let (found, link) = run(line.strip_suffix(b"\n").unwrap(), &mut Known::default()).unwrap();
             record.measurement.as_mut().unwrap().arrivals.clear();
             assert_eq!(found, record);
-            assert_eq!((link.hash, link.prev, link.seq), (entry.hash.as_str(), entry.prev.as_str(), 7));
+            let digits = |digest: &Sha256| digest.as_str().as_bytes().to_vec();
+            assert_eq!((link.hash, link.prev), (&*digits(&entry.hash), &*digits(&entry.prev)));
+            assert_eq!(link.seq, 7);
         }
+    }
+
+    #[test]
+    fn what_the_run_before_had_is_shared_and_what_it_had_not_is_read() {
+        let mut known = Known::default();
+        let mut outputs = Vec::new();
+        for (case, output) in [("a", b"1"), ("a", b"1"), ("b", b"2")] {
+            let mut record = record(case, [1; 5], [1; 4], Vec::new(), true);
+            record.measurement.as_mut().unwrap().output_ids = Some(Sha256::of_bytes(output).into());
+            let (line, _) = line_of(record.clone());
+            let (found, _) = run(line.strip_suffix(b"\n").unwrap(), &mut known).unwrap();
+            assert_eq!(found, record);
+            outputs.push(found.measurement.unwrap().output_ids.unwrap());
+        }
+        assert!(std::ptr::eq::<Sha256>(&*outputs[0], &*outputs[1]));
     }
 
     #[test]
     fn a_run_that_breaks_a_rule_is_left_to_the_parser_of_json() {
         let mut record = record("m/b/p", [1; 5], [1; 4], Vec::new(), true);
         record.broken = vec![BrokenRule { rule: Rule::ColdCache, detail: "3 tokens".to_owned() }];
-        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), None).is_none());
+        assert!(run(line_of(record).0.strip_suffix(b"\n").unwrap(), &mut Known::default()).is_none());
     }
 
     proptest! {
@@ -348,7 +391,7 @@ mod tests {
         ) {
             let (line, entry) = line_of(record(&case, small, large, arrivals, some));
             let Event::Run(mut expected) = entry.event else { unreachable!("it is a run") };
-            if let Some((found, _link)) = run(line.strip_suffix(b"\n").unwrap(), None) {
+            if let Some((found, _link)) = run(line.strip_suffix(b"\n").unwrap(), &mut Known::default()) {
                 expected.measurement.as_mut().unwrap().arrivals.clear();
                 prop_assert_eq!(found, expected);
             }

@@ -194,7 +194,7 @@ impl Gathering {
             first_token_ns: since(first),
             total_ns: since(times.ended),
             arrivals: self.arrivals.iter().map(|(tokens, at)| (*tokens, since(*at))).collect(),
-            output_ids: has_every_id.then(|| ids_digest(&self.ids)),
+            output_ids: has_every_id.then(|| ids_digest(&self.ids).into()),
         };
         let settings = last.generation_settings.as_ref();
         let speculation = settings.and_then(|settings| settings.get("speculative.types"));
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!((measurement.prompt_us, measurement.generation_us), (14_118, 14_080));
         assert_eq!(measurement.arrivals, [(1, 10_000_000), (2, 20_000_000), (3, 30_000_000)]);
         assert_eq!((measurement.first_token_ns, measurement.total_ns), (10_000_000, 40_000_000));
-        assert_eq!(measurement.output_ids, Some(ids_digest(&[198, 198, 57])));
+        assert_eq!(measurement.output_ids.as_deref(), Some(&ids_digest(&[198, 198, 57])));
         assert_eq!(ending.stop_type.as_deref(), Some("limit"));
         assert_eq!(ending.speculation.as_deref(), Some("none"));
     }

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -120,6 +122,36 @@ impl<'de> Deserialize<'de> for Sha256 {
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// A digest that many records have in common: one place in memory for all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SharedSha256(Arc<Sha256>);
+
+impl Deref for SharedSha256 {
+    type Target = Sha256;
+
+    fn deref(&self) -> &Sha256 {
+        &self.0
+    }
+}
+
+impl From<Sha256> for SharedSha256 {
+    fn from(digest: Sha256) -> Self {
+        Self(Arc::new(digest))
+    }
+}
+
+impl Serialize for SharedSha256 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (**self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SharedSha256 {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Sha256::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::llama_bench::{BenchReport, BenchRun};
 use crate::model::ModelRecord;
 use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
-use crate::{CaseId, Sha256};
+use crate::{CaseId, Sha256, SharedSha256};
 
 mod procedure;
 
@@ -343,7 +343,8 @@ pub struct Measurement {
     /// Arrivals by our clock: tokens generated so far, and nanoseconds since the request was sent.
     pub arrivals: Vec<(u32, u64)>,
     /// SHA-256 of the generated token ids as little-endian u32; absent when the server does not return them.
-    pub output_ids: Option<Sha256>,
+    #[schemars(with = "Option<Sha256>")]
+    pub output_ids: Option<SharedSha256>,
 }
 
 /// A rule and how it was broken.

@@ -21,4 +21,4 @@ pub mod stated;
 pub mod telemetry;
 
 pub use case_id::CaseId;
-pub use digest::Sha256;
+pub use digest::{Sha256, SharedSha256};

@@ -415,7 +415,7 @@ pub(crate) fn run(case: &Case, id: &StartId, index: u32, warmup: bool, fate: Fat
             first_token_ns,
             total_ns: first_token_ns + steps * token_us * 1000 + 251_000,
             arrivals,
-            output_ids: Some(digest(&format!("{}/{generated_tokens}", case.model))),
+            output_ids: Some(digest(&format!("{}/{generated_tokens}", case.model)).into()),
         }),
         streams: Vec::new(),
         gaps,

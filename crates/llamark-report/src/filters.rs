@@ -3,6 +3,8 @@
 //! A filter of numbers takes `none` and writes a dash, so that a template needs no condition around it. What they
 //! return is safe: it is not escaped again.
 
+use std::collections::BTreeMap;
+
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
@@ -24,6 +26,7 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("significant", |value: &Value, digits: u32| {
         number(value, |value| format::significant(value, digits.clamp(1, 15)))
     });
+    environment.add_filter("over_depths", over_depths);
     environment.add_filter("estimate", estimate);
     environment.add_filter("spread", spread);
     environment
@@ -61,6 +64,40 @@ fn not_a_number(value: &Value) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("a number is expected, this is {}", value.kind()))
 }
 
+/// Shapes that differ in nothing but their depth.
+struct OverDepths {
+    /// What else they are, by name.
+    rest: Vec<(String, Value)>,
+    depths: Vec<Value>,
+    cases: u64,
+}
+
+/// Shapes of cases, those that differ in nothing but depth taken together: each with `depths`, and the `cases` of all.
+fn over_depths(shapes: &Value) -> Result<Value, Error> {
+    let mut all: Vec<OverDepths> = Vec::new();
+    for shape in shapes.try_iter()? {
+        let mut rest = Vec::new();
+        for name in shape.try_iter()?.map(|name| name.to_string()) {
+            if name != "depth" && name != "cases" {
+                rest.push((name.clone(), shape.get_attr(&name)?));
+            }
+        }
+        let (depth, cases) = (shape.get_attr("depth")?, u64::try_from(shape.get_attr("cases")?)?);
+        match all.iter_mut().find(|known| known.rest == rest) {
+            Some(known) => {
+                known.depths.push(depth);
+                known.cases = known.cases.saturating_add(cases);
+            }
+            None => all.push(OverDepths { rest, depths: vec![depth], cases }),
+        }
+    }
+    let as_value = |OverDepths { rest, depths, cases }| {
+        let counted = [("depths".to_owned(), Value::from(depths)), ("cases".to_owned(), Value::from(cases))];
+        Value::from(rest.into_iter().chain(counted).collect::<BTreeMap<_, _>>())
+    };
+    Ok(all.into_iter().map(as_value).collect())
+}
+
 /// An estimate: `696 ±105`, the half-width of its interval after the mean; a dash for `none`.
 fn estimate(value: &Value) -> Result<Value, Error> {
     if value.is_none() {
@@ -85,4 +122,26 @@ fn spread(value: &Value) -> Result<Value, Error> {
     let low = f64::try_from(interval.get_attr("low")?)?;
     let high = f64::try_from(interval.get_attr("high")?)?;
     Ok(Value::from_safe_string(format::interval(low, high)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn shapes_that_differ_in_depth_only_are_one() {
+        let shapes = json!([
+            {"runs": 3, "depth": 0, "concurrency": 1, "cases": 7},
+            {"runs": 3, "depth": 0, "concurrency": 4, "cases": 2},
+            {"runs": 3, "depth": 8192, "concurrency": 1, "cases": 5},
+        ]);
+        let together = over_depths(&Value::from(minijinja::value::Serde(shapes))).unwrap();
+        let expected = json!([
+            {"runs": 3, "depths": [0, 8192], "concurrency": 1, "cases": 12},
+            {"runs": 3, "depths": [0], "concurrency": 4, "cases": 2},
+        ]);
+        assert_eq!(serde_json::to_value(together).unwrap(), expected);
+    }
 }

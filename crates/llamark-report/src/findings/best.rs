@@ -5,7 +5,7 @@ use llamark_record::metric::{Direction, Metric};
 use super::rules::BEST_BACKEND;
 use super::{Context, Finding, list, title};
 use crate::estimate::LEVEL;
-use crate::format::change;
+use crate::format::{change, fixed};
 use crate::summary::{Estimate, Section};
 
 /// Fewest values on each side that a test is made of.
@@ -49,16 +49,15 @@ fn of_section(context: &Context<'_>, section: &Section) -> Option<Finding> {
         let (part, verdict) = match (too_few, tied.len()) {
             (true, _) => (
                 format!(
-                    "{} {} ({} against {}; too few values to say)",
+                    "{} {} ({}; too few values to say)",
                     title(metric),
                     first.label,
-                    change(gain),
-                    second.label
+                    against_second(gain, second.label)
                 ),
                 "too_few",
             ),
             (false, 1) => (
-                format!("{} {} ({} against {})", title(metric), first.label, change(gain), second.label),
+                format!("{} {} ({})", title(metric), first.label, against_second(gain, second.label)),
                 "best",
             ),
             (false, _) => (format!("{} a tie of {}", title(metric), list(&tied)), "tie"),
@@ -74,6 +73,15 @@ fn of_section(context: &Context<'_>, section: &Section) -> Option<Finding> {
     }
     finding.text = format!("{}, fastest: {}.", context.section(section), parts.join(" · "));
     Some(finding)
+}
+
+/// By how much the best is ahead of the second: as a share, or from twice as much on as so many times.
+fn against_second(gain: f64, second: &str) -> String {
+    if gain >= 1.0 {
+        format!("{} times that of {second}", fixed(gain + 1.0, 1))
+    } else {
+        format!("{} against {second}", change(gain))
+    }
 }
 
 /// The backends with this metric, the best first; equal means in the order of the backends.

@@ -10,8 +10,11 @@ const LIMIT: f64 = 1.0;
 /// A share this many times below the median of the others on the backend is suspicious. A sparse model reaches about
 /// half of what a dense one does, since its reads are small; four times is more than that.
 const FAR: f64 = 4.0;
-/// Fewest other models that a median is made of.
+/// Fewest other rows that a median is made of.
 const FEWEST: usize = 3;
+/// Tokens that come faster than this one after the other are not bound by memory, whatever it does: launching kernels,
+/// sampling and the answer to the client take a millisecond or more for each, which small models on fast GPUs show.
+const BOUND_BY_OVERHEAD: f64 = 500.0;
 
 pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
     let cases = &context.summary.cases;
@@ -106,6 +109,9 @@ fn far_below(
     share: f64,
     weights: &Weights,
 ) -> Option<Finding> {
+    if case.metrics.tg.as_ref()?.mean > BOUND_BY_OVERHEAD {
+        return None;
+    }
     let possible = |share: &f64| *share <= LIMIT;
     let others: Vec<f64> = context
         .of_backend(case.backend)
@@ -120,7 +126,7 @@ fn far_below(
         return None;
     }
     let mut text = format!(
-        "{}: TG is only {} of what the memory bandwidth allows ({}), while the other {} models on {} have a median of {}",
+        "{}: TG is only {} of what the memory bandwidth allows ({}), while the other {} rows of {} have a median of {}",
         context.case(case),
         percent(share),
         source(weights),

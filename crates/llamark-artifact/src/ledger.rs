@@ -4,6 +4,11 @@
 //! reader of a set; and `verify`. Its rules are what makes a retry visible that was chosen for its result: a start
 //! is tried again only when the attempt before was interrupted, every attempt stays, and the last one counts.
 
+mod canary;
+mod describe;
+mod perplexity;
+mod starts;
+
 use std::collections::{BTreeMap, HashMap};
 
 use llamark_record::Sha256;
@@ -15,15 +20,15 @@ use llamark_record::journal::{
 };
 use llamark_record::llama_bench::BenchReport;
 use llamark_record::model::ModelRecord;
+use llamark_record::perplexity::Perplexity;
 use llamark_record::plan::{Case, Plan, PlannedStart, Until, WarmUp};
 use llamark_record::stated::StatedStart;
 use llamark_record::telemetry::Telemetry;
 
+use describe::describe;
+
 /// Most runs of a start that room is made for before they are there: a plan may come from a stranger.
 const MOST_ROOM: u32 = 256;
-
-/// Why an event of a canary is refused.
-const NO_CANARY: &str = "the plan has no canary";
 
 /// What came of a plan.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +43,8 @@ pub struct Ledger {
     pub builds: BTreeMap<String, BuildRecord>,
     /// What the processor alone makes of the canary prompt, by the id of the model.
     pub canary_references: BTreeMap<String, CanaryReference>,
+    /// How well each backend predicts the text of the plan, in the order in which that was measured.
+    pub perplexities: Vec<Perplexity>,
     /// The cases, in the order of the plan.
     pub cases: Vec<CaseLedger>,
     /// The last entry of a finished set.
@@ -50,6 +57,8 @@ pub struct Ledger {
     pub head: Option<Sha256>,
     /// Whether the plan has a canary.
     has_canary: bool,
+    /// Most chunks of a perplexity; absent where the plan asks for none.
+    perplexity_chunks: Option<u32>,
     /// Whether the plan comes from a document: then there is nothing to run, only what it states.
     imported: bool,
     /// When a case has enough starts; absent: when all of the plan are made.
@@ -211,12 +220,14 @@ impl Ledger {
             models: BTreeMap::new(),
             builds: BTreeMap::new(),
             canary_references: BTreeMap::new(),
+            perplexities: Vec::new(),
             cases: plan.cases.iter().map(case).collect(),
             end: None,
             started_at: String::new(),
             finished_at: String::new(),
             head: None,
             has_canary: plan.canary.is_some(),
+            perplexity_chunks: plan.perplexity.as_ref().map(|planned| planned.chunks),
             imported: plan.document().is_some(),
             until: plan.procedure.until,
             warms_until_steady: plan.procedure.warmup != WarmUp::Counted,
@@ -311,6 +322,7 @@ impl Ledger {
             Event::CanaryReference(reference) => {
                 self.canary_references.insert(reference.model.clone(), reference);
             }
+            Event::Perplexity(perplexity) => self.perplexities.push(perplexity),
             Event::Telemetry(telemetry) => {
                 if let Some(start) = self.start_mut(&telemetry.id) {
                     start.telemetry = Some(telemetry);
@@ -423,6 +435,7 @@ impl Ledger {
             Event::Enough(enough) => self.check_enough(enough),
             Event::Canary(canary) => self.check_canary(canary),
             Event::CanaryReference(reference) => self.check_canary_reference(reference),
+            Event::Perplexity(perplexity) => self.check_perplexity(perplexity),
             Event::StartClosed(closed) => self.live(&closed.id).err(),
             Event::CaseClosed(closed) => match self.case(&closed.case) {
                 None => Some("the plan has no such case".to_owned()),
@@ -443,207 +456,14 @@ impl Ledger {
             .then(|| "it is of another plan or another machine than the beginning".to_owned())
     }
 
-    fn check_opened(&self, id: &StartId) -> Option<String> {
-        let Some(case) = self.case(&id.case) else { return Some("the plan has no such case".to_owned()) };
-        if id.start == 0 || id.start > case.case.starts {
-            return Some(format!("the plan has {} starts of the case", case.case.starts));
-        }
-        if case.outcome.is_some() {
-            return Some("the case came to its end before".to_owned());
-        }
-        if case.enough.is_some() {
-            return Some("the case has enough starts".to_owned());
-        }
-        if case.starts.get(&id.start).is_some_and(StartLedger::is_settled) {
-            return Some("the start came to its end before, and is not tried again".to_owned());
-        }
-        let expected = case.next_attempt(id.start);
-        (id.attempt != expected).then(|| format!("attempt {expected} is next"))
-    }
-
-    fn check_stated(&self, stated: &StatedStart) -> Option<String> {
-        if !self.imported {
-            return Some("the plan comes from an experiment, and not from a document".to_owned());
-        }
-        let Some(case) = self.case(&stated.id.case) else {
-            return Some("the plan has no such case".to_owned());
-        };
-        let StartId { start, attempt, .. } = stated.id;
-        if start == 0 || start > case.case.starts || attempt != 1 {
-            return Some(format!(
-                "the plan has {} starts of the case, with one attempt each",
-                case.case.starts
-            ));
-        }
-        if case.outcome.is_some() {
-            return Some("the case came to its end before".to_owned());
-        }
-        if case.stated.contains_key(&start) {
-            return Some("the start is stated already".to_owned());
-        }
-        // One may be missing in the middle.
-        let indices = || stated.runs.iter().map(|run| run.index);
-        let ascends = indices().zip(indices().skip(1)).all(|(before, after)| before < after);
-        if !ascends || !indices().all(|index| (1..=case.case.runs).contains(&index)) {
-            return Some(format!("its runs are not numbered upwards from 1 to at most {}", case.case.runs));
-        }
-        None
-    }
-
-    fn check_run(&self, run: &RunRecord) -> Option<String> {
-        let start = match self.live(&run.id) {
-            Ok(start) => start,
-            Err(reason) => return Some(reason),
-        };
-        let case = self.case(&run.id.case)?;
-        let planned = if run.warmup { case.case.warmup } else { case.case.runs };
-        let expected = start.recorded(run.warmup).saturating_add(1);
-        if start.ready.is_none() && start.bench.is_none() {
-            Some("the start is not ready".to_owned())
-        } else if run.index != expected {
-            Some(format!("run {expected} is next"))
-        } else if run.index > planned {
-            Some(format!("the plan has {planned} of them"))
-        } else if self.warms_until_steady && run.warmup != start.warmed.is_none() {
-            Some("the runs that count come after the end of the warm-up, and only they".to_owned())
-        } else if !run.is_measured() && run.broken.is_empty() {
-            Some("a run without a measurement breaks a rule, and this one names none".to_owned())
-        } else {
-            None
-        }
-    }
-
-    fn check_warmed(&self, warmed: &WarmedUp) -> Option<String> {
-        let start = match self.live(&warmed.id) {
-            Ok(start) => start,
-            Err(reason) => return Some(reason),
-        };
-        if !self.warms_until_steady {
-            Some("the plan has a fixed number of warm-up runs".to_owned())
-        } else if start.warmed.is_some() || start.recorded(false) > 0 {
-            Some("the start was warm before".to_owned())
-        } else if warmed.runs != start.recorded(true) {
-            Some(format!("{} warm-up runs were made", start.recorded(true)))
-        } else {
-            None
-        }
-    }
-
-    /// Fewer starts than planned are enough only where the plan says so, and never fewer than it says: a case that was
-    /// ended because its numbers pleased somebody has no place in a journal.
-    fn check_enough(&self, enough: &Enough) -> Option<String> {
-        let Some(until) = self.until else { return Some("the plan has a fixed number of starts".to_owned()) };
-        let Some(case) = self.case(&enough.case) else {
-            return Some("the plan has no such case".to_owned());
-        };
-        let made = case.starts.values().filter(|start| start.is_settled()).count();
-        if case.outcome.is_some() || case.enough.is_some() || case.outcome_of_starts().is_some() {
-            Some("nothing is left to do for the case".to_owned())
-        } else if u32::try_from(made).ok() != Some(enough.starts) || case.starts.len() != made {
-            Some(format!("{made} starts were made"))
-        } else if enough.starts < until.least {
-            Some(format!("the plan has at least {} starts", until.least))
-        } else {
-            None
-        }
-    }
-
-    fn check_canary(&self, canary: &Canary) -> Option<String> {
-        match self.live(&canary.id) {
-            Err(reason) => Some(reason),
-            Ok(_) if !self.has_canary => Some(NO_CANARY.to_owned()),
-            Ok(start) if start.ready.is_none() => Some("the start is not ready".to_owned()),
-            Ok(start) => start.canary.is_some().then(|| "the start has its canary".to_owned()),
-        }
-    }
-
-    fn check_canary_reference(&self, reference: &CanaryReference) -> Option<String> {
-        if !self.has_canary {
-            return Some(NO_CANARY.to_owned());
-        }
-        if !self.cases.iter().any(|case| case.case.model == reference.model) {
-            return Some("the plan has no case of that model".to_owned());
-        }
-        let is_known = self.canary_references.contains_key(&reference.model);
-        is_known.then(|| "the model has its reference".to_owned())
-    }
-
-    /// The models of which some server answered, and whose reference is not there yet.
-    pub fn without_canary_reference(&self) -> Vec<&str> {
-        let answered = |case: &&CaseLedger| {
-            let mut canaries = case.starts.values().filter_map(|start| start.canary.as_ref());
-            canaries.any(|canary| canary.answer.answer().is_some())
-        };
-        let mut models: Vec<&str> =
-            self.cases.iter().filter(answered).map(|case| case.case.model.as_str()).collect();
-        models.retain(|model| !self.canary_references.contains_key(*model));
-        models.sort_unstable();
-        models.dedup();
-        models
-    }
-
-    /// What a canary lacks at the end: nobody takes away one that was wrong.
-    fn check_canaries(&self) -> Option<String> {
-        if !self.has_canary {
-            return None;
-        }
-        let is_ok = |closed: &StartClosed| closed.outcome == Outcome::Ok;
-        // llama-bench gives no tokens.
-        let starts = self.cases.iter().flat_map(|case| case.starts.values());
-        let starts = starts.filter(|start| start.bench.is_none());
-        let without =
-            starts.filter(|start| start.closed.as_ref().is_some_and(is_ok) && start.canary.is_none());
-        let (starts, models) = (without.count(), self.without_canary_reference().len());
-        (starts + models > 0)
-            .then(|| format!("{starts} starts have no canary, and {models} models no reference for theirs"))
-    }
-
     fn check_end(&self, end: &End) -> Option<String> {
         let open = self.cases.iter().filter(|case| case.outcome.is_none()).count();
         if open > 0 {
             return Some(format!("{open} cases came to no end"));
         }
-        if let Some(problem) = self.check_canaries() {
+        if let Some(problem) = self.check_canaries().or_else(|| self.check_perplexities()) {
             return Some(problem);
         }
         (end.cases != self.tally()).then(|| "its count of the cases is not what the journal says".to_owned())
-    }
-
-    /// The attempt of that id, if it is the last and still open.
-    fn live(&self, id: &StartId) -> Result<&StartLedger, String> {
-        let start = self.case(&id.case).and_then(|case| case.starts.get(&id.start));
-        let start = start.filter(|start| start.id == *id).ok_or("no such attempt at a start was opened")?;
-        if start.closed.is_some() {
-            return Err("the start was closed before".to_owned());
-        }
-        Ok(start)
-    }
-}
-
-/// The event in a few words, for messages; text of the journal is escaped, since it goes to a terminal.
-fn describe(event: &Event) -> String {
-    let start =
-        |id: &StartId| format!("start {} attempt {} of `{}`", id.start, id.attempt, id.case.escape_debug());
-    match event {
-        Event::Begin(_) => "the beginning".to_owned(),
-        Event::Resume(_) => "a resumption".to_owned(),
-        Event::Model(model) => format!("model `{}`", model.id.escape_debug()),
-        Event::Build(build) => format!("build `{}`", build.id.escape_debug()),
-        Event::StartOpened(opened) => format!("the opening of {}", start(&opened.id)),
-        Event::StartReady(ready) => format!("the readiness of {}", start(&ready.id)),
-        Event::Bench(report) => format!("the report of llama-bench in {}", start(&report.id)),
-        Event::Run(run) if run.warmup => format!("warm-up {} in {}", run.index, start(&run.id)),
-        Event::Run(run) => format!("run {} in {}", run.index, start(&run.id)),
-        Event::WarmedUp(warmed) => format!("the end of the warm-up of {}", start(&warmed.id)),
-        Event::Enough(enough) => format!("that case `{}` has enough starts", enough.case.escape_debug()),
-        Event::Canary(canary) => format!("the canary of {}", start(&canary.id)),
-        Event::CanaryReference(reference) => {
-            format!("the reference of the canary for model `{}`", reference.model.escape_debug())
-        }
-        Event::Telemetry(telemetry) => format!("the telemetry of {}", start(&telemetry.id)),
-        Event::StartClosed(closed) => format!("the close of {}", start(&closed.id)),
-        Event::Stated(stated) => format!("what is stated of {}", start(&stated.id)),
-        Event::CaseClosed(closed) => format!("the close of case `{}`", closed.case.escape_debug()),
-        Event::End(_) => "the end".to_owned(),
     }
 }

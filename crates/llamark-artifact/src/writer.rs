@@ -109,6 +109,18 @@ impl SetWriter {
         Ok(self.path.join(start_file(id, "log")))
     }
 
+    /// Where the log of llama-perplexity goes, of a model on a backend. Its folder is made.
+    ///
+    /// # Errors
+    /// As [`log_path`](Self::log_path).
+    pub fn perplexity_log_path(&self, model: &str, backend: &str) -> Result<Utf8PathBuf, ArtifactError> {
+        const FOLDER: &str = "perplexity";
+        plain::refuse_links(&self.path, FOLDER)?;
+        let folder = self.path.join(FOLDER);
+        files::create_dir_all(&folder)?;
+        Ok(folder.join(format!("{}.log", folder_name(&format!("{model}/{backend}")))))
+    }
+
     /// Writes what lies beside the log of a start: `telemetry.csv`. All of it or nothing.
     ///
     /// # Errors

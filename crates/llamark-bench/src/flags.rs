@@ -1,4 +1,5 @@
-//! The one place that knows llama.cpp's flags, llama-server's here and llama-bench's in [`bench`]: llamark's settings in, the command line of this very binary out.
+//! The one place that knows llama.cpp's flags, llama-server's here, llama-bench's in `bench` and
+//! llama-perplexity's in `perplexity`: llamark's settings in, the command line of this very binary out.
 //!
 //! The rule: a flag that the binary does not have is never written, and a setting that it cannot be given is refused.
 //! Whatever has a default that differs between versions of llama.cpp, or that would move numbers unseen, is written
@@ -24,8 +25,10 @@ use llamark_record::plan::{BackendKind, CacheType, GpuLayers, ServerSettings};
 use crate::probe::ServerHelp;
 
 mod bench;
+mod perplexity;
 
 pub use bench::{BenchTest, translate_bench};
+pub use perplexity::{PerplexityTest, translate_perplexity};
 
 /// What a server is to be started with.
 #[derive(Clone, Copy, Debug)]

@@ -66,6 +66,12 @@ pub enum ProbeError {
         /// The binary.
         bench: Utf8PathBuf,
     },
+    /// What it printed has no argument that a llama-perplexity has.
+    #[error("{program} does not answer as a llama-perplexity does: its `--help` has no `--chunks`")]
+    NotAPerplexity {
+        /// The binary.
+        program: Utf8PathBuf,
+    },
     /// What it printed has no argument that a llama-server has.
     #[error("{server} does not answer as a llama-server does: its `--help` has no `--model`")]
     NotAServer {
@@ -123,6 +129,23 @@ pub fn probe_bench(
     let known = parse_bench_help(&format!("{}\n{}", help.stdout, help.stderr));
     if known.argument("--n-prompt").is_none() {
         return Err(ProbeError::NotABench { bench: bench.to_owned() });
+    }
+    Ok(known)
+}
+
+/// Asks a llama-perplexity what it can do: runs it with `--help`, which is laid out as a server's.
+///
+/// # Errors
+/// When it cannot be run, fails, or is no llama-perplexity.
+pub fn probe_perplexity(
+    program: &Utf8Path,
+    environment: &BTreeMap<String, String>,
+    interrupt: &Interrupt,
+) -> Result<ServerHelp, ProbeError> {
+    let help = ask(program, "--help", environment, interrupt)?;
+    let known = parse_help(&help.stdout, "");
+    if known.argument("--chunks").is_none() {
+        return Err(ProbeError::NotAPerplexity { program: program.to_owned() });
     }
     Ok(known)
 }

@@ -9,8 +9,10 @@ use crate::flags::{CONTEXT_STEP, LaunchRequest};
 use crate::log::{LogSummary, Setting};
 
 mod bench;
+mod perplexity;
 
 pub(crate) use bench::prove_bench;
+pub(crate) use perplexity::prove_perplexity;
 
 /// One proof for each setting.
 ///

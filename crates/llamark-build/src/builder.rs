@@ -191,7 +191,7 @@ impl Builder {
             kind: build.kind,
             machine: machine_name(&self.machine, cmake::is_native(&cmake)),
             cmake,
-            targets: cmake::TARGETS.map(str::to_owned).to_vec(),
+            targets: [&cmake::TARGETS.map(str::to_owned)[..], &build.extra_targets].concat(),
             tools: tools.identities.clone(),
             sdk,
             environment: self.machine.passed(),

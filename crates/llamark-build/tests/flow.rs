@@ -60,6 +60,7 @@ if [ "$behaviour" = broken ]; then
     printf '#!/bin/sh\necho "error while loading shared libraries: libcuda.so.1" >&2; exit 127\n' > "$bin/llama-server"
 fi
 echo bench > "$bin/llama-bench"; chmod +x "$bin/llama-server" "$bin/llama-bench"
+case "$*" in *llama-perplexity*) echo perplexity > "$bin/llama-perplexity" ;; esac
 echo "[3/3] Linking"
 "#;
 
@@ -167,7 +168,13 @@ impl World {
 fn planned(cmake: &[(&str, &str)]) -> PlannedBuild {
     let cmake: BTreeMap<_, _> =
         cmake.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    PlannedBuild { id: "cpu".to_owned(), kind: BackendKind::Cpu, cmake, engine: None }
+    PlannedBuild {
+        id: "cpu".to_owned(),
+        kind: BackendKind::Cpu,
+        cmake,
+        engine: None,
+        extra_targets: Vec::new(),
+    }
 }
 
 #[test]
@@ -204,6 +211,21 @@ fn the_first_time_it_is_compiled_and_the_second_time_it_is_there() {
 
     let other = world.prepare(&planned(&[("CMAKE_BUILD_TYPE", "Debug")])).unwrap();
     assert_ne!(other.key(), prepared.key());
+}
+
+#[test]
+fn what_is_to_be_built_beside_the_usual_is_another_build() {
+    let world = World::new("ok");
+    let usual = world.prepare(&planned(&[])).unwrap();
+    assert_eq!(usual.inputs().unwrap().targets, ["llama-server", "llama-bench"]);
+    let extra = PlannedBuild { extra_targets: vec!["llama-perplexity".to_owned()], ..planned(&[]) };
+    let extra = world.prepare(&extra).unwrap();
+    assert_eq!(extra.inputs().unwrap().targets, ["llama-server", "llama-bench", "llama-perplexity"]);
+    assert_ne!(usual.key(), extra.key());
+    let program = |prepared| {
+        world.build(prepared).0.unwrap().record.beside_server("llama-perplexity").map(str::to_owned)
+    };
+    assert_eq!((program(&usual), program(&extra).as_deref()), (None, Some("bin/llama-perplexity")));
 }
 
 #[test]

@@ -26,7 +26,8 @@ fn a_real_tree_is_compiled_once() {
     let flags = variable("LLAMARK_TEST_FLAGS");
     let flags = flags.split_whitespace().filter_map(|flag| flag.split_once('='));
     let cmake = flags.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let build = PlannedBuild { id: kind.name().to_owned(), kind, cmake, engine: None };
+    let build =
+        PlannedBuild { id: kind.name().to_owned(), kind, cmake, engine: None, extra_targets: Vec::new() };
     let source = EngineSource::Path { path: path.to_string() };
     let engine = Engine { source, build_number: 11434, commit: "pkg".to_owned() };
     // The digest of the tree is the business of another crate; here the path stands for it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::perplexity::Perplexity;
 use crate::process;
 
 /// How the fake behaves.
@@ -100,6 +101,8 @@ pub struct Behaviour {
     pub unsure_at: Option<u32>,
     /// It says nothing of probabilities, whoever asks.
     pub no_probabilities: bool,
+    /// How it behaves when it is called llama-perplexity.
+    pub perplexity: Perplexity,
     /// Tokens for each event of the stream.
     pub tokens_per_event: u32,
     /// Most bytes of one write; 0: a whole event.
@@ -151,6 +154,7 @@ impl Default for Behaviour {
             wrong_on_device: false,
             unsure_at: None,
             no_probabilities: false,
+            perplexity: Perplexity::default(),
             tokens_per_event: 1,
             chop: 0,
             drip_ms: 0,

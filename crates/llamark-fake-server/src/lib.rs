@@ -1,4 +1,5 @@
-//! Takes: the arguments of llama-server (or of llama-bench, when it is called so), and a description of how to behave.
+//! Takes: the arguments of llama-server (or of llama-bench or llama-perplexity, when it is called so), and a description of how
+//! to behave.
 //! Gives: the protocol of llama-server as far as llamark uses it, with set speeds, and misbehaviour on demand.
 //! Never: a model, a computation, an address but 127.0.0.1; nothing but tests and benchmarks runs it.
 
@@ -9,6 +10,7 @@ mod choice;
 mod completion;
 mod http;
 mod log;
+mod perplexity;
 mod process;
 mod routes;
 
@@ -18,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use behaviour::{Behaviour, Body, Child, Death, Refusal, Stage, Version};
+pub use perplexity::Perplexity;
 
 use crate::arguments::Arguments;
 use crate::log::Log;
@@ -48,6 +51,9 @@ fn run(args: &[String]) -> Result<u8, Box<dyn std::error::Error>> {
     let behaviour = Behaviour::load(program, model.map(String::as_str))?;
     if bench::is_bench(program) {
         return bench::run(&behaviour, given);
+    }
+    if perplexity::is_perplexity(program) {
+        return perplexity::run(&behaviour, given);
     }
     let help = behaviour.version.help();
     if given.iter().any(|arg| arg == "--help" || arg == "-h") {

@@ -117,6 +117,7 @@ pub(crate) fn convert(
         procedure: Procedure::default(),
         ab: None,
         canary: None,
+        perplexity: None,
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

@@ -59,3 +59,12 @@ pub struct BuildRecord {
     /// Milliseconds that configure and compile took when the build was made.
     pub took_ms: u64,
 }
+
+impl BuildRecord {
+    /// Path of a program that lies beside `llama-server`, inside the build's folder, where it is there.
+    pub fn beside_server(&self, program: &str) -> Option<&str> {
+        let folder = self.server.strip_suffix("llama-server")?;
+        let is_it = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest == program);
+        self.files.iter().map(|file| file.name.as_str()).find(|name| is_it(name))
+    }
+}

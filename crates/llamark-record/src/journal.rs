@@ -14,6 +14,7 @@ use crate::canary::{Canary, CanaryReference};
 use crate::environment::Fact;
 use crate::llama_bench::{BenchReport, BenchRun};
 use crate::model::ModelRecord;
+use crate::perplexity::Perplexity;
 use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
 use crate::{CaseId, Sha256, SharedSha256};
@@ -77,6 +78,8 @@ pub enum Event {
     Enough(Enough),
     /// What the processor alone makes of the canary prompt, once for each model with an answer.
     CanaryReference(CanaryReference),
+    /// How well a backend predicts the text of the plan, once for each model and backend of which some start was measured.
+    Perplexity(Perplexity),
     /// A case came to its end. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
     /// All is done. Always the last line of a sealed set.

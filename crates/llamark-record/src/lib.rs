@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod metric;
 pub mod model;
 pub mod noise;
+pub mod perplexity;
 pub mod plan;
 pub mod stated;
 pub mod telemetry;

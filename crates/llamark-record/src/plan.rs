@@ -20,6 +20,7 @@ mod gate;
 mod interleaved;
 mod model;
 mod origin;
+mod perplexity;
 mod preset;
 mod procedure;
 mod prompt;
@@ -35,6 +36,7 @@ pub use gate::{Gate, STANDARD_GATES};
 pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
 pub use model::{PlannedModel, model_id};
 pub use origin::{Document, DocumentKind, Origin};
+pub use perplexity::PlannedPerplexity;
 pub use preset::SyntheticPreset;
 pub use procedure::{CoolDown, Order, PageCache, Procedure, Until, WarmUp};
 pub use prompt::{Filler, PlannedPrompt, PromptContent};
@@ -108,6 +110,10 @@ pub struct Plan {
     /// asked. Left out of the file where absent, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<PlannedCanary>,
+    /// The text whose perplexity is measured once for each model and backend, after everything else; absent: none is. Left
+    /// out of the file where absent, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perplexity: Option<PlannedPerplexity>,
 }
 
 /// How often the sensors of the machine are read.

@@ -18,6 +18,7 @@ use crate::findings;
 use crate::format::float;
 use crate::frame::{Frames, frames};
 use crate::loading::loading;
+use crate::perplexity;
 use crate::procedure;
 use crate::steady;
 use crate::summary::{
@@ -76,7 +77,12 @@ pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Resul
     let Material { id, resolved, ledger, environment } = material;
     let plan = &resolved.plan;
     let models = describe::models(plan, &ledger.models);
-    let cases = cases(id, plan, ledger, frames, &models)?;
+    let mut cases = cases(id, plan, ledger, frames, &models)?;
+    let perplexity = perplexity::summary(plan, ledger);
+    for case in &mut cases {
+        let row = perplexity.as_ref().and_then(|perplexity| perplexity.of(case.model, case.backend));
+        case.has_bad_perplexity = row.is_some_and(|row| row.suspect);
+    }
     let mut outcomes = BTreeMap::new();
     for case in &cases {
         *outcomes.entry(case.outcome.clone()).or_insert(0) += 1;
@@ -103,6 +109,7 @@ pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Resul
         findings: Vec::new(),
         headlines: Vec::new(),
         outcomes,
+        perplexity,
     };
     summary.findings = findings::find(&summary, ledger, plan.procedure);
     summary.headlines = findings::headlines(&summary);
@@ -280,6 +287,7 @@ fn case_summary(
         prompt_tokens: prompt_tokens(case),
         not_available: telemetry::not_available(case, &metrics),
         canary: canary::check(ledger, case),
+        has_bad_perplexity: false,
         loading: loading(case, plan.procedure.cache),
         warm_ups: procedure::warm_ups(case),
         stopped: procedure::stopped(case, plan.procedure.until, &metrics),

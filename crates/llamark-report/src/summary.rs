@@ -14,6 +14,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::findings::{Finding, Headline};
 
+mod perplexity;
+
+pub use perplexity::{PerplexityRow, PerplexitySummary};
+
 /// `format` of a [`Summary`] as written by this version.
 pub const SUMMARY_FORMAT: &str = "llamark/summary/v3";
 
@@ -52,6 +56,10 @@ pub struct Summary {
     pub headlines: Vec<Headline>,
     /// Cases by the word of their outcome: `ok`, `failed`, `skipped`, `invalid`, `open`.
     pub outcomes: BTreeMap<String, u32>,
+    /// How well the backends predict one and the same text; absent where that was not asked for, and left out of the file
+    /// then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub perplexity: Option<PerplexitySummary>,
 }
 
 /// Which set.
@@ -412,6 +420,10 @@ pub struct CaseSummary {
     /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryCheck>,
+    /// Whether the perplexity of its model on its backend is no number, or worse than rounding explains; left out of the file
+    /// where it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_bad_perplexity: bool,
     /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
     /// unknown. The KV cache is not in it, so the true share is a little higher.
     pub roofline: Option<f64>,
@@ -458,7 +470,7 @@ pub struct Stopped {
 impl CaseSummary {
     /// Whether it is known to compute the wrong thing: its speed then means nothing.
     pub fn is_suspect(&self) -> bool {
-        self.canary.as_ref().is_some_and(|canary| canary.suspect)
+        self.has_bad_perplexity || self.canary.as_ref().is_some_and(|canary| canary.suspect)
     }
 }
 

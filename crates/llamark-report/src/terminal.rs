@@ -26,6 +26,7 @@ pub fn terminal_table(summary: &Summary, width: u16) -> String {
         out.push_str(&wrapped(legend(summary), "", width));
     }
     out.push_str(&checked(summary, width));
+    out.push_str(&predicted(summary, width));
     out.push_str(&without_result(summary, width));
     out
 }
@@ -39,6 +40,26 @@ fn checked(summary: &Summary, width: u16) -> String {
     for case in &summary.cases {
         if let Some(fault) = case.canary.as_ref().and_then(CanaryCheck::fault) {
             out.push_str(&wrapped(&format!("suspect  {}: {fault}", case.id), "  ", width));
+        }
+    }
+    out
+}
+
+/// What the perplexities say: a line for each, and why one is suspect.
+fn predicted(summary: &Summary, width: u16) -> String {
+    let mut out = String::new();
+    for row in summary.perplexity.iter().flat_map(|perplexity| &perplexity.rows) {
+        let label = |place: usize| summary.backends.get(place).map_or("", |backend| backend.label.as_str());
+        let model = summary.models.get(row.model).map_or("", |model| model.id.as_str());
+        let name = format!("{model} on {}", label(row.backend));
+        let text = match (row.perplexity, row.error) {
+            (Some(value), Some(error)) => format!("Perplexity: {name}: {value:.4} ± {error:.4}."),
+            (Some(value), None) => format!("Perplexity: {name}: {value:.4}."),
+            (None, _) => format!("Perplexity: {name}: none: {}.", row.reason),
+        };
+        out.push_str(&wrapped(&text, "", width));
+        if let Some(fault) = row.fault(row.lowest_backend.map_or("", label)) {
+            out.push_str(&wrapped(&format!("suspect  {name}: {fault}"), "  ", width));
         }
     }
     out

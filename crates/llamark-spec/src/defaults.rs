@@ -66,6 +66,11 @@ pub const CANARY_TOKENS: u32 = 24;
 pub const CANARY_PROMPT: &str = "Days: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, \
                                  Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, Tuesday,";
 
+/// Tokens of a chunk of a perplexity: what published ones have.
+pub const PERPLEXITY_CONTEXT: u32 = 512;
+/// Most chunks of a perplexity: a few thousand tokens, so that it takes about as long as a case.
+pub const PERPLEXITY_CHUNKS: u32 = 16;
+
 /// Readings of the sensors: what most of them refresh at.
 pub const TELEMETRY_RATE: &str = "10 Hz";
 

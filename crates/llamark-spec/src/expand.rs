@@ -17,6 +17,7 @@ use crate::diagnostic::{Diagnostics, MAX_PROBLEMS, Problem};
 use crate::experiment::{self, Experiment};
 use crate::node::Node;
 use crate::parse::Spec;
+use crate::perplexity;
 use crate::procedure::{most_warmups, pause_ms, procedure, starts};
 use crate::schedule::{in_pairs, schedule};
 use crate::semantic::backends::{device_prefix, kind_named};
@@ -54,10 +55,10 @@ pub fn expand(spec: &Spec, source: &Source, surroundings: &dyn Surroundings) -> 
     }
 }
 
-struct Expander<'a> {
-    spec: &'a Spec,
-    surroundings: &'a dyn Surroundings,
-    problems: Vec<Problem>,
+pub(crate) struct Expander<'a> {
+    pub(crate) spec: &'a Spec,
+    pub(crate) surroundings: &'a dyn Surroundings,
+    pub(crate) problems: Vec<Problem>,
 }
 
 impl Expander<'_> {
@@ -73,6 +74,7 @@ impl Expander<'_> {
         let (engine, sides) = ab::chosen(experiment.ab.as_ref(), &experiment.engine);
         let cases = cases(experiment, &protocol, &models, &chosen);
         let used: HashSet<&str> = cases.iter().map(|case| case.backend.as_str()).collect();
+        let extra_targets = perplexity::targets(protocol.perplexity.as_ref());
         let mut builds = Vec::new();
         let mut known = BTreeMap::new();
         let mut backends = Vec::new();
@@ -81,7 +83,7 @@ impl Expander<'_> {
             for (name_of, variant) in all.iter().filter(|(name, _)| used.contains(name.as_str())) {
                 for side in &sides {
                     let planned = self.backend(name.as_str(), backend, variant, side);
-                    let build = build(&planned, backend, side, &mut known, &mut builds);
+                    let build = build(&planned, backend, side, &extra_targets, &mut known, &mut builds);
                     let name = format!("{name_of}{}", side.suffix());
                     backends.push(PlannedBackend { build, name, ..planned });
                 }
@@ -131,6 +133,7 @@ impl Expander<'_> {
             interleaved: None,
             procedure: procedure(&protocol),
             canary: protocol.canary.clone().unwrap_or_default().planned(),
+            perplexity: protocol.perplexity.as_ref().map(|perplexity| self.perplexity(perplexity)),
         }
     }
 
@@ -272,6 +275,7 @@ fn build(
     planned: &PlannedBackend,
     backend: &experiment::Backend,
     side: &Chosen,
+    extra_targets: &[String],
     known: &mut Builds,
     builds: &mut Vec<PlannedBuild>,
 ) -> String {
@@ -280,7 +284,14 @@ fn build(
         // The baseline's is what the backend alone would have.
         let suffix = if side.arm == Some(Arm::Candidate) { side.suffix() } else { "" };
         let id = format!("{}{suffix}", planned.name);
-        builds.push(PlannedBuild { id: id.clone(), kind: planned.kind, cmake, engine: side.engine.clone() });
+        let (kind, engine) = (planned.kind, side.engine.clone());
+        builds.push(PlannedBuild {
+            id: id.clone(),
+            kind,
+            cmake,
+            engine,
+            extra_targets: extra_targets.to_vec(),
+        });
         id
     });
     id.clone()

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::ab::Ab;
 use crate::canary::Canary;
 use crate::defaults;
+use crate::perplexity::Perplexity;
 use crate::procedure::{Cooldown, Until, WarmUpRuns};
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
@@ -342,6 +343,10 @@ pub struct Protocol {
     /// processor alone, made once for each model: what is fast and wrong is `suspect` in the report. Default: `true`.
     #[schemars(extend("default" = defaults::CANARY))]
     pub canary: Option<Canary>,
+    /// A text whose perplexity is measured by llama.cpp's own llama-perplexity, once for each model and backend and after
+    /// everything else, as in `{ file: wiki.test.raw }`: a backend that predicts it worse than another one by more than
+    /// rounding explains is `suspect` in the report. Default: none is measured.
+    pub perplexity: Option<Perplexity>,
 }
 
 /// Readings of the sensors of the machine.

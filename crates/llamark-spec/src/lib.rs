@@ -11,6 +11,7 @@ pub mod diagnostic;
 pub mod engines;
 pub mod experiment;
 pub mod lock;
+pub mod perplexity;
 pub mod procedure;
 pub mod rules;
 pub mod schema;

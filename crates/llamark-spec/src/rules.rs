@@ -135,6 +135,13 @@ pub const RULES: &[Rule] = &[
     rule("spec/too-many-starts", Level::Meaning, "There are at most 100,000 starts in all."),
     rule("spec/prompt-unreadable", Level::Surroundings, "The file of a prompt can be read."),
     rule("spec/prompt-empty", Level::Surroundings, "The file of a prompt holds text."),
+    rule("spec/perplexity-unreadable", Level::Surroundings, "The text of a perplexity is there, and UTF-8."),
+    rule("spec/perplexity-long", Level::Surroundings, "The text of a perplexity has at most 2 MiB."),
+    rule(
+        "spec/perplexity-short",
+        Level::Surroundings,
+        "The text of a perplexity can have the two chunks that llama-perplexity reads at the least.",
+    ),
     rule("spec/bug", Level::Surroundings, "Never seen: llamark contradicts itself. Please report it."),
 ];
 

@@ -22,6 +22,8 @@ impl Surroundings for Fixed {
         match relative.as_str() {
             "prompts/missing.md" => Err(std::io::Error::new(std::io::ErrorKind::NotFound, "no such file")),
             "prompts/empty.md" => Ok(" \n".to_owned()),
+            "texts/long.txt" => Ok("long ".repeat(1 << 19)),
+            "texts/story.txt" => Ok("It was a dark and stormy night. ".repeat(8)),
             _ => Ok("A prompt.\n".to_owned()),
         }
     }

@@ -1,6 +1,7 @@
 //! One artifact set while it is measured: from what is built to the seal, a start at a time.
 
 mod canary;
+mod perplexity;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -182,6 +183,7 @@ impl<'a> Session<'a> {
 
     /// Ends what is open, then seals.
     pub(crate) fn finish(mut self) -> Result<Utf8PathBuf, Failed> {
+        self.perplexities()?;
         self.canary_references()?;
         self.close_rest()?;
         self.seal()

@@ -180,6 +180,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
                 _ => BTreeMap::new(),
             },
             engine: None,
+            extra_targets: Vec::new(),
         })
         .collect();
     let text = "Explain how a suspension bridge carries its load.";
@@ -255,6 +256,7 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
             procedure: Procedure::default(),
             ab: None,
             canary: None,
+            perplexity: None,
         },
         engine_tree: Some(digest("tree")),
         engine_trees: BTreeMap::new(),

@@ -18,7 +18,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_bench::host::Roots;
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{
-    KnownFiles, Progress, RecordError, Recorder, Start, canary_reference, reference_parts, run_start,
+    KnownFiles, Progress, RecordError, Recorder, Start, canary_reference, perplexity, perplexity_case,
+    reference_parts, run_start,
 };
 use llamark_process::Interrupt;
 use llamark_record::Sha256;
@@ -28,10 +29,12 @@ use llamark_record::journal::{
     Event, Failure, Outcome, Rule, RunRecord, StartClosed, StartId, StartOpened, StartReady,
 };
 use llamark_record::llama_bench::BenchReport;
+use llamark_record::model::FileIdentity;
+use llamark_record::perplexity::PerplexityOutcome;
 use llamark_record::plan::{
     BackendKind, CacheType, Case, Engine, EngineSource, Filler, GpuLayers, Hardware, Origin, Plan,
-    PlannedBackend, PlannedBuild, PlannedCanary, PlannedPrompt, PlannedStart, Procedure, PromptContent,
-    ServerSettings, Settings, TelemetryRate, Timeouts, Tool,
+    PlannedBackend, PlannedBuild, PlannedCanary, PlannedPerplexity, PlannedPrompt, PlannedStart, Procedure,
+    PromptContent, ServerSettings, Settings, TelemetryRate, Timeouts, Tool,
 };
 use serde_json::Value;
 
@@ -318,6 +321,54 @@ impl Bench {
         reference
     }
 
+    /// With a llama-perplexity in its build, and a plan that asks for so many chunks of a text of that many words.
+    pub fn with_perplexity(mut self, context: u32, chunks: u32, words: usize) -> Self {
+        symlink(fake_server(), self.build_folder.join("bin/llama-perplexity")).unwrap();
+        let (name, sha256) = ("bin/llama-perplexity".to_owned(), Sha256::of_bytes(b"program"));
+        self.build.files.push(FileIdentity { name, bytes: 1, sha256 });
+        self.plan.perplexity = Some(PlannedPerplexity::new(context, chunks, "word ".repeat(words)));
+        self
+    }
+
+    /// How well the backend predicts the text of the plan: the command, and what came of it.
+    pub async fn perplexity(&self) -> Option<(Vec<String>, PerplexityOutcome)> {
+        let planned = self.plan.perplexity.as_ref().unwrap();
+        let case = perplexity_case(planned, &self.plan.cases[0].model, &self.plan.backends[0].name);
+        let (roots, scratch) = (Roots::default(), self.root.join("scratch"));
+        let text = scratch.join("text.txt");
+        std::fs::create_dir_all(&scratch).unwrap();
+        write(&text, &planned.text);
+        let prompt = PromptContent::Unstated { description: String::new() };
+        let start = Start {
+            id: StartId { case: case.id.as_str().into(), start: 1, attempt: 1 },
+            plan: &self.plan,
+            case: &case,
+            backend: &self.plan.backends[0],
+            settings: self.plan.backends[0].server.decided().unwrap(),
+            prompt: &prompt,
+            build: &self.build,
+            build_folder: &self.build_folder,
+            help: &self.help,
+            bench_help: None,
+            model: &self.model,
+            shards: std::slice::from_ref(&self.model),
+            log: &self.root.join("perplexity.log"),
+            scratch: &scratch,
+            roots: &roots,
+            environment: &llamark_bench::host::environment(&roots),
+            known_files: &KnownFiles::default(),
+            cooled: None,
+        };
+        let program = self.build_folder.join("bin/llama-perplexity");
+        let help = probe::probe_perplexity(&program, &BTreeMap::new(), &self.interrupt);
+        let help = help.as_ref().map_err(ToString::to_string);
+        let measured = perplexity(&start, planned, help, &text, &self.interrupt);
+        let measured = tokio::time::timeout(self.deadline, measured).await.expect("the perplexity hangs");
+        let left = self.left_behind();
+        assert!(left.is_empty(), "processes are left: {left:?}");
+        measured
+    }
+
     /// Processes that were given anything of this bench: as an argument, or in their environment.
     fn left_behind(&self) -> Vec<String> {
         let mut left = Vec::new();
@@ -446,6 +497,7 @@ fn plan() -> Plan {
             kind: BackendKind::Cpu,
             cmake: BTreeMap::new(),
             engine: None,
+            extra_targets: Vec::new(),
         }],
         backends: vec![PlannedBackend {
             name: "cpu".to_owned(),
@@ -490,5 +542,6 @@ fn plan() -> Plan {
         procedure: Procedure::default(),
         ab: None,
         canary: None,
+        perplexity: None,
     }
 }

@@ -344,6 +344,7 @@ fn convert(
         procedure: Procedure::default(),
         ab: None,
         canary: None,
+        perplexity: None,
     };
     let plan = ResolvedPlan {
         format: PLAN_FORMAT.to_owned(),

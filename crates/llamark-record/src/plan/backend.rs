@@ -53,6 +53,10 @@ pub struct PlannedBuild {
     /// out of the file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
+    /// What is compiled beside llama-server and llama-bench: targets of llama.cpp. Left out of the file where empty, so that
+    /// plans of sets that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_targets: Vec<String>,
 }
 
 /// A build, the device that it runs on, and how the server is set.

@@ -29,6 +29,7 @@ const RULES: &[Rule] = &[
     rule(&["build", "*", "version"], Engine, Treatment),
     rule(&["build", "*", "cmake", "**"], BuildFlags, Treatment),
     rule(&["build", "*", "targets", "**"], BuildFlags, Treatment),
+    rule(&["build", "*", "extra_targets", "**"], BuildFlags, Treatment),
     rule(&["build", "*", "environment", "**"], BuildFlags, Treatment),
     rule(&["build", "*", "tools", "**"], Compiler, Treatment),
     rule(&["build", "*", "sdk", "**"], Sdk, Treatment),
@@ -87,6 +88,7 @@ const RULES: &[Rule] = &[
     rule(&["plan", "telemetry", "**"], Method, Treatment),
     // What is asked after the runs, of a server that is stopped then.
     rule(&["plan", "canary", "**"], Method, Nuisance),
+    rule(&["plan", "perplexity", "**"], Method, Nuisance),
     rule(&["plan", "seed"], Method, Nuisance),
     rule(&["plan", "timeouts", "**"], Method, Nuisance),
     rule(&["llamark"], Method, Treatment),

@@ -99,8 +99,10 @@ fn plan(material: Material<'_>, out: &mut Collector) -> Result<(), ReportError> 
         if let Some(Value::Object(filler)) = plan.get_mut("filler") {
             filler.remove("text");
         }
-        if let Some(Value::Object(canary)) = plan.get_mut("canary") {
-            canary.remove("text");
+        for told in ["canary", "perplexity"] {
+            if let Some(Value::Object(told)) = plan.get_mut(told) {
+                told.remove("text");
+            }
         }
         if let Some(engine) = plan.remove("engine") {
             out.flatten(vec!["engine".to_owned()], &engine, &Touches::All);

@@ -19,6 +19,7 @@ mod judge;
 mod noise;
 mod options;
 mod pairing;
+mod perplexity;
 mod render;
 mod reproduction;
 mod rules;
@@ -153,6 +154,7 @@ fn compare_parts(
         confirm::apply(&mut cases, &pairs, &fresh, &rules)?;
     }
     canary::apply(&mut cases, a.ledger, b.ledger);
+    perplexity::apply(&mut cases, a, b);
     sort(&mut cases);
     let (mut base, mut candidate) = (identity(base)?, identity(candidate)?);
     if let Some(Declared { variants, plan }) = declared {

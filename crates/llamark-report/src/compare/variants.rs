@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
 use llamark_record::Sha256;
 use llamark_record::comparison::Comparison;
+use llamark_record::perplexity::Perplexity;
 use llamark_record::plan::{Arm, Interleaved, Purpose, ResolvedPlan, Variants};
 
 use super::options::Options;
@@ -43,6 +44,16 @@ pub(super) struct Declared<'a> {
     pub(super) plan: Sha256,
 }
 
+/// The perplexities of one variant, each under the name that its backend has in both.
+fn perplexities(material: Material<'_>, arm: Arm) -> Vec<Perplexity> {
+    let Some(variants) = material.resolved.plan.ab.as_ref() else { return Vec::new() };
+    let of = |measured: &Perplexity| {
+        let (found, backend) = variants.arm_of(&measured.backend)?;
+        (found == arm).then(|| Perplexity { backend: backend.to_owned(), ..measured.clone() })
+    };
+    material.ledger.perplexities.iter().filter_map(of).collect()
+}
+
 /// One variant as a set of its own.
 struct View {
     resolved: ResolvedPlan,
@@ -64,6 +75,7 @@ impl View {
         ledger.models.clone_from(&whole.models);
         ledger.builds.clone_from(&whole.builds);
         ledger.canary_references.clone_from(&whole.canary_references);
+        ledger.perplexities = perplexities(material, arm);
         ledger.started_at.clone_from(&whole.started_at);
         ledger.finished_at.clone_from(&whole.finished_at);
         let plan = &material.resolved.plan;

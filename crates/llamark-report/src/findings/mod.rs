@@ -15,6 +15,7 @@ mod headlines;
 mod load_steps;
 mod one_start;
 mod page_cache;
+mod perplexity;
 mod procedure;
 mod prompt_tokens;
 mod roofline;
@@ -50,10 +51,11 @@ pub(crate) struct Context<'a> {
 /// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
 pub(crate) fn find(summary: &Summary, ledger: &Ledger, procedure: Procedure) -> Vec<Finding> {
     let context = Context { summary, ledger, procedure };
-    let rules: [fn(&Context<'_>) -> Vec<Finding>; 17] = [
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 18] = [
         roofline::find,
         claims::find,
         canary::find,
+        perplexity::find,
         first_run::find,
         trend::find,
         too_few::find,

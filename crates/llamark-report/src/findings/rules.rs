@@ -50,6 +50,10 @@ pub(super) const WRONG_TOKENS: Rule =
     rule("LM121", "wrong-tokens", Error, "the tokens are not those of the processor alone");
 pub(super) const TOKENS_NOT_CHECKED: Rule =
     rule("LM122", "tokens-not-checked", Note, "nothing says whether the tokens are right");
+pub(super) const WORSE_PERPLEXITY: Rule =
+    rule("LM123", "worse-perplexity", Error, "a text is predicted worse than rounding explains");
+pub(super) const NO_PERPLEXITY: Rule =
+    rule("LM124", "no-perplexity", Note, "nothing says how well a text is predicted");
 pub(super) const FIRST_RUN_SLOW: Rule = rule(
     "LM201",
     "first-run-slow",
@@ -105,7 +109,7 @@ pub(super) const NOT_PLANNED: Rule =
     of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
-pub const RULES: [Rule; 31] = [
+pub const RULES: [Rule; 33] = [
     BEYOND_BANDWIDTH,
     FAR_BELOW_BANDWIDTH,
     CONTRADICTED_CLAIM,
@@ -114,6 +118,8 @@ pub const RULES: [Rule; 31] = [
     UNIT_OF_SIZES,
     WRONG_TOKENS,
     TOKENS_NOT_CHECKED,
+    WORSE_PERPLEXITY,
+    NO_PERPLEXITY,
     FIRST_RUN_SLOW,
     FIRST_RUNS_SLOW,
     FALLING,

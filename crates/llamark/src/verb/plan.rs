@@ -64,6 +64,15 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
             canary.tokens
         ));
     }
+    if let Some(perplexity) = &plan.perplexity {
+        text.push_str(&format!(
+            "Perplexity  of a text of {} bytes, at most {} chunks of {} tokens, by llama-perplexity, once for each model and \
+             backend\n",
+            perplexity.text.len(),
+            perplexity.chunks,
+            perplexity.context
+        ));
+    }
     let estimate = Estimate::from_history(&context.store(), plan);
     let starts = plan.schedule.iter().map(|start| start.case.as_str());
     let time = match estimate.starts(starts, plan.cooldown_ms) {

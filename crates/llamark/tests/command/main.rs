@@ -20,6 +20,7 @@ mod harness;
 mod import;
 mod interrupt;
 mod locking;
+mod perplexity;
 mod procedure;
 mod reading;
 mod reproducing;

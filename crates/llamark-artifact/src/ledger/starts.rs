@@ -1,0 +1,126 @@
+//! Starts and their runs: which one comes next, and when a case has enough of them.
+
+use llamark_record::journal::{Enough, RunRecord, StartId, WarmedUp};
+use llamark_record::stated::StatedStart;
+
+use super::{Ledger, StartLedger};
+
+impl Ledger {
+    pub(super) fn check_opened(&self, id: &StartId) -> Option<String> {
+        let Some(case) = self.case(&id.case) else { return Some("the plan has no such case".to_owned()) };
+        if id.start == 0 || id.start > case.case.starts {
+            return Some(format!("the plan has {} starts of the case", case.case.starts));
+        }
+        if case.outcome.is_some() {
+            return Some("the case came to its end before".to_owned());
+        }
+        if case.enough.is_some() {
+            return Some("the case has enough starts".to_owned());
+        }
+        if case.starts.get(&id.start).is_some_and(StartLedger::is_settled) {
+            return Some("the start came to its end before, and is not tried again".to_owned());
+        }
+        if !self.perplexities.is_empty() {
+            return Some("the perplexities are measured after all starts, and one is there".to_owned());
+        }
+        let expected = case.next_attempt(id.start);
+        (id.attempt != expected).then(|| format!("attempt {expected} is next"))
+    }
+
+    pub(super) fn check_stated(&self, stated: &StatedStart) -> Option<String> {
+        if !self.imported {
+            return Some("the plan comes from an experiment, and not from a document".to_owned());
+        }
+        let Some(case) = self.case(&stated.id.case) else {
+            return Some("the plan has no such case".to_owned());
+        };
+        let StartId { start, attempt, .. } = stated.id;
+        if start == 0 || start > case.case.starts || attempt != 1 {
+            return Some(format!(
+                "the plan has {} starts of the case, with one attempt each",
+                case.case.starts
+            ));
+        }
+        if case.outcome.is_some() {
+            return Some("the case came to its end before".to_owned());
+        }
+        if case.stated.contains_key(&start) {
+            return Some("the start is stated already".to_owned());
+        }
+        // One may be missing in the middle.
+        let indices = || stated.runs.iter().map(|run| run.index);
+        let ascends = indices().zip(indices().skip(1)).all(|(before, after)| before < after);
+        if !ascends || !indices().all(|index| (1..=case.case.runs).contains(&index)) {
+            return Some(format!("its runs are not numbered upwards from 1 to at most {}", case.case.runs));
+        }
+        None
+    }
+
+    pub(super) fn check_run(&self, run: &RunRecord) -> Option<String> {
+        let start = match self.live(&run.id) {
+            Ok(start) => start,
+            Err(reason) => return Some(reason),
+        };
+        let case = self.case(&run.id.case)?;
+        let planned = if run.warmup { case.case.warmup } else { case.case.runs };
+        let expected = start.recorded(run.warmup).saturating_add(1);
+        if start.ready.is_none() && start.bench.is_none() {
+            Some("the start is not ready".to_owned())
+        } else if run.index != expected {
+            Some(format!("run {expected} is next"))
+        } else if run.index > planned {
+            Some(format!("the plan has {planned} of them"))
+        } else if self.warms_until_steady && run.warmup != start.warmed.is_none() {
+            Some("the runs that count come after the end of the warm-up, and only they".to_owned())
+        } else if !run.is_measured() && run.broken.is_empty() {
+            Some("a run without a measurement breaks a rule, and this one names none".to_owned())
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn check_warmed(&self, warmed: &WarmedUp) -> Option<String> {
+        let start = match self.live(&warmed.id) {
+            Ok(start) => start,
+            Err(reason) => return Some(reason),
+        };
+        if !self.warms_until_steady {
+            Some("the plan has a fixed number of warm-up runs".to_owned())
+        } else if start.warmed.is_some() || start.recorded(false) > 0 {
+            Some("the start was warm before".to_owned())
+        } else if warmed.runs != start.recorded(true) {
+            Some(format!("{} warm-up runs were made", start.recorded(true)))
+        } else {
+            None
+        }
+    }
+
+    /// Fewer starts than planned are enough only where the plan says so, and never fewer than it says: a case that was
+    /// ended because its numbers pleased somebody has no place in a journal.
+    pub(super) fn check_enough(&self, enough: &Enough) -> Option<String> {
+        let Some(until) = self.until else { return Some("the plan has a fixed number of starts".to_owned()) };
+        let Some(case) = self.case(&enough.case) else {
+            return Some("the plan has no such case".to_owned());
+        };
+        let made = case.starts.values().filter(|start| start.is_settled()).count();
+        if case.outcome.is_some() || case.enough.is_some() || case.outcome_of_starts().is_some() {
+            Some("nothing is left to do for the case".to_owned())
+        } else if u32::try_from(made).ok() != Some(enough.starts) || case.starts.len() != made {
+            Some(format!("{made} starts were made"))
+        } else if enough.starts < until.least {
+            Some(format!("the plan has at least {} starts", until.least))
+        } else {
+            None
+        }
+    }
+
+    /// The attempt of that id, if it is the last and still open.
+    pub(super) fn live(&self, id: &StartId) -> Result<&StartLedger, String> {
+        let start = self.case(&id.case).and_then(|case| case.starts.get(&id.start));
+        let start = start.filter(|start| start.id == *id).ok_or("no such attempt at a start was opened")?;
+        if start.closed.is_some() {
+            return Err("the start was closed before".to_owned());
+        }
+        Ok(start)
+    }
+}

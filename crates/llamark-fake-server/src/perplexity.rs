@@ -77,8 +77,10 @@ pub(crate) fn run(behaviour: &Behaviour, given: &[String]) -> Result<u8, Box<dyn
         if let Some(signal) = own.die {
             process::die(signal);
         }
-        while own.hang {
-            std::thread::sleep(Duration::from_secs(3600));
+        if own.hang {
+            loop {
+                std::thread::sleep(Duration::from_secs(3600));
+            }
         }
     }
     writeln!(stdout)?;

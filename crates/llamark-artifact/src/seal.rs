@@ -131,7 +131,7 @@ fn subjects(path: &Utf8Path) -> Result<Vec<Resource>, ArtifactError> {
     Ok(subject)
 }
 
-/// Models, binaries, source tree and prompts by digest; and what the caller adds. Sorted by name.
+/// Models, binaries, source tree, prompts and the text of the perplexity by digest; and what the caller adds. Sorted by name.
 fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Resource>) -> Vec<Resource> {
     let mut all = extra;
     let mut push = |name: String, uri: Option<String>, sha256: &Sha256, bytes: Option<u64>| {
@@ -166,6 +166,14 @@ fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Re
         if let (Some(text), Some(sha256)) = (prompt.content.text(), prompt.content.sha256()) {
             push(format!("prompt/{}", prompt.name), None, sha256, u64::try_from(text.len()).ok());
         }
+    }
+    if let Some(perplexity) = &resolved.plan.perplexity {
+        push(
+            "perplexity/text".to_owned(),
+            None,
+            &perplexity.sha256,
+            u64::try_from(perplexity.text.len()).ok(),
+        );
     }
     if let Some(document) = resolved.plan.document() {
         let file = &document.file;

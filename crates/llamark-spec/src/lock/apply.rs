@@ -12,7 +12,7 @@ use llamark_record::Sha256;
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{EngineSource, ModelSource, Plan};
 
-use super::{EnginePin, Lock, ModelPin, Open, engine_name, model_name, prompt_name};
+use super::{EnginePin, Lock, ModelPin, Open, PERPLEXITY, engine_name, model_name, prompt_name};
 
 /// What a lock says about the inputs of one plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +73,11 @@ pub fn apply(lock: &Lock, open: &Open, plan: &mut Plan) -> Pins {
             None => pins.unpinned.push(model_name(model)),
         }
     }
-    for prompt in open.prompts.iter().filter(|prompt| plan.prompt(&prompt.name).is_some()) {
+    let is_used = |name: &str| match name {
+        PERPLEXITY => plan.perplexity.is_some(),
+        name => plan.prompt(name).is_some(),
+    };
+    for prompt in open.prompts.iter().filter(|prompt| is_used(&prompt.name)) {
         match lock.prompts.iter().find(|pin| pin.file == prompt.file) {
             Some(pin) if pin.sha256 == prompt.sha256 => {}
             Some(pin) => {

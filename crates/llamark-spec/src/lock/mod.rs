@@ -20,6 +20,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::parse::Spec;
+use crate::perplexity::Perplexity;
 use crate::sources;
 use crate::text::{Digest, FileName, FilePath, FullCommit, GitLocation, Repository, Revision, WebAddress};
 
@@ -275,7 +276,10 @@ pub struct OpenModel {
     pub source: ModelSource,
 }
 
-/// A prompt that comes from a file.
+/// The name of the text of a perplexity among the prompts: none that a prompt can have.
+const PERPLEXITY: &str = "the perplexity";
+
+/// A prompt that comes from a file; or the text of the perplexity, which is pinned likewise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenPrompt {
     /// Its name.
@@ -318,7 +322,7 @@ impl Open {
             models: models
                 .map(|model| OpenModel { id: model.id.clone(), source: model.source.clone() })
                 .collect(),
-            prompts: prompts.collect(),
+            prompts: prompts.chain(perplexity_text(spec, plan)).collect(),
         }
     }
 
@@ -384,7 +388,18 @@ fn model_name(model: &OpenModel) -> String {
     format!("model {}: {source}", model.id)
 }
 
+/// The text of the perplexity, where it comes from a file.
+fn perplexity_text(spec: &Spec, plan: &Plan) -> Option<OpenPrompt> {
+    let source = spec.experiment().protocol.as_ref()?.perplexity.as_ref()?;
+    let Perplexity::File { file, .. } = source else { return None };
+    let (name, file) = (PERPLEXITY.to_owned(), file.as_str().to_owned());
+    Some(OpenPrompt { name, file, sha256: plan.perplexity.as_ref()?.sha256.clone() })
+}
+
 fn prompt_name(prompt: &OpenPrompt) -> String {
+    if prompt.name == PERPLEXITY {
+        return format!("text of {PERPLEXITY}: file {}", prompt.file);
+    }
     format!("prompt {}: file {}", prompt.name, prompt.file)
 }
 

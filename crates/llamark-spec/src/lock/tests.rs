@@ -52,6 +52,10 @@ models:
   - { name: emu, source: { file: emu-00001-of-00002.gguf, sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad } }
 "#;
 
+/// Long enough for a perplexity.
+const STORY: &str =
+    "It was a dark and stormy night; the rain fell in torrents, except at occasional intervals.";
+
 struct Prompts;
 
 impl crate::Surroundings for Prompts {
@@ -59,8 +63,8 @@ impl crate::Surroundings for Prompts {
         2
     }
 
-    fn read_prompt(&self, _: &Utf8Path) -> std::io::Result<String> {
-        Ok("the prompt".to_owned())
+    fn read_prompt(&self, path: &Utf8Path) -> std::io::Result<String> {
+        Ok(if path == "story.txt" { STORY } else { "the prompt" }.to_owned())
     }
 }
 
@@ -291,6 +295,22 @@ fn a_prompt_that_was_edited_is_seen() {
     let [mismatch] = pins.changed_prompts.as_slice() else { panic!("{pins:?}") };
     let text = mismatch.to_string();
     assert!(text.contains(sha("as it was").as_str()) && text.contains(sha("the prompt").as_str()), "{text}");
+}
+
+#[test]
+fn the_text_of_a_perplexity_is_pinned_as_a_prompt_is() {
+    let asked = "protocol: { perplexity: { file: story.txt, context: 32 } }\nmodels:";
+    let (open, mut plan) = experiment(&EXPERIMENT.replacen("models:", asked, 1));
+    let pins = apply(&whole_lock(), &open, &mut plan);
+    assert_eq!(pins.unpinned, ["text of the perplexity: file story.txt"]);
+    let lock = |text: &str| {
+        let prompts = vec![prompt_pin("p.md", "the prompt"), prompt_pin("story.txt", text)];
+        Lock { prompts, ..whole_lock() }
+    };
+    let pins = apply(&lock(STORY), &open, &mut plan);
+    assert!(pins.unpinned.is_empty() && pins.changed_prompts.is_empty() && pins.stale.is_empty(), "{pins:?}");
+    let pins = apply(&lock("another"), &open, &mut plan);
+    assert!(pins.changed_prompts[0].to_string().contains("text of the perplexity"), "{pins:?}");
 }
 
 #[test]

@@ -39,6 +39,14 @@ async fn the_text_is_read_to_its_end_with_the_settings_of_the_backend() {
 }
 
 #[tokio::test]
+async fn a_llama_cpp_of_2025_is_asked_in_its_own_words() {
+    let old = Bench::new(&json!({"version": "y2025"})).with_perplexity(32, 2, 64);
+    let (argv, outcome) = old.perplexity().await.unwrap();
+    assert_eq!(outcome.value().map(|value| value.running.len()), Some(2), "{outcome:?}");
+    assert!(!argv.join(" ").contains("--no-kv-unified"), "it has no such flag: {argv:?}");
+}
+
+#[tokio::test]
 async fn a_device_is_asked_for_and_must_be_seen() {
     let on = |behaviour: Value| Bench::new(&behaviour).on_vulkan().with_perplexity(32, 2, 64);
     let good =

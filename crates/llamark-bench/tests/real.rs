@@ -18,7 +18,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::canary::{Agreement, CanaryOutcome};
 use llamark_record::journal::Outcome;
 use llamark_record::metric::{RunValues, generation_rate, prompt_rate};
-use llamark_record::plan::PlannedCanary;
+use llamark_record::plan::{PlannedCanary, PlannedPerplexity};
 use support::Bench;
 
 fn bench() -> Option<Bench> {
@@ -132,6 +132,24 @@ async fn a_real_canary() {
         // The likeliest one, but for those that would end the text.
         assert!(likeliest[..4].iter().any(|(id, _)| id == token), "{token}: {likeliest:?}");
     }
+}
+
+/// llama.cpp's own llama-perplexity, where it lies beside the server: two chunks of a text that anybody can have.
+#[tokio::test]
+async fn a_real_perplexity() {
+    let _turn = TURN.lock().await;
+    let Some(bench) = bench() else { return };
+    if !bench.perplexity_program().is_file() {
+        println!("skipped: there is no llama-perplexity beside the server");
+        return;
+    }
+    let text = include_str!("../../../experiments/texts/alice.txt");
+    let bench = bench.asked_for(PlannedPerplexity::new(128, 2, text.to_owned()));
+    let (argv, outcome) = bench.perplexity().await.unwrap();
+    println!("{}\n{outcome:?}", argv.join(" "));
+    let value = outcome.value().unwrap();
+    assert_eq!(value.running.len(), 2);
+    assert!((20.0..40.0).contains(&value.perplexity()), "{value:?}");
 }
 
 /// Exactly the tokens asked for, at a depth that is there before every run, by the server's own account.

@@ -7,11 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::arguments::Arguments;
-use crate::behaviour::Behaviour;
+use crate::behaviour::{Behaviour, Version};
 use crate::log::Log;
 use crate::process;
-
-const HELP: &str = include_str!("help-perplexity-b11434.txt");
 
 /// How it behaves as llama-perplexity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,11 +41,15 @@ pub(crate) fn is_perplexity(program: &str) -> bool {
 /// Its life.
 pub(crate) fn run(behaviour: &Behaviour, given: &[String]) -> Result<u8, Box<dyn std::error::Error>> {
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    let help = match behaviour.version {
+        Version::B11434 => include_str!("help-perplexity-b11434.txt"),
+        Version::Y2025 => include_str!("help-perplexity-2025.txt"),
+    };
     if given.iter().any(|arg| arg == "--help" || arg == "-h") {
-        stdout.write_all(HELP.as_bytes())?;
+        stdout.write_all(help.as_bytes())?;
         return Ok(0);
     }
-    let arguments = match Arguments::parse(given, HELP) {
+    let arguments = match Arguments::parse(given, help) {
         Ok(arguments) => arguments,
         Err(message) => {
             writeln!(stderr, "{message}")?;

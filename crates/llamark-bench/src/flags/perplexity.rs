@@ -83,6 +83,8 @@ mod tests {
 
     const B11434: &str = include_str!("../../../llamark-fake-server/src/help-perplexity-b11434.txt");
 
+    const Y2025: &str = include_str!("../../../llamark-fake-server/src/help-perplexity-2025.txt");
+
     fn settings() -> ServerSettings {
         ServerSettings {
             gpu_layers: GpuLayers::All,
@@ -123,6 +125,14 @@ mod tests {
         );
         let processor = line(B11434, "none").unwrap();
         assert!(processor.contains("--device none --n-gpu-layers 0"), "{processor}");
+    }
+
+    #[test]
+    fn a_llama_cpp_of_2025_is_asked_in_its_own_words() {
+        insta::assert_snapshot!(
+            line(Y2025, "Vulkan1").unwrap(),
+            @"--model m.gguf --file /s/text.txt --ctx-size 512 --chunks 16 --threads 4 --threads-batch 8 --batch-size 1024 --ubatch-size 256 --device Vulkan1 --n-gpu-layers 999 --flash-attn --cache-type-k f16 --cache-type-v q8_0 --ppl-stride 0 --ppl-output-type 0 --no-escape --no-context-shift --offline"
+        );
     }
 
     #[test]

@@ -322,12 +322,22 @@ impl Bench {
     }
 
     /// With a llama-perplexity in its build, and a plan that asks for so many chunks of a text of that many words.
-    pub fn with_perplexity(mut self, context: u32, chunks: u32, words: usize) -> Self {
-        symlink(fake_server(), self.build_folder.join("bin/llama-perplexity")).unwrap();
-        let (name, sha256) = ("bin/llama-perplexity".to_owned(), Sha256::of_bytes(b"program"));
-        self.build.files.push(FileIdentity { name, bytes: 1, sha256 });
-        self.plan.perplexity = Some(PlannedPerplexity::new(context, chunks, "word ".repeat(words)));
+    pub fn with_perplexity(self, context: u32, chunks: u32, words: usize) -> Self {
+        symlink(fake_server(), self.perplexity_program()).unwrap();
+        self.asked_for(PlannedPerplexity::new(context, chunks, "word ".repeat(words)))
+    }
+
+    /// With a plan that asks for that perplexity, by the llama-perplexity beside its server.
+    pub fn asked_for(mut self, planned: PlannedPerplexity) -> Self {
+        let name = self.perplexity_program().strip_prefix(&self.build_folder).unwrap().to_string();
+        self.build.files.push(FileIdentity { name, bytes: 1, sha256: Sha256::of_bytes(b"program") });
+        self.plan.perplexity = Some(planned);
         self
+    }
+
+    /// Where the llama-perplexity of its build would be.
+    pub fn perplexity_program(&self) -> Utf8PathBuf {
+        self.build_folder.join(&self.build.server).with_file_name("llama-perplexity")
     }
 
     /// How well the backend predicts the text of the plan: the command, and what came of it.
@@ -359,8 +369,7 @@ impl Bench {
             known_files: &KnownFiles::default(),
             cooled: None,
         };
-        let program = self.build_folder.join("bin/llama-perplexity");
-        let help = probe::probe_perplexity(&program, &BTreeMap::new(), &self.interrupt);
+        let help = probe::probe_perplexity(&self.perplexity_program(), &BTreeMap::new(), &self.interrupt);
         let help = help.as_ref().map_err(ToString::to_string);
         let measured = perplexity(&start, planned, help, &text, &self.interrupt);
         let measured = tokio::time::timeout(self.deadline, measured).await.expect("the perplexity hangs");

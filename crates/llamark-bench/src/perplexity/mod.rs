@@ -61,6 +61,9 @@ pub async fn perplexity(
         Ok(help) => help,
         Err(reason) => return missing(Vec::new(), reason),
     };
+    if let Some(reason) = start.known_files.touched(start.shards) {
+        return missing(Vec::new(), reason);
+    }
     let request = server::request(start, "");
     let test = PerplexityTest { context: planned.context, chunks: planned.chunks, text };
     let flags = match flags::translate_perplexity(help, &request, &test) {

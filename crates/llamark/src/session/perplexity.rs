@@ -85,6 +85,9 @@ impl Session<'_> {
         let Some((backend, settings, ready, shards, first)) = found else {
             return Ok(missing("", "there is no build, or no model"));
         };
+        if let Some(reason) = self.beyond_training(planned, model) {
+            return Ok(missing(&backend.build, &reason));
+        }
         let case = perplexity_case(planned, model, &backend.name);
         let prompt = PromptContent::Unstated { description: String::new() };
         let scratch = self.context.cache.join("scratch").join(format!("{}-perplexity", std::process::id()));
@@ -127,6 +130,18 @@ impl Session<'_> {
             );
         };
         Ok(Perplexity { argv, outcome, ..missing(&backend.build, "") })
+    }
+
+    /// Why a chunk is too long for the model: it would predict nonsense, and on every backend another one.
+    fn beyond_training(&self, planned: &PlannedPerplexity, model: &str) -> Option<String> {
+        let record = self.writer.ledger().models.get(model)?;
+        let trained = record.facts.as_ref()?.context_length?;
+        (u64::from(planned.context) > trained).then(|| {
+            format!(
+                "it was trained for a context of {trained} tokens, and a chunk of the perplexity has {}",
+                planned.context
+            )
+        })
     }
 
     /// What the llama-perplexity of a build can do, or why nobody knows.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::Box;
+use crate::running::header;
 
 const BOTH: &str = "cpu: { label: CPU }, gpu: { kind: vulkan, label: GPU }";
 const GPU: &str = "gpu: { kind: vulkan, label: GPU }";
@@ -144,6 +145,29 @@ fn one_that_cannot_be_measured_fails_nothing_and_says_why() {
     experiment(&died, GPU, &format!("runs: 1, {ASKED}"));
     let (report, _) = reported(&died);
     assert!(report.contains("LM124") && report.contains("SIGABRT"), "{report}");
+}
+
+#[test]
+fn a_backend_that_llama_bench_measures_has_one_too() {
+    let a_box = a_box(&json!({"printed": "20.0000"}));
+    std::fs::copy(a_box.path("engine/llama-server"), a_box.path("engine/llama-bench")).unwrap();
+    experiment(&a_box, "cpu: { label: CPU, tool: llama-bench }", &format!("runs: 1, {ASKED}"));
+    let text = std::fs::read_to_string(a_box.path("box.yaml")).unwrap();
+    let text = text.replace("text: Tell me a story about a fox.", "tokens: 8");
+    std::fs::write(a_box.path("box.yaml"), text).unwrap();
+    let (report, _) = reported(&a_box);
+    assert!(report.contains("| fox | CPU | 20.0000 ±2.0000 | 16 × 64 | — |"), "{report}");
+}
+
+#[test]
+fn chunks_that_are_longer_than_the_model_was_trained_for_are_not_read() {
+    let a_box = a_box(&json!({}));
+    std::fs::write(a_box.path("models/fox.gguf"), header(512)).unwrap();
+    experiment(&a_box, GPU, "runs: 1, perplexity: { file: story.txt, context: 513 }");
+    let (report, err) = reported(&a_box);
+    let expected = "it was trained for a context of 512 tokens, and a chunk of the perplexity has 513";
+    assert!(report.contains(expected) && err.contains(expected), "{err}");
+    assert!(!set(&a_box).join("perplexity").exists());
 }
 
 #[test]

@@ -96,7 +96,7 @@ fn missing_models_are_named_at_once_and_can_be_left_out() {
 }
 
 /// The header of a GGUF file that says only this.
-fn header(context: u32) -> Vec<u8> {
+pub(crate) fn header(context: u32) -> Vec<u8> {
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
     let (tensors, pairs) = (0_u64.to_le_bytes(), 2_u64.to_le_bytes());
     let (a_number, a_text) = (4_u32.to_le_bytes(), 8_u32.to_le_bytes());

@@ -355,11 +355,11 @@ impl Ledger {
     /// # Errors
     /// As [`Self::apply`].
     pub(crate) fn apply_run(&mut self, run: RunRecord) -> Result<(), Misplaced> {
-        let event = Event::Run(run);
-        self.check(&event)?;
-        if let Event::Run(run) = event
-            && let Some(start) = self.start_mut(&run.id)
-        {
+        let problem = self.check_place(false).map(str::to_owned).or_else(|| self.check_run(&run));
+        if let Some(reason) = problem {
+            return Err(Misplaced { what: describe(&Event::Run(run)), reason });
+        }
+        if let Some(start) = self.start_mut(&run.id) {
             start.runs.push(run);
         }
         Ok(())
@@ -403,11 +403,8 @@ impl Ledger {
     /// When it does not, with the reason.
     pub fn check(&self, event: &Event) -> Result<(), Misplaced> {
         let refuse = |reason: String| Err(Misplaced { what: describe(event), reason });
-        if self.end.is_some() {
-            return refuse("it comes after the end".to_owned());
-        }
-        if matches!(event, Event::Begin(_)) != self.begin.is_none() {
-            return refuse("the first entry, and only it, is the beginning".to_owned());
+        if let Some(problem) = self.check_place(matches!(event, Event::Begin(_))) {
+            return refuse(problem.to_owned());
         }
         let problem = match event {
             Event::Resume(_) | Event::Model(_) | Event::Build(_) | Event::StartOpened(_) if self.imported => {
@@ -448,6 +445,17 @@ impl Ledger {
             Event::End(end) => self.check_end(end),
         };
         problem.map_or(Ok(()), refuse)
+    }
+
+    /// Whether anything may come next.
+    fn check_place(&self, is_begin: bool) -> Option<&'static str> {
+        if self.end.is_some() {
+            Some("it comes after the end")
+        } else if is_begin != self.begin.is_none() {
+            Some("the first entry, and only it, is the beginning")
+        } else {
+            None
+        }
     }
 
     fn check_resume(&self, resume: &Begin) -> Option<String> {

@@ -3,7 +3,7 @@
 use llamark_record::journal::{Enough, RunRecord, StartId, WarmedUp};
 use llamark_record::stated::StatedStart;
 
-use super::{Ledger, StartLedger};
+use super::{CaseLedger, Ledger, StartLedger};
 
 impl Ledger {
     pub(super) fn check_opened(&self, id: &StartId) -> Option<String> {
@@ -57,11 +57,12 @@ impl Ledger {
     }
 
     pub(super) fn check_run(&self, run: &RunRecord) -> Option<String> {
-        let start = match self.live(&run.id) {
-            Ok(start) => start,
+        // Looked up once: there may be a million of them.
+        let case = self.case(&run.id.case);
+        let (case, start) = match live_in(case, &run.id) {
+            Ok(both) => both,
             Err(reason) => return Some(reason),
         };
-        let case = self.case(&run.id.case)?;
         let planned = if run.warmup { case.case.warmup } else { case.case.runs };
         let expected = start.recorded(run.warmup).saturating_add(1);
         if start.ready.is_none() && start.bench.is_none() {
@@ -116,11 +117,19 @@ impl Ledger {
 
     /// The attempt of that id, if it is the last and still open.
     pub(super) fn live(&self, id: &StartId) -> Result<&StartLedger, String> {
-        let start = self.case(&id.case).and_then(|case| case.starts.get(&id.start));
-        let start = start.filter(|start| start.id == *id).ok_or("no such attempt at a start was opened")?;
-        if start.closed.is_some() {
-            return Err("the start was closed before".to_owned());
-        }
-        Ok(start)
+        live_in(self.case(&id.case), id).map(|(_, start)| start)
     }
+}
+
+/// The attempt of that id and its case, if it is the last and still open.
+fn live_in<'a>(
+    case: Option<&'a CaseLedger>,
+    id: &StartId,
+) -> Result<(&'a CaseLedger, &'a StartLedger), String> {
+    let start = case.and_then(|case| Some((case, case.starts.get(&id.start)?)));
+    let both = start.filter(|(_, start)| start.id == *id).ok_or("no such attempt at a start was opened")?;
+    if both.1.closed.is_some() {
+        return Err("the start was closed before".to_owned());
+    }
+    Ok(both)
 }

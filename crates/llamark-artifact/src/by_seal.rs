@@ -204,13 +204,16 @@ impl<'a> Cursor<'a> {
 
     /// A whole number of at most 15 digits, which is exact in JSON.
     fn integer(&mut self) -> Option<u64> {
-        let length = self.rest.iter().take(16).take_while(|byte| byte.is_ascii_digit()).count();
+        let (mut number, mut length) = (0, 0);
+        for byte in self.rest.iter().take_while(|byte| byte.is_ascii_digit()).take(16) {
+            number = number * 10 + u64::from(byte - b'0');
+            length += 1;
+        }
         if length == 0 || length > 15 {
             return None;
         }
-        let (digits, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+        self.rest = self.rest.get(length..)?;
+        Some(number)
     }
 
     fn small(&mut self) -> Option<u32> {

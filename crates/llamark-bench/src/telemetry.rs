@@ -181,6 +181,7 @@ mod tests {
             server: Settings::Stated(StatedSettings::default()),
             environment: BTreeMap::new(),
             tool: Tool::LlamaServer,
+            memory_bandwidth: None,
         }
     }
 

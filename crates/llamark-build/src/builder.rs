@@ -224,6 +224,16 @@ impl Builder {
         environment
     }
 
+    /// Whether [`build`](Self::build) has nothing to compile. Another process may be about to.
+    pub fn is_built(&self, prepared: &Prepared) -> bool {
+        match &prepared.how {
+            How::Prebuilt(_) | How::Recalled(_) => true,
+            How::Compile(_) => {
+                matches!(Entry::new(&self.cache, &prepared.key).look(&prepared.key), Look::Hit(_))
+            }
+        }
+    }
+
     /// The build from the cache, or else compiled and put there. Two processes that want the same build do the
     /// work once. However it ends, the cache holds a whole entry or none.
     ///

@@ -216,6 +216,7 @@ fn backends(report: &PublishedReport, models: &[Model<'_>], notes: &Notes) -> Ve
             note,
             environment: BTreeMap::new(),
             tool: Tool::LlamaServer,
+            memory_bandwidth: None,
         });
     }
     // As an experiment has them: in the order of the summary, then of its legend.

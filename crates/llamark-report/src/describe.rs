@@ -133,6 +133,7 @@ pub(crate) fn backend(backend: &PlannedBackend) -> BackendSummary {
         },
         settings_by_name: backend.server.by_name(),
         is_stated: backend.server.decided().is_none(),
+        memory_bandwidth: backend.memory_bandwidth,
     }
 }
 
@@ -340,6 +341,7 @@ mod tests {
             server: Settings::Decided(server),
             environment: BTreeMap::from([("HSA_X".to_owned(), "1".to_owned())]),
             tool: Tool::LlamaServer,
+            memory_bandwidth: None,
         };
         let summary = backend(&planned);
         assert_eq!(summary.label, "rocm");

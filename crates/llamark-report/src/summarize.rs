@@ -260,7 +260,8 @@ fn case_summary(
     let model = plan.models.iter().position(|model| model.id == case.case.model)?;
     let backend = plan.backends.iter().position(|backend| backend.name == case.case.backend)?;
     let weights = models.get(model).and_then(|model| model.weights.as_ref());
-    let roofline = match (plan.hardware.memory_bandwidth, weights, &metrics.tg) {
+    let bandwidth = plan.backends.get(backend).and_then(|backend| backend.memory_bandwidth);
+    let roofline = match (bandwidth.or(plan.hardware.memory_bandwidth), weights, &metrics.tg) {
         // Several streams share what is read for one step.
         (Some(bandwidth), Some(weights), Some(tg)) if bandwidth > 0 && case.case.concurrency == 1 => {
             Some(round(tg.mean * weights.bytes_per_token / float(bandwidth)))

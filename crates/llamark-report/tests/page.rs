@@ -203,3 +203,24 @@ fn the_first_run_and_an_impossible_roofline_are_said() {
     assert!(slow.text.contains("run 1 is slower than every later PP run"), "{}", slow.text);
     assert!((1.9..2.1).contains(&(slow.numbers["steady_mean"] / case.runs[1].pp.unwrap())), "{slow:?}");
 }
+
+#[test]
+fn a_backend_may_have_a_memory_bandwidth_of_its_own() {
+    let mut parts = Parts::sample();
+    parts.resolved.plan.hardware.memory_bandwidth = Some(1_000_000_000_000);
+    let of_cpu = |parts: &Parts| {
+        let summary = summarize_material(parts.material()).unwrap();
+        let of = |name: &str| summary.backends.iter().position(|backend| backend.name == name).unwrap();
+        let (cpu, vulkan) = (of("cpu"), of("vulkan"));
+        let share =
+            |backend| summary.cases.iter().find(|case| case.backend == backend).unwrap().roofline.unwrap();
+        (share(cpu), share(vulkan), render_markdown(&summary, &Templates::built_in()).unwrap())
+    };
+    let (cpu, vulkan, page) = of_cpu(&parts);
+    assert!(page.contains("what a memory bandwidth of 1 TB/s allows"), "{page}");
+    let own = parts.resolved.plan.backends.iter_mut().find(|backend| backend.name == "cpu").unwrap();
+    own.memory_bandwidth = Some(100_000_000_000);
+    let (own, same, page) = of_cpu(&parts);
+    assert!((9.9..10.1).contains(&(own / cpu)) && same.to_bits() == vulkan.to_bits(), "{own} {cpu}");
+    assert!(page.contains("a memory bandwidth of 1 TB/s, 100 GB/s (CPU) allows"), "{page}");
+}

@@ -167,6 +167,7 @@ impl Expander<'_> {
             device,
             environment: side.environment(&backend.env),
             tool: side.tool(backend.tool),
+            memory_bandwidth: backend.memory_bandwidth.map(|bandwidth| bandwidth.0),
         }
     }
 

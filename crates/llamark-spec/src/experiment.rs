@@ -150,6 +150,9 @@ pub struct Backend {
     /// What measures: `llama-server`, or `llama-bench`, which needs prompts of so many `tokens`. Default: `llama-server`.
     #[schemars(extend("default" = "llama-server"))]
     pub tool: Option<Tool>,
+    /// Memory bandwidth of what this backend computes on, for its roofline, as in `300 GB/s`: where the GPUs have memory of their
+    /// own, that of the processor is another. Default: that of `hardware`.
+    pub memory_bandwidth: Option<Bandwidth>,
     /// Settings of the server.
     pub server: Option<Server>,
     /// Settings that vary: a sweep over threads or batches, or any other. Each combination is a backend of its own.

@@ -1,10 +1,15 @@
-//! What every verb works with: the folders, the terminal, the request to stop.
+//! What every verb works with: the folders, the terminal, the request to stop, and the machine for oneself.
+
+use std::cell::OnceCell;
+use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use llamark_artifact::files::{self, FileError, Lock};
 use llamark_artifact::{ArtifactSet, Store};
 use llamark_process::Interrupt;
 
 use crate::cli::Global;
+use crate::display::Display;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::terminal::Terminal;
 
@@ -15,7 +20,12 @@ pub(crate) struct Context {
     pub(crate) artifacts: Utf8PathBuf,
     pub(crate) cache: Utf8PathBuf,
     pub(crate) models: Option<Utf8PathBuf>,
+    /// Held from when this process first compiles or measures, to its end.
+    machine: OnceCell<Lock>,
 }
+
+/// Another llamark may measure for days; whoever waits for it can stop.
+const LONGEST_WAIT: Duration = Duration::MAX;
 
 impl Context {
     /// From the options of the command line and the user's folders.
@@ -30,7 +40,37 @@ impl Context {
             artifacts: absolute(&global.artifacts)?,
             cache,
             models: global.models.as_deref().map(absolute).transpose()?,
+            machine: OnceCell::new(),
         })
+    }
+
+    /// Has the machine for itself from now on, to compile or to measure: of all llamarks with this cache, one at a time
+    /// does, since two would measure each other. Waits for the one before, whose sets are there afterwards: what the
+    /// store holds is to be asked after this.
+    ///
+    /// # Errors
+    /// When told to stop, or the cache cannot be written.
+    pub(crate) fn have_machine(&self, display: &Display) -> Result<(), Failed> {
+        if self.machine.get().is_some() {
+            return Ok(());
+        }
+        files::create_dir_all(&self.cache).or_fail(Exit::BadInput)?;
+        let path = self.cache.join(machine_lock());
+        let lock = match Lock::try_exclusive(&path).or_fail(Exit::BadInput)? {
+            Some(lock) => lock,
+            None => {
+                let holder = Lock::holder(&path).map_or_else(String::new, |pid| format!(" (process {pid})"));
+                display.now("Waiting", &format!("another llamark measures or compiles here{holder}"));
+                match Lock::exclusive_unless(&path, LONGEST_WAIT, &|| self.interrupt.is_set()) {
+                    Err(FileError::Locked { .. }) if self.interrupt.is_set() => {
+                        return fail(Exit::Interrupted, "interrupted; nothing was measured", "");
+                    }
+                    lock => lock.or_fail(Exit::BadInput)?,
+                }
+            }
+        };
+        let _held = self.machine.set(lock);
+        Ok(())
     }
 
     /// The artifact sets.
@@ -79,6 +119,12 @@ impl Context {
         ArtifactSet::read(&path)
             .or_fail_hint(Exit::NotVerified, format!("`llamark verify {path}` says what else is wrong"))
     }
+}
+
+/// The lock of this machine in a cache that several may share. Its name is that of the machine, where that can be read.
+fn machine_lock() -> String {
+    let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("machine-{}.lock", llamark_artifact::folder_name(host.trim()))
 }
 
 /// `path` as seen from the root, without touching the disk.

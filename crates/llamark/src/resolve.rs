@@ -231,6 +231,11 @@ fn within_training(
     )
 }
 
+/// Whether nothing of it has to be compiled.
+pub(crate) fn is_built(context: &Context, prepared: &Prepared) -> bool {
+    Builder::new(&context.cache).is_built(prepared)
+}
+
 /// Compiles what the cache does not hold.
 pub(crate) fn compile(context: &Context, prepared: &Prepared, display: &Display) -> Result<Built, Failed> {
     let builder = Builder::new(&context.cache);

@@ -81,7 +81,8 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Compiles what is needed, then creates the set or opens the interrupted one again.
+    /// Compiles what is needed, then creates the set or opens the interrupted one again. `found` was asked for with the
+    /// machine in hand ([`Context::have_machine`]): else another process may have made the set meanwhile.
     ///
     /// # Errors
     /// When a build fails (unless `keep_going`), or the set cannot be written.

@@ -51,14 +51,13 @@ pub(crate) fn is_done(found: &[Option<Found>; 2]) -> bool {
     found.iter().all(|found| matches!(found, Some(Found::Sealed(_))))
 }
 
-/// Measures what is missing of both, in turn, and seals them: baseline, candidate.
+/// Measures what the store does not hold of both, in turn, and seals them: baseline, candidate.
 ///
 /// # Errors
 /// As for one set. What was measured is recorded, and the same command goes on.
 pub(crate) fn measure(
     context: &Context,
     given: [Given; 2],
-    found: [Option<Found>; 2],
     environment: &Environment,
     display: &Display,
 ) -> Result<[Utf8PathBuf; 2], Failed> {
@@ -67,6 +66,12 @@ pub(crate) fn measure(
         return fail(Exit::Internal, "a plan that is measured in turn does not say so", "");
     };
     let schedule = base.resolved.plan.plan.schedule.clone();
+    let find = || find(&context.store(), [&base.resolved, &candidate.resolved], environment);
+    let mut found = find()?;
+    if !is_done(&found) {
+        context.have_machine(display)?;
+        found = find()?;
+    }
     let [of_base, of_candidate] = found;
     let open = |given: Given, found| -> Result<Side<'_>, Failed> {
         if let Some(Found::Sealed(path)) = found {

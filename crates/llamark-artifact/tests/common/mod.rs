@@ -110,6 +110,7 @@ fn backend(name: &str, label: &str, kind: BackendKind, device: &str, note: &str)
         })),
         environment: BTreeMap::new(),
         tool: Tool::LlamaServer,
+        memory_bandwidth: None,
     }
 }
 

@@ -518,6 +518,7 @@ fn plan() -> Plan {
             server: Settings::Decided(server),
             environment: BTreeMap::new(),
             tool: Tool::LlamaServer,
+            memory_bandwidth: None,
         }],
         models: Vec::new(),
         prompts: vec![PlannedPrompt {

@@ -137,6 +137,7 @@ fn backend(kind: BackendKind, name: String, by_name: BTreeMap<String, String>) -
         server: Settings::Stated(StatedSettings { text, by_name }),
         environment: BTreeMap::new(),
         tool: Tool::LlamaBench,
+        memory_bandwidth: None,
     }
 }
 

@@ -84,4 +84,8 @@ pub struct PlannedBackend {
     /// their digest.
     #[serde(default, skip_serializing_if = "Tool::is_server")]
     pub tool: Tool,
+    /// Memory bandwidth of what it computes on, bytes per second, where that is another than that of the machine. Left out of
+    /// the file where absent, so that plans of sets that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bandwidth: Option<u64>,
 }

@@ -72,6 +72,7 @@ const RULES: &[Rule] = &[
     rule(&["backend", "*", "name"], Label, Nuisance),
     rule(&["backend", "*", "label"], Label, Nuisance),
     rule(&["backend", "*", "note"], Label, Nuisance),
+    rule(&["backend", "*", "memory_bandwidth"], Label, Nuisance),
     rule(&["backend", "*", "build"], Label, Nuisance),
     rule(&["plan", "name"], Label, Nuisance),
     rule(&["plan", "title"], Label, Nuisance),

@@ -55,6 +55,12 @@ fn bytes(weights: &Weights) -> String {
     format!("{} {}", fixed(weights.bytes / unit, 0), weights.size_unit)
 }
 
+/// The memory bandwidth of what a case computes on, bytes per second.
+fn bandwidth(context: &Context<'_>, case: &CaseSummary) -> Option<u64> {
+    let own = context.summary.backends.get(case.backend).and_then(|backend| backend.memory_bandwidth);
+    own.or(context.summary.hardware.memory_bandwidth)
+}
+
 /// The most parameters that can be active at this speed, if the bytes per parameter are right.
 fn most_active(weights: &Weights, share: f64) -> f64 {
     weights.active_parameters / share
@@ -68,7 +74,7 @@ fn numbers(
     weights: &Weights,
 ) -> Finding {
     let tg = case.metrics.tg.as_ref().map_or(f64::NAN, |tg| tg.mean);
-    let bandwidth = context.summary.hardware.memory_bandwidth.map_or(f64::NAN, crate::format::float);
+    let bandwidth = bandwidth(context, case).map_or(f64::NAN, crate::format::float);
     finding
         .number("share", share)
         .number("tg", tg)
@@ -79,7 +85,7 @@ fn numbers(
 }
 
 fn beyond(context: &Context<'_>, case: &CaseSummary, share: f64, weights: &Weights) -> Option<Finding> {
-    let bandwidth = context.summary.hardware.memory_bandwidth?;
+    let bandwidth = bandwidth(context, case)?;
     let tg = case.metrics.tg.as_ref()?.mean;
     let mut text = format!(
         "{}: TG of {} tok/s would need {} of the {}/s that the memory has ({})",

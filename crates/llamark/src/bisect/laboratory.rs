@@ -121,9 +121,7 @@ impl Laboratory<'_> {
             Given { text: self.loaded.text.clone(), resolved }
         };
         let given = [arm(good, Arm::Base), arm(revision, Arm::Candidate)];
-        let [a, b] = &given;
-        let found = turns::find(&self.context.store(), [&a.resolved, &b.resolved], &self.environment)?;
-        let [base, candidate] = turns::measure(self.context, given, found, &self.environment, self.display)?;
+        let [base, candidate] = turns::measure(self.context, given, &self.environment, self.display)?;
         let read = |path| ArtifactSet::read_by_seal(path).or_fail(Exit::NotVerified);
         Ok([read(&base)?, read(&candidate)?])
     }

@@ -12,6 +12,10 @@ pub(crate) fn run(context: &Context, args: &Build) -> Outcome {
     let loaded = load::load(context, &args.spec, &args.selection)?;
     let display = Display::new(context.terminal);
     let prepared = resolve::builds(context, &loaded, &display)?.prepared;
+    if !prepared.values().all(|prepared| resolve::is_built(context, prepared)) {
+        // Compilers beside a measurement would be measured with it.
+        context.have_machine(&display)?;
+    }
     let mut records = BTreeMap::new();
     for (id, prepared) in &prepared {
         let built = resolve::compile(context, prepared, &display)?;

@@ -32,8 +32,10 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
     let resolved = resolve::resolve(context, &loaded, &display, false)?;
     run::same_inputs(&loaded, &resolved)?;
 
-    let (given, found) = next_round(context, &loaded, &resolved, args.starts, &environment)?;
-    let paths = turns::measure(context, given, found, &environment, &display)?;
+    // Before the round is chosen: another calibration may be about to end.
+    context.have_machine(&display)?;
+    let given = next_round(context, &loaded, &resolved, args.starts, &environment)?;
+    let paths = turns::measure(context, given, &environment, &display)?;
     display.clear();
     let [base, candidate] = paths;
     let base = ArtifactSet::read(&base).or_fail(Exit::NotVerified)?;
@@ -61,10 +63,7 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
     Ok(if all_well { Exit::Done } else { Exit::CaseWithoutResult })
 }
 
-/// Both arms, and what is there of them.
-type Round = ([turns::Given; 2], [Option<llamark_artifact::Found>; 2]);
-
-/// The first round that is not measured to its end, or whose numbers are not in the noise file: a new one, unless the
+/// Both arms of the first round that is not measured to its end, or whose numbers are not in the noise file: a new one, unless the
 /// last was interrupted.
 fn next_round(
     context: &Context,
@@ -72,7 +71,7 @@ fn next_round(
     resolved: &Resolved,
     starts: u32,
     environment: &Environment,
-) -> Result<Round, Failed> {
+) -> Result<[turns::Given; 2], Failed> {
     let digest = resolved.plan.digest().or_fail(Exit::Internal)?;
     let known = noise_file::of_host(context, &environment.fingerprint())?;
     let store = context.store();
@@ -101,7 +100,7 @@ fn next_round(
             Ok(all.any(|calibration| calibration.sets[0] == manifest))
         };
         if !(turns::is_done(&found) && is_known()?) {
-            return Ok((given, found));
+            return Ok(given);
         }
     }
     fail(Exit::BadInput, format!("this plan was calibrated {MOST_ROUNDS} times on this machine"), "")

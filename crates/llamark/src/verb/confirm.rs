@@ -72,7 +72,7 @@ pub(crate) fn fresh(
     if turns::is_done(&found) {
         context.terminal.step("Unchanged", "this comparison was confirmed before; nothing was run");
     }
-    let [base, candidate] = turns::measure(context, [a, b], found, &environment, &display)?;
+    let [base, candidate] = turns::measure(context, [a, b], &environment, &display)?;
     let read = |path: &Utf8Path| ArtifactSet::read(path).or_fail(Exit::NotVerified);
     Ok(Some([read(&base)?, read(&candidate)?]))
 }

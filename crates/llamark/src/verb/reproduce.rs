@@ -31,6 +31,7 @@ pub(crate) fn run(context: &Context, args: &Run, loaded: &Loaded, repeats: &Repe
     display.clear();
     let mut resolved = all_there(context, repeats, found)?;
     resolved.dependencies.push(original(repeats)?);
+    context.have_machine(&display)?;
     let open = context
         .store()
         .find_interrupted(&resolved.plan, &environment.fingerprint())

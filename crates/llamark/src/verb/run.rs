@@ -34,12 +34,20 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let display = Display::new(context.terminal);
     let resolved = resolve::resolve(context, &loaded, &display, args.keep_going)?;
     let (store, host) = (context.store(), environment.fingerprint());
-    let found = if args.again {
-        // Afresh; but the same command again goes on where it was interrupted.
-        store.unfinished(&resolved.plan, &host).or_fail(Exit::NotVerified)?
-    } else {
-        store.find(&resolved.plan, &host).or_fail(Exit::NotVerified)?
+    let find = || {
+        if args.again {
+            // Afresh; but the same command again goes on where it was interrupted.
+            store.unfinished(&resolved.plan, &host).or_fail(Exit::NotVerified)
+        } else {
+            store.find(&resolved.plan, &host).or_fail(Exit::NotVerified)
+        }
     };
+    let mut found = find()?;
+    if !matches!(found, Some(Found::Sealed(_))) {
+        // Whoever had the machine until now may have measured this very plan.
+        context.have_machine(&display)?;
+        found = find()?;
+    }
     if let Some(Found::Sealed(path)) = &found {
         display.clear();
         let outcome = conclude(context, path, "Unchanged")?;

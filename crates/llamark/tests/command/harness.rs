@@ -90,6 +90,15 @@ impl Box {
         let engine = self.path("engine/llama-server");
         processes_of(&engine)
     }
+
+    /// Those of them that have that word in their command.
+    pub(crate) fn servers_with(&self, word: &str) -> Vec<u32> {
+        let has_word = |pid: &u32| {
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            command.split(|byte| *byte == 0).any(|given| given == word.as_bytes())
+        };
+        self.servers().into_iter().filter(has_word).collect()
+    }
 }
 
 /// Processes whose program is that file.

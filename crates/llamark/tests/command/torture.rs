@@ -343,17 +343,81 @@ fn the_calls_of_a_run_are_in_order() {
     assert!(names > 5 && lines > 10);
 }
 
+/// `llamark run` of the box with both streams to read.
+fn spawn_to_read(a_box: &Box, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_llamark"))
+        .args(["run", "box.yaml"])
+        .args(args)
+        .current_dir(a_box.root.path())
+        .env("LLAMARK_CACHE", a_box.path("cache"))
+        .env("LLAMARK_MODELS", a_box.path("models"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn of_two_commands_at_once_one_measures_and_the_other_waits_and_has_nothing_to_do() {
+    let a_box = Box::new();
+    a_box.model("fox", r#"{"generation_rate": 40.0}"#).experiment(&["fox"], "warmup: 0, runs: 3");
+    let mut both = [spawn_to_read(&a_box, &[]), spawn_to_read(&a_box, &[])];
+    let mut most = 0;
+    while both.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
+        // The servers that load or measure; one that is asked for its options has no port.
+        most = most.max(a_box.servers_with("--port").len());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pids = both.each_ref().map(Child::id);
+    let [first, second] = both.map(|child| {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        said
+    });
+    let (other, waited) = if second.contains("Waiting") { (pids[0], second) } else { (pids[1], first) };
+    let who = format!("another llamark measures or compiles here (process {other})");
+    assert!(waited.contains(&who) && waited.contains("nothing was run"), "{waited}");
+    assert_eq!((most, sets(&a_box).len()), (1, 1), "servers at once, sets");
+    nobody_is_left(&a_box);
+}
+
+#[test]
+fn who_waits_can_be_stopped() {
+    let a_box = Box::new();
+    a_box.model("fox", r#"{"generation_rate": 4.0}"#).experiment(&["fox"], "warmup: 0, runs: 10");
+    let mut first = spawn(&a_box, &[]);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while a_box.servers_with("--port").is_empty() {
+        assert!(Instant::now() < deadline, "no server in time");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = spawn_to_read(&a_box, &["--again"]);
+    std::thread::sleep(Duration::from_millis(300));
+    let stopped = Command::new("kill").args(["-INT", &second.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let output = second.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    // The first was not disturbed.
+    assert!(first.try_wait().unwrap().is_none() && a_box.servers().len() == 1);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    nobody_is_left(&a_box);
+}
+
+/// With a cache of its own a process does not see who has the machine; the journal has one writer all the same.
 #[test]
 fn a_second_writer_is_told_who_writes() {
     let a_box = Box::new();
     a_box.model("fox", r#"{"generation_rate": 4.0}"#).experiment(&["fox"], "warmup: 0, runs: 10");
     let mut first = spawn(&a_box, &[]);
     let deadline = Instant::now() + Duration::from_secs(60);
-    while a_box.servers().is_empty() {
+    while a_box.servers_with("--port").is_empty() {
         assert!(Instant::now() < deadline, "no server in time");
         std::thread::sleep(Duration::from_millis(10));
     }
-    let output = a_box.llamark(&["run", "box.yaml"]).output().unwrap();
+    let output = a_box.llamark(&["run", "box.yaml", "--cache", "other"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains(&format!("process {}", first.id())), "{said}");
     // The first was not disturbed.

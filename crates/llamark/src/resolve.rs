@@ -82,10 +82,12 @@ pub(crate) fn builds_of(
         FetchedEngine::Prebuilt { .. } => None,
     };
     let mut builds = Builds { engine_tree: engines.first().and_then(tree_of), ..Builds::default() };
-    if let Some(tree) = &builds.engine_tree {
-        pinned_engine(context, loaded, tree)?;
-    }
     let known = plan.engines();
+    for (engine, fetched) in known.iter().zip(engines) {
+        if let Some(tree) = tree_of(fetched) {
+            pinned_engine(context, loaded, engine, &tree)?;
+        }
+    }
     let builder = Builder::new(&context.cache);
     for build in &plan.builds {
         let of_build = plan.engine_of(build);
@@ -101,8 +103,10 @@ pub(crate) fn builds_of(
             .prepare(build, of_build, origin, &context.interrupt, &|event| display.build(event))
             .map_err(|error| failed(context, Exit::BuildFailed, error))?;
         match (&build.engine, tree_of(engine)) {
-            (Some(_), tree) => builds.engine_trees.extend(tree.map(|tree| (build.id.clone(), tree))),
-            (None, None) => pinned_engine(context, loaded, ready.key())?,
+            (Some(_), Some(tree)) => {
+                builds.engine_trees.insert(build.id.clone(), tree);
+            }
+            (_, None) => pinned_engine(context, loaded, of_build, ready.key())?,
             (None, Some(_)) => {}
         }
         builds.prepared.insert(build.id.clone(), ready);
@@ -110,9 +114,9 @@ pub(crate) fn builds_of(
     Ok(builds)
 }
 
-/// The engine must be what the lock file pins.
-fn pinned_engine(context: &Context, loaded: &Loaded, found: &Sha256) -> Result<(), Failed> {
-    lock_file::same(context, loaded, loaded.pins.check_engine(found).as_slice())
+/// An engine must be what the lock file pins.
+fn pinned_engine(context: &Context, loaded: &Loaded, engine: &Engine, found: &Sha256) -> Result<(), Failed> {
+    lock_file::same(context, loaded, loaded.pins.check_engine(&engine.source, found).as_slice())
 }
 
 /// The models that are there, and why the others are not, by id.

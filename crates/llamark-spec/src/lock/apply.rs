@@ -10,15 +10,15 @@ use std::fmt;
 
 use llamark_record::Sha256;
 use llamark_record::model::FileIdentity;
-use llamark_record::plan::{EngineSource, ModelSource, Plan};
+use llamark_record::plan::{Engine, EngineSource, ModelSource, Plan};
 
 use super::{EnginePin, Lock, ModelPin, Open, PERPLEXITY, engine_name, model_name, prompt_name};
 
 /// What a lock says about the inputs of one plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins {
-    /// The engine, where the lock pins it.
-    pub engine: Option<EnginePin>,
+    /// The engines that the lock pins.
+    pub engines: Vec<EnginePin>,
     /// Files that the models must have, by model id.
     pub models: BTreeMap<String, Vec<FileIdentity>>,
     /// Open inputs of the plan without a pin, by name.
@@ -49,16 +49,20 @@ impl fmt::Display for Mismatch {
 /// Pins the plan. `open` is what the experiment leaves open; `plan` may be a part of its plan.
 pub fn apply(lock: &Lock, open: &Open, plan: &mut Plan) -> Pins {
     let mut pins = Pins { stale: stale(lock, open), ..Pins::default() };
-    if let Some(source) = &open.engine {
-        match lock.engine.as_ref().filter(|pin| pin.is_of(source)) {
+    for source in &open.engines {
+        match lock.engines.iter().find(|pin| pin.is_of(source)) {
             Some(pin) => {
-                pin_engine(pin, plan);
-                pins.engine = Some(pin.clone());
+                let of_builds = plan.builds.iter_mut().filter_map(|build| build.engine.as_mut());
+                for engine in std::iter::once(&mut plan.engine).chain(of_builds) {
+                    if engine.source == *source {
+                        pin_engine(pin, engine);
+                    }
+                }
+                pins.engines.push(pin.clone());
             }
             None => pins.unpinned.push(engine_name(source)),
         }
     }
-    pins.unpinned.extend(open.other_engines.iter().map(engine_name));
     for model in &open.models {
         let Some(planned) = plan.models.iter_mut().find(|planned| planned.id == model.id) else { continue };
         match lock.models.iter().find(|pin| pin.is_of(&model.source)) {
@@ -89,32 +93,31 @@ pub fn apply(lock: &Lock, open: &Open, plan: &mut Plan) -> Pins {
     pins
 }
 
-/// The plan as if the author had typed the commit. The build number stays that of the tag.
-fn pin_engine(pin: &EnginePin, plan: &mut Plan) {
-    if let (EnginePin::Git { commit, .. }, EngineSource::Git { rev, .. }) = (pin, &mut plan.engine.source) {
+/// The engine as if the author had typed the commit. The build number stays that of the tag.
+fn pin_engine(pin: &EnginePin, engine: &mut Engine) {
+    if let (EnginePin::Git { commit, .. }, EngineSource::Git { rev, .. }) = (pin, &mut engine.source) {
         rev.clone_from(commit);
-        if plan.engine.commit == "unknown" {
-            plan.engine.commit.clone_from(commit);
+        if engine.commit == "unknown" {
+            engine.commit.clone_from(commit);
         }
     }
 }
 
 /// Entries that no open input of the experiment uses.
 pub(super) fn stale(lock: &Lock, open: &Open) -> Vec<String> {
-    let engine =
-        lock.engine.iter().filter(|pin| !open.engine.as_ref().is_some_and(|source| pin.is_of(source)));
+    let engines = lock.engines.iter().filter(|pin| !open.engines.iter().any(|source| pin.is_of(source)));
     let models = lock.models.iter().filter(|pin| !open.models.iter().any(|model| pin.is_of(&model.source)));
     let prompts =
         lock.prompts.iter().filter(|pin| !open.prompts.iter().any(|prompt| prompt.file == pin.file));
-    let engine = engine.map(|pin| format!("engine: {}", pin.source()));
+    let engines = engines.map(|pin| format!("engine: {}", pin.source()));
     let models = models.map(|pin| format!("model: {}", pin.source()));
-    engine.chain(models).chain(prompts.map(|pin| format!("prompt: file {}", pin.file))).collect()
+    engines.chain(models).chain(prompts.map(|pin| format!("prompt: file {}", pin.file))).collect()
 }
 
 impl Pins {
-    /// What is wrong with the engine; `found` is its tree, or the build key of a prebuilt one.
-    pub fn check_engine(&self, found: &Sha256) -> Option<Mismatch> {
-        match self.engine.as_ref()? {
+    /// What is wrong with the engine from that source; `found` is its tree, or the build key of a prebuilt one.
+    pub fn check_engine(&self, source: &EngineSource, found: &Sha256) -> Option<Mismatch> {
+        match self.engines.iter().find(|pin| pin.is_of(source))? {
             // What is fetched is known by its commit already.
             EnginePin::Git { .. } => None,
             pin @ (EnginePin::Path { tree: pinned, .. } | EnginePin::Prebuilt { key: pinned, .. }) => {

@@ -32,8 +32,8 @@ pub(crate) const SCHEMA_FAMILY: &str = "llamark/lock/v";
 /// What a lock file pins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lock {
-    /// The engine; absent: not pinned.
-    pub engine: Option<EnginePin>,
+    /// The engines: each source once.
+    pub engines: Vec<EnginePin>,
     /// The models: each source once.
     pub models: Vec<ModelPin>,
     /// The prompts: each file once.
@@ -43,7 +43,7 @@ pub struct Lock {
 impl Lock {
     /// How many inputs it pins.
     pub fn count(&self) -> usize {
-        usize::from(self.engine.is_some()) + self.models.len() + self.prompts.len()
+        self.engines.len() + self.models.len() + self.prompts.len()
     }
 }
 
@@ -58,6 +58,9 @@ pub(crate) struct LockFile {
     schema: String,
     /// What the source of the engine was when it was pinned.
     engine: Option<EnginePin>,
+    /// What the sources of the engines were, each once, where two variants have each their own.
+    #[serde(default)]
+    engines: Vec<EnginePin>,
     /// What the sources of the models were, each once.
     #[serde(default)]
     models: Vec<ModelPin>,
@@ -257,10 +260,9 @@ impl ModelPin {
 /// The inputs that an experiment leaves open: no digest in it decides their bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Open {
-    /// The engine, where it is `git` at less than a whole commit, `path` or `prebuilt`.
-    pub engine: Option<EngineSource>,
-    /// Engines of a variant that are open likewise. Nothing pins them: they are named with what is not pinned.
-    pub other_engines: Vec<EngineSource>,
+    /// The engines that are `git` at less than a whole commit, `path` or `prebuilt`: each source once, that of the plan
+    /// first.
+    pub engines: Vec<EngineSource>,
     /// The models: from `file` or `huggingface` without a `sha256`, or of more shards than the one that it decides.
     pub models: Vec<OpenModel>,
     /// The prompts that come from files.
@@ -310,15 +312,14 @@ impl Open {
             let (name, file) = (prompt.name.clone(), file.as_str().to_owned());
             Some(OpenPrompt { name, file, sha256: prompt.content.sha256()?.clone() })
         });
+        let mut engines: Vec<EngineSource> = Vec::new();
+        for engine in plan.engines() {
+            if is_open(&engine.source) && !engines.contains(&engine.source) {
+                engines.push(engine.source.clone());
+            }
+        }
         Self {
-            engine: Some(&plan.engine.source).filter(|source| is_open(source)).cloned(),
-            other_engines: plan
-                .engines()
-                .into_iter()
-                .skip(1)
-                .map(|engine| engine.source.clone())
-                .filter(is_open)
-                .collect(),
+            engines,
             models: models
                 .map(|model| OpenModel { id: model.id.clone(), source: model.source.clone() })
                 .collect(),
@@ -328,7 +329,7 @@ impl Open {
 
     /// How many inputs are open.
     pub fn count(&self) -> usize {
-        usize::from(self.engine.is_some()) + self.other_engines.len() + self.models.len() + self.prompts.len()
+        self.engines.len() + self.models.len() + self.prompts.len()
     }
 }
 

@@ -34,13 +34,16 @@ pub fn parse(source: &Source) -> Result<Lock, Diagnostics> {
         return fail(found.into_iter().filter(|problem| problem.code() == "spec/schema-version").collect());
     }
     problems.extend(found);
+    problems.extend(repeated(&root, "engines", &["git", "rev", "path", "prebuilt"]));
     problems.extend(repeated(&root, "models", &["huggingface", "file", "revision", "endpoint"]));
     problems.extend(repeated(&root, "prompts", &["file"]));
     if !problems.is_empty() {
         return fail(problems);
     }
     match typed::<LockFile>(source) {
-        Ok(LockFile { engine, models, prompts, .. }) => Ok(Lock { engine, models, prompts }),
+        Ok(LockFile { engine, engines, models, prompts, .. }) => {
+            Ok(Lock { engines: engine.into_iter().chain(engines).collect(), models, prompts })
+        }
         Err(problem) => fail(vec![*problem]),
     }
 }

@@ -77,7 +77,7 @@ fn experiment(text: &str) -> (Open, Plan) {
 
 fn whole_lock() -> Lock {
     Lock {
-        engine: Some(git_pin("b77")),
+        engines: vec![git_pin("b77")],
         models: vec![
             file_pin("fox.gguf", &["fox"]),
             ModelPin::Huggingface {
@@ -180,7 +180,8 @@ fn a_file_that_is_none_is_explained_with_its_lines() {
 
 #[test]
 fn two_merged_branches_leave_one_error_each() {
-    let pin = write(&Lock { engine: None, models: vec![file_pin("a.gguf", &["1"])], prompts: vec![] }, "x");
+    let pin =
+        write(&Lock { engines: vec![], models: vec![file_pin("a.gguf", &["1"])], prompts: vec![] }, "x");
     let entry = pin.split_once("models:\n").unwrap().1;
     let error = read(&format!("{pin}{entry}{entry}")).unwrap_err();
     assert_eq!(error.items().len(), 2);
@@ -206,7 +207,7 @@ fn what_an_experiment_leaves_open() {
     assert_eq!(open.prompts.iter().map(|prompt| prompt.name.as_str()).collect::<Vec<_>>(), ["p"]);
     assert_eq!(open.count(), 5);
     let typed = EXPERIMENT.replace("rev: b77", &format!("rev: {COMMIT}"));
-    assert_eq!(experiment(&typed).0.engine, None);
+    assert_eq!(experiment(&typed).0.engines, []);
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn a_whole_lock_puts_commits_into_the_plan_and_digests_beside_it() {
     let text = mismatch.to_string();
     assert!(text.contains(sha("two").as_str()) && text.contains(sha("new").as_str()), "{text}");
     assert_eq!(pins.check_model("emu", &[]).len(), 1);
-    assert_eq!(pins.check_engine(&sha("any tree")), None, "a commit is its own digest");
+    assert_eq!(pins.check_engine(&plan.engine.source, &sha("any tree")), None, "a commit is its own digest");
 }
 
 #[test]
@@ -317,20 +318,20 @@ fn the_text_of_a_perplexity_is_pinned_as_a_prompt_is() {
 fn an_update_keeps_what_it_cannot_look_at_and_says_what_became_of_each() {
     let (open, _) = experiment(EXPERIMENT);
     let old = Lock {
-        engine: Some(git_pin("b76")),
+        engines: vec![git_pin("b76")],
         models: vec![file_pin("fox.gguf", &["old"]), file_pin("emu-00001-of-00002.gguf", &["abc", "two"])],
         prompts: vec![prompt_pin("p.md", "the prompt")],
     };
     let gone = || Err("not on this machine".to_owned());
     let found = Found {
-        engine: Some(Ok(git_pin("b77"))),
+        engines: vec![Ok(git_pin("b77"))],
         models: vec![Ok(file_pin("fox.gguf", &["fox"])), gone(), gone()],
     };
     let (new, changes) = update(&old, &open, &found);
     let names: Vec<_> = changes.iter().map(|change| format!("{:?}", change.how)).collect();
     let kinds: Vec<_> = names.iter().map(|how| how.split(' ').next().unwrap()).collect();
     assert_eq!(kinds, ["New", "Changed", "Unpinned", "Kept", "Same", "Removed"]);
-    assert_eq!(new.engine, Some(git_pin("b77")));
+    assert_eq!(new.engines, [git_pin("b77")]);
     assert_eq!(new.models, [file_pin("fox.gguf", &["fox"]), old.models[1].clone()]);
 
     // The second time nothing is new.
@@ -344,6 +345,39 @@ fn an_update_keeps_what_it_cannot_look_at_and_says_what_became_of_each() {
 }
 
 #[test]
+fn each_variant_has_its_engine_pinned() {
+    let ab = "ab:\n  base: { label: old, engine: { source: { git: https://h/x, rev: b76 } } }\n  \
+              candidate: { label: folder, engine: { source: { path: ../x } } }\nmodels:";
+    let text = EXPERIMENT.replacen("models:", ab, 1);
+    let (open, mut plan) = experiment(&text);
+    assert_eq!(open.engines.len(), 2, "that of the experiment is used by neither side");
+    let tree = EnginePin::Path { path: "../x".to_owned(), tree: sha("tree") };
+    let found = Found {
+        engines: vec![Ok(git_pin("b76")), Ok(tree)],
+        models: open.models.iter().map(|_| Err("offline".to_owned())).collect(),
+    };
+    let (lock, changes) = update(&Lock::default(), &open, &found);
+    assert!(changes.iter().take(2).all(|change| matches!(change.how, How::New { .. })), "{changes:?}");
+    let file = write(&lock, "box.yaml");
+    assert!(file.contains("engines:\n  - git: https://h/x\n    rev: b76\n    commit: 01234"), "{file}");
+    assert_eq!(read(&file).unwrap(), lock);
+    let twice = read(&file.replace(
+        "  - path:",
+        "  - git: https://h/x\n    rev: b76\n    commit: 0123456789abcdef0123456789abcdef01234567\n  - path:",
+    ));
+    assert!(twice.unwrap_err().to_string().contains("two entries of `engines` are of the same source"));
+
+    let pins = apply(&lock, &open, &mut plan);
+    assert_eq!((pins.engines.len(), pins.stale.len()), (2, 0));
+    let EngineSource::Git { rev, .. } = &plan.engine.source else { panic!("git") };
+    assert_eq!((rev.as_str(), plan.engine.build_number), (COMMIT, 76));
+    let [_, other] = plan.engines()[..] else { panic!("two engines") };
+    assert_eq!(pins.check_engine(&other.source, &sha("tree")), None);
+    let wrong = pins.check_engine(&other.source, &sha("another")).unwrap().to_string();
+    assert!(wrong.contains("path ../x") && wrong.contains(sha("another").as_str()), "{wrong}");
+}
+
+#[test]
 fn two_models_of_one_source_share_an_entry() {
     let text = EXPERIMENT.replace(
         "name: elk, source: { file: elk.gguf, sha256",
@@ -354,7 +388,8 @@ fn two_models_of_one_source_share_an_entry() {
         ModelSource::File { file, .. } => Ok(file_pin(file, &["abc"])),
         _ => Err("offline".to_owned()),
     };
-    let found = Found { engine: None, models: open.models.iter().map(pins).collect() };
+    let found =
+        Found { engines: vec![Err("offline".to_owned())], models: open.models.iter().map(pins).collect() };
     let (lock, _) = update(&Lock::default(), &open, &found);
     assert_eq!(lock.models.len(), 2);
     read(&write(&lock, "box.yaml")).unwrap();
@@ -379,14 +414,14 @@ proptest! {
         let digest: Sha256 = exponent.parse().unwrap();
         let name = file.replace('/', "_");
         let lock = Lock {
-            engine: Some(EnginePin::Path { path, tree: digest.clone() }),
+            engines: vec![EnginePin::Path { path, tree: digest.clone() }],
             models: vec![
                 ModelPin::File { file: file.clone(), files: vec![FileIdentity { name, bytes: 0, sha256: digest.clone() }] },
             ],
             prompts: vec![PromptPin { file, sha256: digest }],
         };
         assert_eq!(read(&write(&lock, "x.yaml")).unwrap_or_else(|error| panic!("{error}")), lock);
-        let lock = Lock { engine: Some(EnginePin::Git { git: "h".to_owned(), rev: digits.clone(), commit: digits }), ..Lock::default() };
+        let lock = Lock { engines: vec![EnginePin::Git { git: "h".to_owned(), rev: digits.clone(), commit: digits }], ..Lock::default() };
         assert_eq!(read(&write(&lock, "x.yaml")).unwrap_or_else(|error| panic!("{error}")), lock);
     }
 

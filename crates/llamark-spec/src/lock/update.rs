@@ -5,8 +5,8 @@ use super::{EnginePin, Lock, ModelPin, Open, OpenModel, PromptPin, engine_name, 
 /// What the open inputs are now: each a pin, or the reason why it could not be made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The engine; absent where it is not open.
-    pub engine: Option<Result<EnginePin, String>>,
+    /// The engines, in the order of [`Open::engines`].
+    pub engines: Vec<Result<EnginePin, String>>,
     /// The models, in the order of [`Open::models`].
     pub models: Vec<Result<ModelPin, String>>,
 }
@@ -62,15 +62,11 @@ pub enum How {
 pub fn update(old: &Lock, open: &Open, found: &Found) -> (Lock, Vec<Change>) {
     let mut new = Lock::default();
     let mut changes = Vec::new();
-    if let (Some(source), Some(now)) = (&open.engine, &found.engine) {
-        let before = old.engine.as_ref().filter(|pin| pin.is_of(source));
+    for (source, now) in open.engines.iter().zip(&found.engines) {
+        let before = old.engines.iter().find(|pin| pin.is_of(source));
         let (pin, how) = settle(before, now, EnginePin::digests);
         changes.push(Change { what: engine_name(source), how });
-        new.engine = pin;
-    }
-    for source in &open.other_engines {
-        let reason = "a lock pins the engine of the baseline; write the commit of this one, or an archive with its sha256";
-        changes.push(Change { what: engine_name(source), how: How::Unpinned { reason: reason.to_owned() } });
+        new.engines.extend(pin);
     }
     for (model, now) in open.models.iter().zip(&found.models) {
         let before = old.models.iter().find(|pin| pin.is_of(&model.source));

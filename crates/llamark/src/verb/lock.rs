@@ -26,9 +26,9 @@ pub(crate) fn run(context: &Context, args: &LockArgs) -> Outcome {
     let display = Display::new(context.terminal);
     let mut advice = Advice::default();
     let pinned_engine = |source| engine(context, &loaded, source, &display, &mut advice);
-    let engine = loaded.open.engine.as_ref().map(pinned_engine);
+    let engines: Vec<_> = loaded.open.engines.iter().map(pinned_engine).collect();
     let models = loaded.open.models.iter().map(|open| model(context, &loaded, open, &display, &mut advice));
-    let found = Found { models: models.collect(), engine };
+    let found = Found { models: models.collect(), engines };
     display.clear();
     if context.interrupt.is_set() {
         return fail(Exit::Interrupted, "interrupted; the lock file is as it was", "");
@@ -85,7 +85,7 @@ impl Advice {
     }
 }
 
-/// What the engine is now, or why that cannot be told.
+/// What an engine is now, or why that cannot be told.
 fn engine(
     context: &Context,
     loaded: &Loaded,
@@ -105,9 +105,13 @@ fn engine(
         }
         (EngineSource::Prebuilt { path: prebuilt }, FetchedEngine::Prebuilt { path }) => {
             let (origin, plan) = (Origin::Prebuilt { path: &path }, &loaded.plan);
-            let build = plan.builds.first().ok_or("the plan has no build")?;
+            let mut builds = plan.builds.iter();
+            let build = builds.find(|build| plan.engine_of(build).source == *source);
+            let build = build.ok_or("no build of the plan is of it")?;
             let prepared = Builder::new(&context.cache)
-                .prepare(build, &plan.engine, origin, &context.interrupt, &|event| display.build(event))
+                .prepare(build, plan.engine_of(build), origin, &context.interrupt, &|event| {
+                    display.build(event)
+                })
                 .map_err(|error| advice.take(&error))?;
             Ok(EnginePin::Prebuilt { prebuilt, key: prepared.key().clone() })
         }

@@ -80,6 +80,25 @@ fn inputs_that_changed_after_the_lock_are_refused_with_both_digests() {
 }
 
 #[test]
+fn the_engines_of_both_variants_are_pinned_and_refused_when_they_changed() {
+    let a_box = open_box();
+    let other = "ab: { candidate: { label: new, engine: { source: { prebuilt: other } } } }\n";
+    let text = std::fs::read_to_string(a_box.path("box.yaml")).unwrap() + other;
+    std::fs::write(a_box.path("box.yaml"), text).unwrap();
+    std::fs::create_dir(a_box.path("other")).unwrap();
+    std::fs::copy(a_box.path("engine/llama-server"), a_box.path("other/llama-server")).unwrap();
+    std::fs::write(a_box.path("other/libllama.so"), "newer").unwrap();
+    let (_, err) = a_box.run(&["run", "box.yaml", "--locked"], 2);
+    assert!(err.contains("engine: prebuilt engine") && err.contains("engine: prebuilt other"), "{err}");
+    let (_, err) = a_box.run(&["lock", "box.yaml"], 0);
+    assert!(err.contains("5 of 5 inputs are pinned"), "{err}");
+    a_box.run(&["run", "box.yaml", "--locked"], 0);
+    std::fs::write(a_box.path("other/libllama.so"), "newest").unwrap();
+    let (_, err) = a_box.run(&["run", "box.yaml", "--again"], 2);
+    assert!(err.contains("engine: prebuilt other") && err.contains("found"), "{err}");
+}
+
+#[test]
 fn another_engine_and_another_prompt_are_refused() {
     let a_box = locked();
     std::fs::write(a_box.path("engine/libllama.so"), "another").unwrap();

@@ -108,10 +108,9 @@ fn engine(
             let mut builds = plan.builds.iter();
             let build = builds.find(|build| plan.engine_of(build).source == *source);
             let build = build.ok_or("no build of the plan is of it")?;
+            let (engine, observer) = (plan.engine_of(build), |event| display.build(event));
             let prepared = Builder::new(&context.cache)
-                .prepare(build, plan.engine_of(build), origin, &context.interrupt, &|event| {
-                    display.build(event)
-                })
+                .prepare(build, engine, origin, &context.interrupt, &observer)
                 .map_err(|error| advice.take(&error))?;
             Ok(EnginePin::Prebuilt { prebuilt, key: prepared.key().clone() })
         }

@@ -76,7 +76,10 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     let estimate = Estimate::from_history(&context.store(), plan);
     let starts = plan.schedule.iter().map(|start| start.case.as_str());
     let time = match estimate.starts(starts, plan.cooldown_ms) {
-        Some(time) => format!("about {}, as in the newest finished set of this experiment", duration(time)),
+        Some(time) => {
+            let more = if plan.perplexity.is_some() { ", and the perplexities" } else { "" };
+            format!("about {}, as in the newest finished set of this experiment{more}", duration(time))
+        }
         None => "not known before a first run; a build takes about 20 core-minutes".to_owned(),
     };
     text.push_str(&format!("Time    {time}\n"));

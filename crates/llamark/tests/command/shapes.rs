@@ -43,6 +43,13 @@ fn every_shape_is_a_row_of_its_own() {
     for text in ["depth 96, 3 streams", "CPU, ubatch 64", "24 tokens", "ITL"] {
         assert!(report.contains(text), "{text} is not in\n{report}");
     }
+    // In the layout of the published report too, which has but one shape.
+    let (classic, _) = a_box.run(&["report", "--template", "classic", "--format", "md"], 0);
+    for text in
+        ["| fox ‡, depth 96, 3 streams | ", "## fox ‡, depth 96", "cases, 96 tokens deep, 3 streams):**"]
+    {
+        assert!(classic.contains(text), "{text} is not in\n{classic}");
+    }
     let summary: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(sets[0].join("summary.json")).unwrap()).unwrap();
     let case = |id: &str| {

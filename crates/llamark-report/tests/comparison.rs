@@ -9,8 +9,8 @@ use common::synthetic::{Shape, other_model};
 use common::{Parts, sample_set};
 use llamark_record::Sha256;
 use llamark_record::comparison::{
-    AcceptedChange, CaseComparison, Caveat, CaveatCode, Comparison, Conclusion, GroupKind, MetricComparison,
-    Verdict,
+    AcceptedChange, CaseComparison, Cause, Caveat, CaveatCode, Comparison, Conclusion, GroupKind,
+    MetricComparison, Verdict,
 };
 use llamark_record::environment::Fact;
 use llamark_record::journal::{BrokenRule, Failure, FailureKind, Outcome, Rule};
@@ -296,6 +296,7 @@ fn the_causes_are_ranked() {
     let build = other.ledger.builds.get_mut("cpu").unwrap().inputs.as_mut().unwrap();
     build.cmake.insert("GGML_NATIVE".to_owned(), "OFF".to_owned());
     build.tools.insert("cc".to_owned(), "cc 15".to_owned());
+    asks_for(&mut other, "GGML_NATIVE");
     let comparison = compared(&base, &other);
     let causes: Vec<&str> = comparison.differences.iter().map(|difference| difference.cause.word()).collect();
     let expected = [
@@ -314,6 +315,34 @@ fn the_causes_are_ranked() {
     assert!(caveat(&comparison, CaveatCode::Confounded).unwrap().text.starts_with("7 kinds of things"));
     let text = on_terminal(&comparison);
     assert!(text.contains("llama.cpp b11434 -> b11500: 66 builds later, commits 0123456..7654321"), "{text}");
+}
+
+/// The experiment itself switches that option of the build off.
+fn asks_for(parts: &mut Parts, option: &str) {
+    let planned = parts.resolved.plan.builds.iter_mut().find(|build| build.id == "cpu").unwrap();
+    planned.cmake.insert(option.to_owned(), "OFF".to_owned());
+}
+
+#[test]
+fn an_option_that_llamark_sets_where_a_version_has_it_comes_with_the_engine() {
+    let (mut parts, mut newer) = (FIVE.build(usual), FIVE.seed(2).build(usual));
+    newer.resolved.plan.engine.build_number += 1;
+    let build = newer.ledger.builds.get_mut("cpu").unwrap().inputs.as_mut().unwrap();
+    build.cmake.insert("LLAMA_BUILD_APP".to_owned(), "OFF".to_owned());
+    let cause_of = |base: &Parts, candidate: &Parts| {
+        let comparison = compared(base, candidate);
+        let mut differences = comparison.differences.iter();
+        let option = differences.find(|one| one.field == "build.cpu.cmake.LLAMA_BUILD_APP").unwrap();
+        (option.cause, caveat(&comparison, CaveatCode::Confounded).is_some())
+    };
+    assert_eq!(cause_of(&parts, &newer), (Cause::Engine, false));
+    // What the author asks for is a choice, and so is what another llamark sets.
+    let mut asked = newer;
+    asks_for(&mut asked, "LLAMA_BUILD_APP");
+    assert_eq!(cause_of(&parts, &asked), (Cause::BuildFlags, true));
+    asked.resolved.plan.builds.iter_mut().for_each(|build| build.cmake.clear());
+    parts.ledger.begin.as_mut().unwrap().llamark = "another".to_owned();
+    assert_eq!(cause_of(&parts, &asked).0, Cause::BuildFlags);
 }
 
 #[test]

@@ -23,12 +23,14 @@ pub(super) fn between(
     common: &Common<'_>,
     [across, by_plan]: [&[String]; 2],
 ) -> Result<Vec<Difference>, ReportError> {
+    let sides = [base, candidate];
     let (base, candidate) = (fields(base, common)?, fields(candidate, common)?);
     for word in across {
         check_declared(word, &base, &candidate)?;
     }
     let names: BTreeSet<&Path> = base.keys().chain(candidate.keys()).collect();
     let mut found = Vec::new();
+    let mut options = BTreeSet::new();
     for path in names {
         let (a, b) = (base.get(path), candidate.get(path));
         let value = |side: Option<&(String, Touches)>| side.map(|(value, _)| value.clone());
@@ -46,9 +48,13 @@ pub(super) fn between(
         }
         let (base, candidate) = (value(a), value(b));
         let field = path.join(".");
+        if (a.is_none() || b.is_none()) && is_option_of_ours(path, sides) {
+            options.insert(field.clone());
+        }
         found.push(Difference { cause, class, declared, field, base, candidate, touches: touches.clone() });
     }
     without_consequences(&mut found);
+    with_engine(&mut found, &options);
     found.sort_by(|a, b| (rank(a.class), a.cause, &a.field).cmp(&(rank(b.class), b.cause, &b.field)));
     Ok(found)
 }
@@ -107,6 +113,29 @@ fn without_consequences(found: &mut Vec<Difference>) {
         let follows = explained.contains(&Touches::All) || explained.contains(&difference.touches);
         !(is_binaries(difference) && follows)
     });
+}
+
+/// Whether it is an option of a build that nobody asked for: llamark sets some in every version that has them.
+fn is_option_of_ours(path: &Path, sides: [Material<'_>; 2]) -> bool {
+    let [build, backend, cmake, option] = path.as_slice() else { return false };
+    let is_given = |side: &Material<'_>| {
+        let plan = &side.resolved.plan;
+        let of_backend = plan.backend(backend).map(|backend| backend.build.as_str());
+        let build = plan.builds.iter().find(|build| Some(build.id.as_str()) == of_backend);
+        build.is_some_and(|build| build.cmake.contains_key(option))
+    };
+    build == "build" && cmake == "cmake" && !sides.iter().any(is_given)
+}
+
+/// Options of ours that only one side has come with its engine, unless it was another llamark that set them.
+fn with_engine(found: &mut [Difference], options: &BTreeSet<String>) {
+    let is_other_llamark = found.iter().any(|difference| difference.field == "llamark");
+    let is_other_engine = found.iter().any(|difference| difference.cause == Cause::Engine);
+    if is_other_engine && !is_other_llamark {
+        for difference in found.iter_mut().filter(|difference| options.contains(&difference.field)) {
+            difference.cause = Cause::Engine;
+        }
+    }
 }
 
 fn is_same_memory(path: &Path, a: Option<&(String, Touches)>, b: Option<&(String, Touches)>) -> bool {

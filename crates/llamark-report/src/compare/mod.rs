@@ -253,7 +253,11 @@ fn conclude(cases: &[CaseComparison]) -> Conclusion {
 fn identity(side: Side<'_>) -> Result<ComparedSet, ReportError> {
     let Material { id, resolved, ledger, environment } = side.material;
     let engine = &resolved.plan.engine;
-    let number = if engine.build_number > 0 { format!("b{} ", engine.build_number) } else { String::new() };
+    let engine = match (engine.build_number, engine.commit.as_str()) {
+        (0, commit) => format!("({commit})"),
+        (number, "unknown") => format!("b{number}"),
+        (number, commit) => format!("b{number} ({commit})"),
+    };
     Ok(ComparedSet {
         name: resolved.plan.name.clone(),
         id: id.to_owned(),
@@ -261,7 +265,7 @@ fn identity(side: Side<'_>) -> Result<ComparedSet, ReportError> {
         finished_at: ledger.finished_at.clone(),
         plan: resolved.digest()?,
         manifest: side.manifest.cloned(),
-        engine: format!("{number}({})", engine.commit),
+        engine,
         host: environment.fingerprint(),
         variant: None,
     })

@@ -181,6 +181,12 @@ fn signed(value: f64, decimals: usize) -> String {
     format!("{sign}{text}")
 }
 
+/// So many things: `1 case`, `2 cases`. Of nouns that take an `s`.
+pub fn counted<N: Copy + std::fmt::Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+    let is_one = number == N::from(1);
+    format!("{number} {noun}{}", if is_one { "" } else { "s" })
+}
+
 /// A count with separators: `1 000 000`.
 pub fn count(value: u64) -> String {
     let digits = value.to_string();

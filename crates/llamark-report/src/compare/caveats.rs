@@ -7,6 +7,7 @@ use llamark_record::environment::FieldClass;
 use llamark_record::journal::CacheState;
 
 use super::rules::gates;
+use crate::format::counted;
 use crate::summarize::Material;
 
 /// Every caveat, the gravest first.
@@ -75,7 +76,8 @@ pub(super) fn of(
     let other = cases.iter().filter(|case| !case.exact.is_empty()).count();
     if other > 0 {
         let text = format!(
-            "in {other} cases something deterministic differs: generated tokens, or bytes of buffers"
+            "in {} something deterministic differs: generated tokens, or bytes of buffers",
+            counted(other, "case")
         );
         say(CaveatCode::OutputDiffers, text);
     }
@@ -86,9 +88,9 @@ pub(super) fn of(
         .collect();
     if let Some(first) = caches.first() {
         let text = format!(
-            "in {} cases the starts found the files of the model in different states of the page cache ({first}): load \
+            "in {} the starts found the files of the model in different states of the page cache ({first}): load \
              times differ for that alone",
-            caches.len()
+            counted(caches.len(), "case")
         );
         say(CaveatCode::OtherCache, text);
     }

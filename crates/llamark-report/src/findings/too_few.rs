@@ -4,7 +4,7 @@ use llamark_record::metric::Metric;
 
 use super::rules::{BELOW_RESOLUTION, TOO_FEW_RUNS};
 use super::{Context, Finding, title};
-use crate::format::{float, with_interval};
+use crate::format::{counted, float, with_interval};
 use crate::summary::CaseSummary;
 
 pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
@@ -19,12 +19,11 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
 /// No interval of a rate: fewer than three runs of one start, or two starts.
 fn too_few(context: &Context<'_>, case: &CaseSummary) -> Option<Finding> {
     let tg = case.metrics.tg.as_ref().or(case.metrics.pp.as_ref()).filter(|tg| tg.interval.is_none())?;
-    let count = |count: u64, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let text = format!(
         "{}: {} in {} are too few to say how far its means may be off.",
         context.case(case),
-        count(tg.n, "counted run"),
-        count(u64::from(tg.starts), "start"),
+        counted(tg.n, "counted run"),
+        counted(tg.starts, "start"),
     );
     let finding = Finding::new(&TOO_FEW_RUNS, context.subject_of_case(case), text);
     Some(finding.number("runs", float(tg.n)).number("starts", f64::from(tg.starts)))

@@ -1,6 +1,7 @@
 //! `llamark plan`: what `run` would do, before anything is spent.
 
 use llamark_record::plan::{Engine, EngineSource, ModelSource, Order, Plan, WarmUp};
+use llamark_report::format::counted;
 
 use crate::cli::PlanArgs;
 use crate::context::Context;
@@ -51,12 +52,13 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
         Order::Grouped => "case by case".to_owned(),
     };
     text.push_str(&format!(
-        "\nIn all  {} builds, {} models, {} cases, {most}{} starts, {runs} runs and {} warm-up runs, {order}\n",
-        plan.builds.len(),
-        plan.models.len(),
-        plan.cases.len(),
-        plan.schedule.len(),
-        requests - runs,
+        "\nIn all  {}, {}, {}, {most}{}, {} and {}, {order}\n",
+        counted(plan.builds.len(), "build"),
+        counted(plan.models.len(), "model"),
+        counted(plan.cases.len(), "case"),
+        counted(plan.schedule.len(), "start"),
+        counted(runs, "run"),
+        counted(requests - runs, "warm-up run"),
     ));
     if let Some(canary) = &plan.canary {
         text.push_str(&format!(

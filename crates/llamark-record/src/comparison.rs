@@ -326,6 +326,12 @@ pub struct Confirmation {
 }
 
 impl MetricComparison {
+    /// The interval to show: of what was called, the one that counts the selection; else that of the equivalence test.
+    pub fn best_interval(&self) -> Option<Interval> {
+        let evidence = self.evidence?;
+        Some(evidence.selected.unwrap_or(evidence.interval))
+    }
+
     /// Regressed, and nobody accepted it.
     pub fn is_regression(&self) -> bool {
         self.verdict == Verdict::Regressed && self.accepted.is_none()

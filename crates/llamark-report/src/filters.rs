@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use llamark_record::metric::Metric;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
@@ -26,6 +27,8 @@ pub(crate) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("significant", |value: &Value, digits: u32| {
         number(value, |value| format::significant(value, digits.clamp(1, 15)))
     });
+    environment.add_filter("of_metric", of_metric);
+    environment.add_filter("change_interval", change_interval);
     environment.add_filter("over_depths", over_depths);
     environment.add_filter("estimate", estimate);
     environment.add_filter("spread", spread);
@@ -43,6 +46,24 @@ fn number(value: &Value, write: impl Fn(f64) -> String) -> Result<Value, Error> 
         return Err(not_a_number(value));
     }
     Ok(Value::from_safe_string(write(f64::try_from(value.clone())?)))
+}
+
+/// A value of the metric of that name; a dash for `none`.
+fn of_metric(value: &Value, metric: &Value) -> Result<Value, Error> {
+    let known = Metric::ALL.into_iter().find(|known| metric.as_str() == Some(known.name()));
+    number(value, |value| {
+        known.map_or_else(|| format::significant(value, 4), |known| format::of_metric(known, value))
+    })
+}
+
+/// An interval of changes: `-16.7 to -16.5 %`; a dash for `none`.
+fn change_interval(interval: &Value) -> Result<Value, Error> {
+    if interval.is_none() {
+        return number(interval, |_| String::new());
+    }
+    let [low, high] = [interval.get_attr("low")?, interval.get_attr("high")?];
+    let text = format::change_interval(f64::try_from(low)?, f64::try_from(high)?);
+    Ok(Value::from_safe_string(text))
 }
 
 fn integer(value: &Value, write: impl Fn(u64) -> String) -> Result<Value, Error> {

@@ -4,6 +4,8 @@
 //! and the value to the same decimal. Whole numbers are never rounded to tens, and an uncertainty is never
 //! written as zero.
 
+use llamark_record::metric::Metric;
+
 /// What stands in a table where there is no number.
 pub const NOTHING: &str = "—";
 
@@ -179,6 +181,17 @@ fn signed(value: f64, decimals: usize) -> String {
     let text = fixed(value, decimals);
     let sign = if value > 0.0 && !is_zero(&text) { "+" } else { "" };
     format!("{sign}{text}")
+}
+
+/// A value of a metric, with its unit where that is not tokens per second.
+pub fn of_metric(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Pp | Metric::Tg | Metric::TgStream => significant(value, 4),
+        Metric::Itl | Metric::ItlP95 | Metric::ItlP99 => format!("{} ms", significant(value, 3)),
+        Metric::Ttft | Metric::TtftP95 | Metric::TtftP99 | Metric::Load => duration_ms(value),
+        Metric::Rss | Metric::Vram | Metric::Gtt => bytes(format!("{value:.0}").parse().unwrap_or(0)),
+        Metric::EnergyPrefill | Metric::EnergyDecode => format!("{} J", significant(value, 3)),
+    }
 }
 
 /// So many things: `1 case`, `2 cases`. Of nouns that take an `s`.

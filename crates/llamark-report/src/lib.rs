@@ -25,6 +25,7 @@ pub mod summary;
 mod telemetry;
 mod templates;
 mod terminal;
+mod variants;
 mod weights;
 
 pub use compare::{CompareOptions, compare};

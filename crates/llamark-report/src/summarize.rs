@@ -26,6 +26,7 @@ use crate::summary::{
     PromptSummary, RunLine, SUMMARY_FORMAT, Section, SetIdentity, Shape, Steady, Summary,
 };
 use crate::telemetry;
+use crate::variants;
 
 /// What a summary is made of. Apart from [`ArtifactSet`], so that it can be made without a disk.
 #[derive(Clone, Copy)]
@@ -110,6 +111,7 @@ pub(crate) fn summarize_frames(material: Material<'_>, frames: &Frames) -> Resul
         headlines: Vec::new(),
         outcomes,
         perplexity,
+        variants: variants::summary(material)?,
     };
     summary.findings = findings::find(&summary, ledger, plan.procedure);
     summary.headlines = findings::headlines(&summary);

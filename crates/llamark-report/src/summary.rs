@@ -16,6 +16,7 @@ mod case;
 mod model;
 mod numbers;
 mod perplexity;
+mod variants;
 
 pub use case::{
     CanaryCheck, CanaryTally, CaseSummary, Counts, LISTED_RUNS, Loading, LoadingFrom, RunLine, Stopped,
@@ -24,6 +25,7 @@ pub use case::{
 pub use model::{Basis, ModelHeader, ModelSummary, Weights};
 pub use numbers::{Estimate, FirstRun, Interval, Metrics, Replication, Steady, SteadyState};
 pub use perplexity::{PerplexityRow, PerplexitySummary};
+pub use variants::{VariantRow, VariantsSummary};
 
 /// `format` of a [`Summary`] as written by this version.
 pub const SUMMARY_FORMAT: &str = "llamark/summary/v3";
@@ -64,6 +66,9 @@ pub struct Summary {
     /// then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perplexity: Option<PerplexitySummary>,
+    /// The two variants against each other; left out of the file where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variants: Option<VariantsSummary>,
 }
 
 /// Which set.

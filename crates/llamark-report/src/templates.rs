@@ -25,12 +25,13 @@ const LARGEST: u64 = 1 << 20;
 const MARKDOWN: &str = "markdown";
 
 /// The built-in templates by name.
-const BUILT_IN: [(&str, &str); 8] = [
+const BUILT_IN: [(&str, &str); 9] = [
     (ENTRY, include_str!("../../../templates/default/report.md.j2")),
     ("head.md.j2", include_str!("../../../templates/default/head.md.j2")),
     ("findings.md.j2", include_str!("../../../templates/default/findings.md.j2")),
     ("table.md.j2", include_str!("../../../templates/default/table.md.j2")),
     ("perplexity.md.j2", include_str!("../../../templates/default/perplexity.md.j2")),
+    ("variants.md.j2", include_str!("../../../templates/default/variants.md.j2")),
     ("section.md.j2", include_str!("../../../templates/default/section.md.j2")),
     ("method.md.j2", include_str!("../../../templates/default/method.md.j2")),
     ("provenance.md.j2", include_str!("../../../templates/default/provenance.md.j2")),

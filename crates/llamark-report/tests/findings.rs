@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use common::Parts;
 use common::published::published;
+use common::synthetic::Shape;
 use llamark_artifact::ArtifactSet;
 use llamark_report::findings::{Finding, RULES, Scope, Severity};
 use llamark_report::{Summary, Templates, render_markdown, summarize, summarize_material};
@@ -204,6 +205,15 @@ fn what_is_found_is_worst_first_and_the_first_screen_is_short() {
     insta::assert_snapshot!("findings_of_the_published_report", section);
     let section = page.split("\n## ").find(|section| section.starts_with("Llama 4 Scout")).unwrap();
     insta::assert_snapshot!("section_of_the_published_report", section);
+}
+
+#[test]
+fn a_case_with_two_wide_rates_counts_once() {
+    let parts = Shape::new(12, 3).between(0.3).build(|_| 1.0);
+    let summary = summary(&parts);
+    assert!(found(&summary, "LM305").len() > 12);
+    let line = summary.headlines.iter().find(|headline| headline.code == "LM305").unwrap();
+    assert!(line.text.starts_with("12 of 12 cases: "), "{}", line.text);
 }
 
 #[test]

@@ -55,8 +55,13 @@ fn folded(summary: &Summary, places: &[usize], title: &str) -> String {
         Scope::Backends => ("pairs of backends", 0),
         Scope::Set => ("times", 0),
     };
-    let mut subjects: Vec<_> = found.iter().map(|finding| &finding.subject).collect();
-    subjects.dedup();
+    // A case may have two findings, of PP and of TG, and they need not follow each other.
+    let mut subjects = Vec::new();
+    for finding in &found {
+        if !subjects.contains(&&finding.subject) {
+            subjects.push(&finding.subject);
+        }
+    }
     let count = subjects.len();
     let of = if of > 0 { format!("{count} of {of} {noun}") } else { format!("{count} {noun}") };
     format!("{of}: {title}. {}", first.text)

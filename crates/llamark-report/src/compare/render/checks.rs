@@ -3,8 +3,8 @@
 use llamark_record::comparison::{CaseComparison, Comparison, MetricComparison, Verdict};
 use llamark_record::metric::Metric;
 
-use super::rows::{best_interval, case_word, interval, value};
-use crate::format::change;
+use super::rows::{case_word, interval};
+use crate::format::{change, of_metric};
 
 /// How a check went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,12 +86,12 @@ fn message(metric: &MetricComparison) -> String {
         let unit = if metric.metric.unit() == "tok/s" { " tok/s" } else { "" };
         text.push_str(&format!(
             ": {} to {}{unit}, {}",
-            value(metric.metric, base.value),
-            value(metric.metric, candidate.value),
+            of_metric(metric.metric, base.value),
+            of_metric(metric.metric, candidate.value),
             change(by)
         ));
     }
-    if let Some(found) = best_interval(metric) {
+    if let Some(found) = metric.best_interval() {
         text.push_str(&format!(" ({})", interval(found)));
     }
     if !metric.reason.is_empty() {

@@ -4,10 +4,10 @@ use llamark_record::comparison::{Arm, CaseComparison, Comparison, Difference, Me
 use llamark_record::environment::FieldClass;
 use llamark_record::metric::Metric;
 
-use super::rows::{MOST_CASES, Shown, interval, value};
+use super::rows::{MOST_CASES, Shown, interval};
 use super::why::sides;
 use crate::compare::differences::touches_case;
-use crate::format::{fixed, percent};
+use crate::format::{fixed, of_metric, percent};
 use crate::terminal::wrapped;
 
 /// Differences that are listed for one case.
@@ -93,7 +93,7 @@ fn first_line(metric: &MetricComparison) -> String {
 }
 
 fn arm_line(side: &str, metric: Metric, arm: &Arm) -> String {
-    let starts: Vec<String> = arm.starts.iter().take(20).map(|start| value(metric, *start)).collect();
+    let starts: Vec<String> = arm.starts.iter().take(20).map(|start| of_metric(metric, *start)).collect();
     let more = arm.starts.len().saturating_sub(20);
     let more = if more > 0 { format!(", and {more} more") } else { String::new() };
     let left_out =

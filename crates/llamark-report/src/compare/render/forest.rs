@@ -7,7 +7,7 @@ use llamark_record::metric::{Direction, Metric};
 use serde::Serialize;
 
 use super::markup;
-use super::rows::{best_interval, interval};
+use super::rows::interval;
 use super::tally::headline;
 use crate::error::ReportError;
 use crate::format::{change, fixed, float, percent};
@@ -183,7 +183,7 @@ impl Scale {
     /// Wide enough for every interval and for the margin.
     fn of(found: &[(&str, &MetricComparison, Evidence)], margin: f64) -> Self {
         let mut reach = 1.4 * margin;
-        for interval in found.iter().filter_map(|(_, metric, _)| best_interval(metric)) {
+        for interval in found.iter().filter_map(|(_, metric, _)| metric.best_interval()) {
             reach = reach.max(1.1 * interval.low.abs()).max(1.1 * interval.high.abs());
         }
         Self { reach: reach.min(WIDEST.max(1.4 * margin)) }
@@ -217,11 +217,11 @@ fn row(case: &str, metric: &MetricComparison, y: f64, scale: &Scale) -> Row {
         Direction::LowerIsBetter => 1.0,
     };
     let by = metric.change.unwrap_or(0.0);
-    let ends = best_interval(metric).map_or((by, by), |found| (found.low, found.high));
+    let ends = metric.best_interval().map_or((by, by), |found| (found.low, found.high));
     let (a, b) = (scale.x(sign * ends.0), scale.x(sign * ends.1));
     let (color, fill) = colors(metric.verdict, metric.accepted.is_some());
     let word = if metric.accepted.is_some() { ", accepted" } else { "" };
-    let shown = best_interval(metric).map_or(String::new(), |found| format!(" ({})", interval(found)));
+    let shown = metric.best_interval().map_or(String::new(), |found| format!(" ({})", interval(found)));
     Row {
         case: case.to_owned(),
         label: shortened(case),

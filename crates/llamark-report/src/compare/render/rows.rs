@@ -3,7 +3,6 @@
 use llamark_record::comparison::{
     CaseComparison, ComparedSet, Comparison, Interval, MetricComparison, Verdict,
 };
-use llamark_record::metric::Metric;
 
 use super::Detail;
 use crate::format::{self, NOTHING};
@@ -66,22 +65,16 @@ impl<'a> Footnotes<'a> {
 /// The cells of a metric.
 pub(super) fn cells<'a>(metric: &'a MetricComparison, notes: &mut Footnotes<'a>) -> [String; 6] {
     let side = |arm: &Option<llamark_record::comparison::Arm>| {
-        arm.as_ref().map_or_else(|| NOTHING.to_owned(), |arm| value(metric.metric, arm.value))
+        arm.as_ref().map_or_else(|| NOTHING.to_owned(), |arm| format::of_metric(metric.metric, arm.value))
     };
     [
         metric.metric.name().to_owned(),
         side(&metric.base),
         side(&metric.candidate),
         metric.change.map_or_else(|| NOTHING.to_owned(), format::change),
-        best_interval(metric).map_or_else(|| NOTHING.to_owned(), interval),
+        metric.best_interval().map_or_else(|| NOTHING.to_owned(), interval),
         format!("{}{}", verdict(metric), notes.mark(&metric.reason)),
     ]
-}
-
-/// Of what was called, the interval that counts the selection; else the one of the equivalence test.
-pub(super) fn best_interval(metric: &MetricComparison) -> Option<Interval> {
-    let evidence = metric.evidence?;
-    Some(evidence.selected.unwrap_or(evidence.interval))
 }
 
 pub(super) fn interval(interval: Interval) -> String {
@@ -101,17 +94,6 @@ fn verdict(metric: &MetricComparison) -> String {
         text.push_str(&format!("; sees {}, needs {starts} starts", format::percent(detectable)));
     }
     text
-}
-
-/// A value with its unit where that is not the metric's usual one.
-pub(super) fn value(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Pp | Metric::Tg | Metric::TgStream => format::significant(value, 4),
-        Metric::Itl | Metric::ItlP95 | Metric::ItlP99 => format!("{} ms", format::significant(value, 3)),
-        Metric::Ttft | Metric::TtftP95 | Metric::TtftP99 | Metric::Load => format::duration_ms(value),
-        Metric::Rss | Metric::Vram | Metric::Gtt => format::bytes(format!("{value:.0}").parse().unwrap_or(0)),
-        Metric::EnergyPrefill | Metric::EnergyDecode => format!("{} J", format::significant(value, 3)),
-    }
 }
 
 /// The word for a case without metrics.

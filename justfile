@@ -53,7 +53,7 @@ schema:
 reference-sets:
     rm -rf artifacts/strix-halo/20260701T000000Z-*
     SOURCE_DATE_EPOCH=1782864000 {{llamark}} import report experiments/published/strix-halo-report.md --name strix-halo --memory-bandwidth '256 GB/s' --again
-    cargo build --quiet --workspace --example seal_again
+    cargo build --quiet --workspace --examples
     "${CARGO_TARGET_DIR:-target}"/debug/examples/seal_again artifacts/h100/2*/ artifacts/h100-flash-attention/2*/
 
 # Licences, bans and sources of the dependencies

@@ -74,8 +74,7 @@ fn objects(source: &Source) -> (Vec<Object>, Vec<Problem>) {
             Some(Err(error)) => {
                 let span = source.line_span(source.line(at));
                 let message = format!("this is no row of llama-bench: {}", reason(&error));
-                let help = "a file of `llama-bench -o jsonl` or `-o json` is expected; is this one cut off?";
-                problems.push(Problem::new(Code::Malformed, span, message).help(help));
+                problems.push(Problem::new(Code::Malformed, span, message).help(help(skipped)));
                 return (objects, problems);
             }
             _ => {
@@ -85,6 +84,18 @@ fn objects(source: &Source) -> (Vec<Object>, Vec<Problem>) {
                 problems.push(Problem::new(Code::Malformed, span, message).help(help));
                 return (objects, problems);
             }
+        }
+    }
+}
+
+/// What to do about text that is no row.
+fn help(text: &str) -> &'static str {
+    match text.chars().next() {
+        Some('{') => "a file of `llama-bench -o jsonl` or `-o json` is expected; is this one cut off?",
+        Some('|') => "a table has averages only: run llama-bench with `-o jsonl`",
+        _ => {
+            "a file of `llama-bench -o jsonl` or `-o json` is expected; a line of its log is in the way where both streams \
+             went to one file: leave it out, or run llama-bench with `2>/dev/null`"
         }
     }
 }

@@ -187,7 +187,6 @@ impl Line<'_> {
 }
 
 fn arguments(help: &ServerHelp, request: &LaunchRequest<'_>) -> Result<Vec<String>, Unsupported> {
-    let settings = request.settings;
     let mut line = Line { help, args: Vec::new() };
     line.must("--model", "model", &request.model)?;
     line.must("--host", "host", &"127.0.0.1")?;
@@ -195,16 +194,7 @@ fn arguments(help: &ServerHelp, request: &LaunchRequest<'_>) -> Result<Vec<Strin
     line.pin(&["--alias"], Some(request.alias));
     line.must("--ctx-size", "context", &request.total_context())?;
     slots(&mut line, request.slots)?;
-    line.must("--threads", "threads", &settings.threads)?;
-    line.must("--threads-batch", "threads_batch", &settings.threads_batch)?;
-    line.must("--batch-size", "batch", &settings.batch)?;
-    line.must("--ubatch-size", "ubatch", &settings.ubatch)?;
-    device(&mut line, request)?;
-    gpu_layers(&mut line, request)?;
-    flash_attn(&mut line, settings.flash_attn)?;
-    cache_type(&mut line, "--cache-type-k", "cache_type_k", settings.cache_type_k)?;
-    cache_type(&mut line, "--cache-type-v", "cache_type_v", settings.cache_type_v)?;
-    load_mode(&mut line, settings)?;
+    model_settings(&mut line, request)?;
     line.pin(&["--fit"], Some("off"));
     line.pin(&["--cache-ram"], Some("0"));
     line.pin(&["--ctx-checkpoints", "--swa-checkpoints"], Some("0"));
@@ -216,6 +206,21 @@ fn arguments(help: &ServerHelp, request: &LaunchRequest<'_>) -> Result<Vec<Strin
         line.pin(&["--verbosity", "--log-verbosity"], Some(&level.to_string()));
     }
     Ok(line.args)
+}
+
+/// What decides how a model computes: llama-server and llama-perplexity take it alike.
+fn model_settings(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupported> {
+    let settings = request.settings;
+    line.must("--threads", "threads", &settings.threads)?;
+    line.must("--threads-batch", "threads_batch", &settings.threads_batch)?;
+    line.must("--batch-size", "batch", &settings.batch)?;
+    line.must("--ubatch-size", "ubatch", &settings.ubatch)?;
+    device(line, request)?;
+    gpu_layers(line, request)?;
+    flash_attn(line, settings.flash_attn)?;
+    cache_type(line, "--cache-type-k", "cache_type_k", settings.cache_type_k)?;
+    cache_type(line, "--cache-type-v", "cache_type_v", settings.cache_type_v)?;
+    load_mode(line, settings)
 }
 
 fn device(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupported> {

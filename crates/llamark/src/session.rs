@@ -190,6 +190,17 @@ impl<'a> Session<'a> {
         self.seal()
     }
 
+    /// Told to stop in what comes after the measurement.
+    fn interrupted_at_the_end<T>(&self) -> Result<T, Failed> {
+        self.display.clear();
+        let place = shown(self.writer.path());
+        fail(
+            Exit::Interrupted,
+            format!("interrupted after everything was measured; it is recorded in {place}"),
+            "the same command goes on where it stopped",
+        )
+    }
+
     pub(crate) fn plan(&self) -> &ResolvedPlan {
         &self.resolved.plan
     }

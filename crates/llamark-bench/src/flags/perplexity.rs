@@ -5,10 +5,7 @@
 
 use camino::Utf8Path;
 
-use super::{
-    Launch, LaunchRequest, Line, Unsupported, cache_type, device, environment, flash_attn, gpu_layers,
-    load_mode,
-};
+use super::{Launch, LaunchRequest, Line, Unsupported, environment, model_settings};
 use crate::probe::ServerHelp;
 
 /// What llama-perplexity is to read.
@@ -40,22 +37,12 @@ fn arguments(
     request: &LaunchRequest<'_>,
     test: &PerplexityTest<'_>,
 ) -> Result<Vec<String>, Unsupported> {
-    let settings = request.settings;
     let mut line = Line { help, args: Vec::new() };
     line.must("--model", "model", &request.model)?;
     line.must("--file", "perplexity", &test.text)?;
     line.must("--ctx-size", "context", &test.context)?;
     line.must("--chunks", "chunks", &test.chunks)?;
-    line.must("--threads", "threads", &settings.threads)?;
-    line.must("--threads-batch", "threads_batch", &settings.threads_batch)?;
-    line.must("--batch-size", "batch", &settings.batch)?;
-    line.must("--ubatch-size", "ubatch", &settings.ubatch)?;
-    device(&mut line, request)?;
-    gpu_layers(&mut line, request)?;
-    flash_attn(&mut line, settings.flash_attn)?;
-    cache_type(&mut line, "--cache-type-k", "cache_type_k", settings.cache_type_k)?;
-    cache_type(&mut line, "--cache-type-v", "cache_type_v", settings.cache_type_v)?;
-    load_mode(&mut line, settings)?;
+    model_settings(&mut line, request)?;
     // As the usual perplexity is: each chunk by itself, the second half of it predicted.
     line.pin(&["--ppl-stride"], Some("0"));
     line.pin(&["--ppl-output-type"], Some("0"));

@@ -1,7 +1,7 @@
 //! What is fast and wrong is no improvement: the verdicts of cases whose candidate's canary is wrong.
 
 use llamark_artifact::Ledger;
-use llamark_record::comparison::{CaseComparison, Verdict};
+use llamark_record::comparison::CaseComparison;
 
 use super::judge;
 use crate::canary;
@@ -13,18 +13,6 @@ pub(super) fn apply(cases: &mut [CaseComparison], base: &Ledger, candidate: &Led
     for case in cases.iter_mut().filter(|case| !case.metrics.is_empty()) {
         let Some(now) = fault(candidate, &case.id) else { continue };
         let was_wrong = fault(base, &case.id).is_some();
-        let reason = format!("the candidate is suspect: {now}");
-        for metric in &mut case.metrics {
-            let is_doubted = match metric.verdict {
-                Verdict::Improved => true,
-                Verdict::Equivalent => !was_wrong,
-                _ => false,
-            };
-            if is_doubted {
-                metric.verdict = Verdict::Suspect;
-                metric.reason.clone_from(&reason);
-            }
-        }
-        judge::conclude(case);
+        judge::doubt(case, &now, was_wrong);
     }
 }

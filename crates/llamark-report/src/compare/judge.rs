@@ -246,6 +246,23 @@ fn empty(base: &CaseLedger, candidate: &CaseLedger) -> CaseComparison {
     CaseComparison { exact, ..case }
 }
 
+/// The candidate computes the wrong thing, as `fault` says: what would be called improved is suspect, and what would be called
+/// equivalent too, unless the baseline was as wrong. A regression stays one.
+pub(super) fn doubt(case: &mut CaseComparison, fault: &str, was_wrong: bool) {
+    for metric in &mut case.metrics {
+        let is_doubted = match metric.verdict {
+            Verdict::Improved => true,
+            Verdict::Equivalent => !was_wrong,
+            _ => false,
+        };
+        if is_doubted {
+            metric.verdict = Verdict::Suspect;
+            metric.reason = format!("the candidate is suspect: {fault}");
+        }
+    }
+    conclude(case);
+}
+
 /// The verdict of a case: the worst of the metrics that gate.
 pub(super) fn conclude(case: &mut CaseComparison) {
     let gating = case.metrics.iter().filter(|metric| metric.gates);

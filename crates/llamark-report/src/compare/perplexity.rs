@@ -1,6 +1,6 @@
 //! What is fast and wrong is no improvement: the verdicts of cases whose candidate predicts a text worse than it should.
 
-use llamark_record::comparison::{CaseComparison, Verdict};
+use llamark_record::comparison::CaseComparison;
 use llamark_record::perplexity::PerplexityValue;
 use llamark_record::plan::PlannedPerplexity;
 
@@ -57,19 +57,7 @@ pub(super) fn apply(cases: &mut [CaseComparison], base: Material<'_>, candidate:
         // What was wrong before, and is so still, may be called equivalent to it.
         let was_wrong = than_before.is_none() && base.fault(&case.id).is_some();
         let Some(fault) = than_before.or(now) else { continue };
-        let reason = format!("the candidate is suspect: {fault}");
-        for metric in &mut case.metrics {
-            let is_doubted = match metric.verdict {
-                Verdict::Improved => true,
-                Verdict::Equivalent => !was_wrong,
-                _ => false,
-            };
-            if is_doubted {
-                metric.verdict = Verdict::Suspect;
-                metric.reason.clone_from(&reason);
-            }
-        }
-        judge::conclude(case);
+        judge::doubt(case, &fault, was_wrong);
     }
 }
 

@@ -10,8 +10,7 @@ use llamark_record::journal::{Event, StartId};
 use llamark_record::plan::PlannedCanary;
 
 use super::Session;
-use crate::context::shown;
-use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::exit::{Exit, Failed, OrFail as _};
 
 impl Session<'_> {
     /// Makes the references that are owed: of models of which some server answered, and that have none yet.
@@ -80,13 +79,7 @@ impl Session<'_> {
         let answer = self.runtime.block_on(canary_reference(&start, canary, interrupt));
         files::remove_folder(&scratch).or_fail(Exit::NotVerified)?;
         let Some((argv, answer)) = answer else {
-            self.display.clear();
-            let place = shown(self.writer.path());
-            return fail(
-                Exit::Interrupted,
-                format!("interrupted after everything was measured; it is recorded in {place}"),
-                "the same command goes on where it stopped",
-            );
+            return self.interrupted_at_the_end();
         };
         Ok(CanaryReference { argv, answer, ..missing(&backend.build, "") })
     }

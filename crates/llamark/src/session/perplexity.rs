@@ -10,8 +10,7 @@ use llamark_record::perplexity::{Perplexity, PerplexityOutcome};
 use llamark_record::plan::{PlannedPerplexity, PromptContent};
 
 use super::{Ready, Session};
-use crate::context::shown;
-use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::exit::{Exit, Failed, OrFail as _};
 use crate::resolve::reason;
 
 /// The file of the text in the folder of its own that the program gets.
@@ -121,13 +120,7 @@ impl Session<'_> {
         let measured = self.runtime.block_on(perplexity(&start, planned, help, &text, interrupt));
         files::remove_folder(&scratch).or_fail(Exit::NotVerified)?;
         let Some((argv, outcome)) = measured else {
-            self.display.clear();
-            let place = shown(self.writer.path());
-            return fail(
-                Exit::Interrupted,
-                format!("interrupted after everything was measured; it is recorded in {place}"),
-                "the same command goes on where it stopped",
-            );
+            return self.interrupted_at_the_end();
         };
         Ok(Perplexity { argv, outcome, ..missing(&backend.build, "") })
     }

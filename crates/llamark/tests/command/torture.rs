@@ -3,6 +3,7 @@
 //!
 //! What takes minutes is ignored here, and run by `just torture`.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -382,49 +383,48 @@ fn of_two_commands_at_once_one_measures_and_the_other_waits_and_has_nothing_to_d
     nobody_is_left(&a_box);
 }
 
-#[test]
-fn who_waits_can_be_stopped() {
+/// A box in which the first of ten runs goes on, and who makes it.
+fn measuring() -> (Box, Child) {
     let a_box = Box::new();
     a_box.model("fox", r#"{"generation_rate": 4.0}"#).experiment(&["fox"], "warmup: 0, runs: 10");
-    let mut first = spawn(&a_box, &[]);
+    let first = spawn(&a_box, &[]);
     let deadline = Instant::now() + Duration::from_secs(60);
     while a_box.servers_with("--port").is_empty() {
         assert!(Instant::now() < deadline, "no server in time");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let second = spawn_to_read(&a_box, &["--again"]);
-    std::thread::sleep(Duration::from_millis(300));
-    let stopped = Command::new("kill").args(["-INT", &second.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    let output = second.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{said}");
-    // The first was not disturbed.
+    (a_box, first)
+}
+
+/// It goes on measuring; then it is ended.
+fn was_not_disturbed(a_box: &Box, mut first: Child) {
     assert!(first.try_wait().unwrap().is_none() && a_box.servers().len() == 1);
     first.kill().unwrap();
     first.wait().unwrap();
-    nobody_is_left(&a_box);
+    nobody_is_left(a_box);
+}
+
+#[test]
+fn who_waits_can_be_stopped() {
+    let (a_box, first) = measuring();
+    let mut second = spawn_to_read(&a_box, &["--again"]);
+    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("Waiting")));
+    let stopped = Command::new("kill").args(["-INT", &second.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let said = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(second.wait().unwrap().code(), Some(130), "{said}");
+    was_not_disturbed(&a_box, first);
 }
 
 /// With a cache of its own a process does not see who has the machine; the journal has one writer all the same.
 #[test]
 fn a_second_writer_is_told_who_writes() {
-    let a_box = Box::new();
-    a_box.model("fox", r#"{"generation_rate": 4.0}"#).experiment(&["fox"], "warmup: 0, runs: 10");
-    let mut first = spawn(&a_box, &[]);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while a_box.servers_with("--port").is_empty() {
-        assert!(Instant::now() < deadline, "no server in time");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let (a_box, first) = measuring();
     let output = a_box.llamark(&["run", "box.yaml", "--cache", "other"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains(&format!("process {}", first.id())), "{said}");
-    // The first was not disturbed.
-    assert!(first.try_wait().unwrap().is_none() && a_box.servers().len() == 1);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    nobody_is_left(&a_box);
+    was_not_disturbed(&a_box, first);
 }
 
 /// A small disk at that folder of the box; false where this user may not mount one.

@@ -26,6 +26,7 @@ use llamark_record::stated::StatedStart;
 use llamark_record::telemetry::Telemetry;
 
 use describe::describe;
+pub use starts::Starts;
 
 /// Most runs of a start that room is made for before they are there: a plan may come from a stranger.
 const MOST_ROOM: u32 = 256;
@@ -69,6 +70,8 @@ pub struct Ledger {
     schedule: Vec<PlannedStart>,
     /// Place of a case in `cases`.
     places: HashMap<String, usize>,
+    /// Place of the case of the last event of a start: most often the next one is of the same.
+    near: usize,
 }
 
 /// What came of a case.
@@ -79,7 +82,7 @@ pub struct CaseLedger {
     /// Its status; absent while it is open.
     pub outcome: Option<Outcome>,
     /// The last attempt at each start, by the number of the start: what counts.
-    pub starts: BTreeMap<u32, StartLedger>,
+    pub starts: Starts,
     /// Attempts that were interrupted and replaced, in the order in which they were made.
     pub superseded: Vec<StartLedger>,
     /// What a document states, by the number of the start. Only in imported sets, which have no `starts`.
@@ -104,9 +107,9 @@ pub struct StartLedger {
     /// How its warm-up ended; absent where that has a fixed length.
     pub warmed: Option<WarmedUp>,
     /// What greedy sampling made of the canary prompt; absent when it was not asked.
-    pub canary: Option<Canary>,
+    pub canary: Option<Box<Canary>>,
     /// What the sensors of the machine said; absent when they were not read.
-    pub telemetry: Option<Telemetry>,
+    pub telemetry: Option<Box<Telemetry>>,
     /// How it ended; absent while it lives, and for ever when llamark was killed during it.
     pub closed: Option<StartClosed>,
 }
@@ -198,7 +201,7 @@ impl CaseLedger {
 
     /// The attempt that comes next for a start, from 1.
     fn next_attempt(&self, start: u32) -> u32 {
-        self.starts.get(&start).map_or(1, |last| last.id.attempt.saturating_add(1))
+        self.starts.get(start).map_or(1, |last| last.id.attempt.saturating_add(1))
     }
 }
 
@@ -209,7 +212,7 @@ impl Ledger {
         let case = |case: &Case| CaseLedger {
             case: case.clone(),
             outcome: None,
-            starts: BTreeMap::new(),
+            starts: Starts::default(),
             superseded: Vec::new(),
             stated: BTreeMap::new(),
             enough: None,
@@ -233,12 +236,18 @@ impl Ledger {
             warms_until_steady: plan.procedure.warmup != WarmUp::Counted,
             schedule: plan.schedule.clone(),
             places,
+            near: 0,
         }
     }
 
     /// The case of that id.
     pub fn case(&self, id: &str) -> Option<&CaseLedger> {
-        self.cases.get(*self.places.get(id)?)
+        self.cases.get(self.place(id)?)
+    }
+
+    fn place(&self, id: &str) -> Option<usize> {
+        let is_near = self.cases.get(self.near).is_some_and(|near| near.case.id == id);
+        if is_near { Some(self.near) } else { self.places.get(id).copied() }
     }
 
     /// What is left to do, in the order of the schedule: starts of open cases that were never brought to an end,
@@ -251,7 +260,7 @@ impl Ledger {
             .iter()
             .filter_map(|planned| {
                 let case = self.case(&planned.case)?;
-                let settled = case.starts.get(&planned.start).is_some_and(StartLedger::is_settled);
+                let settled = case.starts.get(planned.start).is_some_and(StartLedger::is_settled);
                 if case.outcome.is_some() || settled || case.outcome_of_starts().is_some() {
                     return None;
                 }
@@ -316,7 +325,7 @@ impl Ledger {
             }
             Event::Canary(canary) => {
                 if let Some(start) = self.start_mut(&canary.id) {
-                    start.canary = Some(canary);
+                    start.canary = Some(Box::new(canary));
                 }
             }
             Event::CanaryReference(reference) => {
@@ -325,7 +334,7 @@ impl Ledger {
             Event::Perplexity(perplexity) => self.perplexities.push(perplexity),
             Event::Telemetry(telemetry) => {
                 if let Some(start) = self.start_mut(&telemetry.id) {
-                    start.telemetry = Some(telemetry);
+                    start.telemetry = Some(Box::new(telemetry));
                 }
             }
             Event::StartClosed(closed) => {
@@ -390,11 +399,12 @@ impl Ledger {
     }
 
     fn case_mut(&mut self, id: &str) -> Option<&mut CaseLedger> {
-        self.cases.get_mut(*self.places.get(id)?)
+        self.near = self.place(id)?;
+        self.cases.get_mut(self.near)
     }
 
     fn start_mut(&mut self, id: &StartId) -> Option<&mut StartLedger> {
-        self.case_mut(&id.case)?.starts.get_mut(&id.start)
+        self.case_mut(&id.case)?.starts.get_mut(id.start)
     }
 
     /// Whether the event makes sense as the next one.

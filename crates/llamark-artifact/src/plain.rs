@@ -129,6 +129,13 @@ pub(crate) struct Walk {
     pub(crate) odd: Vec<String>,
 }
 
+impl Walk {
+    /// Whether it came upon a plain file of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.files.binary_search_by(|file| file.as_str().cmp(name)).is_ok()
+    }
+}
+
 fn descend(folder: &Utf8Path, prefix: &str, depth: usize, found: &mut Walk) -> Result<(), ArtifactError> {
     let fail = |source| ArtifactError::Read { path: folder.to_owned(), source };
     for entry in std::fs::read_dir(folder).map_err(fail)? {

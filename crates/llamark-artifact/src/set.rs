@@ -74,7 +74,10 @@ impl ArtifactSet {
         if !path.join(JOURNAL).is_file() || !is_sealed(path) {
             return Self::read(path);
         }
-        let manifest = read_manifest(path)?;
+        Self::read_sealed(path, read_manifest(path)?)
+    }
+
+    fn read_sealed(path: &Utf8Path, manifest: Manifest) -> Result<Self, ArtifactError> {
         let resolved = read_plan(path)?.0;
         let environment = read_environment(path)?;
         let mut ledger = Ledger::new(&resolved.plan);
@@ -99,10 +102,10 @@ impl ArtifactSet {
     /// # Errors
     /// As [`Self::read_by_seal`], and [`ArtifactError::NotWhole`] when another file is not what was sealed, or was added.
     pub fn read_whole(path: &Utf8Path) -> Result<Self, ArtifactError> {
-        if is_sealed(path) {
-            verify::whole_beside_journal(path)?;
+        if !is_sealed(path) {
+            return Self::read(path);
         }
-        Self::read_by_seal(path)
+        Self::read_sealed(path, verify::whole_beside_journal(path)?)
     }
 
     /// [`Self::read_whole`] of two sets at the same time.

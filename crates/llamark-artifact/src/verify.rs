@@ -16,6 +16,7 @@ use llamark_record::manifest::{Manifest, PREDICATE_TYPE, STATEMENT_TYPE};
 use serde::Serialize;
 
 use crate::journal::JOURNAL;
+use crate::plain::Walk;
 use crate::seal::{BYTES, checksums};
 use crate::set::{CHECKSUMS, ENVIRONMENT, MANIFEST, PLAN, SIGNATURE, TIMESTAMP, parse_manifest};
 use crate::{ArtifactError, names, plain, structure};
@@ -133,19 +134,20 @@ pub fn verify(path: &Utf8Path, level: u8) -> Result<Verification, ArtifactError>
     Ok(Verification { path: path.to_owned(), level, checks })
 }
 
-/// Refuses a sealed set of which something is not as it was sealed, but for the bytes of its journal: whoever reads
-/// those holds them against the manifest.
+/// The manifest of a sealed set; refuses one of which something is not as it was sealed, but for the bytes of its journal:
+/// whoever reads those holds them against the manifest.
 ///
 /// # Errors
 /// [`ArtifactError::NotWhole`] with the first thing that is wrong; and as [`verify`].
-pub(crate) fn whole_beside_journal(path: &Utf8Path) -> Result<(), ArtifactError> {
-    let (checks, _manifest) = level_0(path, DigestOfJournal::Elsewhere)?;
-    match checks.iter().find_map(|check| Some((check.name, check.problems.first()?))) {
-        None => Ok(()),
-        Some((check, problem)) => {
-            Err(ArtifactError::NotWhole { path: path.to_owned(), check, problem: problem.clone() })
-        }
+pub(crate) fn whole_beside_journal(path: &Utf8Path) -> Result<Manifest, ArtifactError> {
+    let (checks, manifest) = level_0(path, DigestOfJournal::Elsewhere)?;
+    if let Some((check, problem)) =
+        checks.iter().find_map(|check| Some((check.name, check.problems.first()?)))
+    {
+        return Err(ArtifactError::NotWhole { path: path.to_owned(), check, problem: problem.clone() });
     }
+    // Without a manifest there was a problem.
+    manifest.ok_or_else(|| ArtifactError::NotASet { path: path.to_owned() })
 }
 
 /// Where the bytes of the journal, which are most of a set, are held against their digest.
@@ -183,11 +185,12 @@ fn level_0(
     };
     let Some((manifest, digest)) = manifest else { return Ok((vec![form], None)) };
     check_form(&manifest, &mut form);
+    let walk = plain::walk(path)?;
     let checks = vec![
         form,
         check_checksums(path, &manifest, &digest),
-        check_files(path, &manifest, journal),
-        check_nothing_else(path, &manifest)?,
+        check_files(path, &manifest, &walk, journal),
+        check_nothing_else(&walk, &manifest),
     ];
     Ok((checks, Some(manifest)))
 }
@@ -247,24 +250,33 @@ fn check_checksums(path: &Utf8Path, manifest: &Manifest, digest: &Sha256) -> Che
 }
 
 /// Has every file its size and its digest?
-fn check_files(path: &Utf8Path, manifest: &Manifest, journal: DigestOfJournal) -> Check {
+fn check_files(path: &Utf8Path, manifest: &Manifest, walk: &Walk, journal: DigestOfJournal) -> Check {
     let mut check = Check::new(0, "files by size and sha256");
     for resource in &manifest.subject {
         let expected = resource.annotations.get(BYTES).map(String::as_str).unwrap_or_default();
         let digest =
             (resource.name != JOURNAL || journal == DigestOfJournal::Here).then_some(&resource.digest.sha256);
-        check.result(check_file(path, &resource.name, expected, digest));
+        check.result(check_file(path, walk, &resource.name, expected, digest));
     }
     check
 }
 
 /// Is it a plain file of that many bytes, and of that digest where one is asked for?
-fn check_file(root: &Utf8Path, name: &str, bytes: &str, sha256: Option<&Sha256>) -> Result<(), String> {
+fn check_file(
+    root: &Utf8Path,
+    walk: &Walk,
+    name: &str,
+    bytes: &str,
+    sha256: Option<&Sha256>,
+) -> Result<(), String> {
     names::check_relative(name).map_err(|error| said(&error))?;
     if UNLISTED.contains(&name) {
         return Err(format!("{} cannot be a subject of the manifest", shown(name)));
     }
-    plain::refuse_links(root, name).map_err(|error| said(&error))?;
+    // The walk went through no link.
+    if !walk.has(name) {
+        plain::refuse_links(root, name).map_err(|error| said(&error))?;
+    }
     let path = root.join(name);
     let file = plain::open(&path).map_err(|error| said(&error))?;
     // The size first: a file that somebody made huge is not read.
@@ -286,10 +298,9 @@ fn check_file(root: &Utf8Path, name: &str, bytes: &str, sha256: Option<&Sha256>)
 }
 
 /// Is there nothing that the manifest does not name?
-fn check_nothing_else(path: &Utf8Path, manifest: &Manifest) -> Result<Check, ArtifactError> {
+fn check_nothing_else(walk: &Walk, manifest: &Manifest) -> Check {
     let mut check = Check::new(0, "files and folders, for what was not sealed");
     let listed: BTreeSet<&str> = manifest.subject.iter().map(|resource| resource.name.as_str()).collect();
-    let walk = plain::walk(path)?;
     for name in &walk.files {
         let known = listed.contains(name.as_str()) || UNLISTED.contains(&name.as_str());
         check.result(if known { Ok(()) } else { Err(format!("{} was added", shown(name))) });
@@ -297,5 +308,5 @@ fn check_nothing_else(path: &Utf8Path, manifest: &Manifest) -> Result<Check, Art
     for name in &walk.odd {
         check.result(Err(format!("{} is no plain file in a plain folder", shown(name))));
     }
-    Ok(check)
+    check
 }

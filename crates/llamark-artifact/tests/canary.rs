@@ -77,7 +77,7 @@ fn a_start_has_one_canary_and_a_model_one_reference() {
     writer.end().unwrap();
     let set = writer.set().unwrap();
     assert_eq!(set.ledger().canary_references[&model].answer, answer());
-    assert_eq!(set.ledger().cases[0].starts[&1].canary.as_ref().unwrap().answer, answer());
+    assert_eq!(set.ledger().cases[0].starts.get(1).unwrap().canary.as_ref().unwrap().answer, answer());
 }
 
 /// Nobody takes away a canary that was wrong.

@@ -70,7 +70,7 @@ fn an_interrupted_attempt_is_replaced_and_kept() {
     let case = writer.ledger().case(&id.case).unwrap();
     assert_eq!(case.superseded.len(), 1);
     assert_eq!((case.superseded[0].id.attempt, case.superseded[0].runs.len()), (1, 1));
-    assert_eq!((case.starts[&1].id.attempt, case.starts[&1].runs.len()), (2, 2));
+    assert_eq!((case.starts.get(1).unwrap().id.attempt, case.starts.get(1).unwrap().runs.len()), (2, 2));
     // What came to an end is not tried again.
     let third = StartId { attempt: 3, ..next };
     assert!(writer.append(start_events(&resolved, &third, Fate::Ok).remove(0)).is_err());
@@ -89,7 +89,10 @@ fn runs_that_break_a_rule_stay_and_do_not_count() {
     }
     append(&mut writer, events);
     let case = &writer.ledger().cases[0];
-    assert_eq!((case.starts[&1].runs.len(), case.starts[&1].counting().count()), (2, 0));
+    assert_eq!(
+        (case.starts.get(1).unwrap().runs.len(), case.starts.get(1).unwrap().counting().count()),
+        (2, 0)
+    );
     assert_eq!(case.outcome_of_starts().unwrap().word(), "invalid");
 }
 

@@ -59,7 +59,7 @@ fn a_start_is_whole_with_the_warm_up_runs_that_it_needed() {
         append(&mut writer, events);
     }
     let case = writer.ledger().cases[0].clone();
-    assert_eq!(case.starts[&2].warmed.as_ref().unwrap().runs, 3);
+    assert_eq!(case.starts.get(2).unwrap().warmed.as_ref().unwrap().runs, 3);
     append(&mut writer, [Event::CaseClosed(CaseClosed { case: case.case.id, outcome: Outcome::Ok })]);
     writer.end().unwrap();
     let set = writer.set().unwrap();

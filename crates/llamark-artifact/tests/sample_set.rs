@@ -68,10 +68,10 @@ fn the_sample_reads_as_what_happened() {
     let first = &ledger.cases[0];
     assert_eq!(first.superseded.len(), 1);
     assert_eq!(first.superseded[0].runs.len(), 1);
-    assert_eq!(first.starts[&1].id.attempt, 2);
-    assert_eq!(first.starts[&1].counting().count(), 3);
+    assert_eq!(first.starts.get(1).unwrap().id.attempt, 2);
+    assert_eq!(first.starts.get(1).unwrap().counting().count(), 3);
 
-    let invalid = &ledger.cases[1].starts[&2];
+    let invalid = ledger.cases[1].starts.get(2).unwrap();
     assert_eq!((invalid.runs.len(), invalid.counting().count()), (4, 2));
     assert_eq!(ledger.cases[3].starts.len(), 1, "the second start of a failed case is not tried");
     assert_eq!(set.entries().unwrap().count() as u64, 58);

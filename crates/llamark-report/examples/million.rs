@@ -34,8 +34,8 @@ fn main() {
         case.case.id = format!("{}/{number}", planned.id);
         case.case.prompt = format!("{}-{number}", planned.prompt);
         case.superseded.clear();
-        case.starts.retain(|start, _| *start == 1);
-        let start = case.starts.get_mut(&1).unwrap();
+        case.starts.retain(|number| number == 1);
+        let start = case.starts.get_mut(1).unwrap();
         let run = start.runs.iter().find(|run| run.counts()).unwrap().clone();
         start.runs.clear();
         for index in 0..(wanted / cases) {

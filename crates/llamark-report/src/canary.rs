@@ -20,7 +20,7 @@ const SHOWN: usize = 80;
 /// How the tokens of a case compare; `None` where no server was asked.
 pub(crate) fn check(ledger: &Ledger, case: &CaseLedger) -> Option<CanaryCheck> {
     let canaries =
-        case.starts.iter().filter_map(|(start, life)| Some((*start, &life.canary.as_ref()?.answer)));
+        case.starts.values().filter_map(|start| Some((start.id.start, &start.canary.as_ref()?.answer)));
     let checks: Vec<CanaryCheck> = match reference(ledger, &case.case.model) {
         Ok(reference) => canaries.map(|(start, outcome)| of_start(start, outcome, reference)).collect(),
         Err(reason) => canaries.map(|(start, _)| missing(start, reason)).collect(),

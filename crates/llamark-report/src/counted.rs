@@ -143,7 +143,7 @@ pub(crate) fn half_unit(case: &CaseLedger, metric: Metric) -> Option<f64> {
 
 /// Whether the numbers of this start mean what the plan says. Those of a start or a case that was found invalid
 /// do not: a fallback to the processor must not be read as a result of the device.
-fn counts(case: &CaseLedger, start: Option<&StartLedger>) -> bool {
+pub(crate) fn counts(case: &CaseLedger, start: Option<&StartLedger>) -> bool {
     let is_invalid = |outcome: &Outcome| matches!(outcome, Outcome::Invalid { .. });
     let case_is_invalid = case.outcome.as_ref().is_some_and(is_invalid);
     let closed = start.and_then(|start| start.closed.as_ref());

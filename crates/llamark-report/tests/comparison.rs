@@ -147,7 +147,7 @@ fn few_starts_are_never_final() {
 #[test]
 fn starts_with_too_few_runs_are_left_out_and_said() {
     let mut short = FIVE.build(usual);
-    let start = short.ledger.cases[0].starts.get_mut(&1).unwrap();
+    let start = short.ledger.cases[0].starts.get_mut(1).unwrap();
     start.runs.truncate(2);
     let comparison = compared(&short, &FIVE.seed(2).build(usual));
     let base = metric(&comparison, "m0000/cpu/bridge", Metric::Tg).base.unwrap();

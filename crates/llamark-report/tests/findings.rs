@@ -228,7 +228,7 @@ fn a_set_without_numbers_finds_only_that() {
     let mut parts = Parts::sample();
     for case in &mut parts.ledger.cases {
         case.outcome = None;
-        case.starts.clear();
+        case.starts.retain(|_| false);
     }
     let codes: BTreeSet<String> = summary(&parts).findings.into_iter().map(|finding| finding.code).collect();
     assert_eq!(codes, BTreeSet::from(["LM601".to_owned()]));

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::describe::{finite, logarithms, mean, median, sum_of_squares, variance};
+use crate::describe::{finite, logarithms, mean, sum_of_squares, variance};
 use crate::interval::{Interval, t_interval};
 
 /// Which way is better.
@@ -74,10 +74,19 @@ pub fn relative(difference: f64, direction: Direction) -> f64 {
 /// Metrics with one value per start, as the load time, need no median: take the logarithm.
 pub fn start_median(runs: &[f64], warmup: usize) -> Option<f64> {
     let kept = runs.get(warmup..)?;
-    if kept.len() < 2 {
+    if kept.len() < 2 || !kept.iter().all(|value| value.is_finite() && *value > 0.0) {
         return None;
     }
-    median(&logarithms(kept)?)
+    // The logarithm keeps the order: only what is in the middle needs one, and nothing else needs its place.
+    let mut values = kept.to_vec();
+    let middle = values.len() / 2;
+    let (below, upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let upper = upper.ln();
+    if kept.len() % 2 == 1 {
+        return Some(upper);
+    }
+    let lower = below.iter().copied().max_by(f64::total_cmp)?.ln();
+    Some(0.5 * lower + 0.5 * upper)
 }
 
 /// [`start_median`] of every start. `None` when there is no start or one of them is invalid.
@@ -144,10 +153,16 @@ pub struct Level {
     pub starts: usize,
 }
 
-/// The level of one arm from its start-level logarithms ([`start_medians`]). `None` when empty or not finite.
+/// The geometric mean of the starts, in the unit of the values, from their logarithms ([`start_medians`]). `None` when
+/// empty or not finite.
+pub fn estimate(logarithms: &[f64]) -> Option<f64> {
+    finite(mean(logarithms)?.exp())
+}
+
+/// The [`estimate`] of one arm with its interval. `None` when empty or not finite.
 pub fn level(logarithms: &[f64], level: f64) -> Option<Level> {
     Some(Level {
-        estimate: finite(mean(logarithms)?.exp())?,
+        estimate: estimate(logarithms)?,
         interval: t_interval(logarithms, level).and_then(|interval| interval.map(f64::exp)),
         starts: logarithms.len(),
     })

@@ -320,7 +320,7 @@ impl<'a> Session<'a> {
 
     /// Mean rates of a start, for the terminal.
     fn rates(&self, id: &StartId) -> String {
-        let Some(start) = self.case_ledger(&id.case).and_then(|case| case.starts.get(&id.start)) else {
+        let Some(start) = self.case_ledger(&id.case).and_then(|case| case.starts.get(id.start)) else {
             return String::new();
         };
         let values: Vec<RunValues> = start.counting().map(RunValues::of).collect();

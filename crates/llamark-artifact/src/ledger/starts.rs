@@ -1,9 +1,57 @@
 //! Starts and their runs: which one comes next, and when a case has enough of them.
 
+use std::collections::BTreeMap;
+
 use llamark_record::journal::{Enough, RunRecord, StartId, WarmedUp};
 use llamark_record::stated::StatedStart;
 
 use super::{CaseLedger, Ledger, StartLedger};
+
+/// Starts of a case by their number. In boxes: a map makes room for eleven at once, and most cases have three.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Starts(BTreeMap<u32, Box<StartLedger>>);
+
+impl Starts {
+    /// The start of that number.
+    pub fn get(&self, number: u32) -> Option<&StartLedger> {
+        self.0.get(&number).map(Box::as_ref)
+    }
+
+    /// The start of that number, to change.
+    pub fn get_mut(&mut self, number: u32) -> Option<&mut StartLedger> {
+        self.0.get_mut(&number).map(Box::as_mut)
+    }
+
+    /// All of them, by number.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = &StartLedger> + Clone {
+        self.0.values().map(Box::as_ref)
+    }
+
+    /// All of them, by number, to change.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut StartLedger> {
+        self.0.values_mut().map(Box::as_mut)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Leaves out the starts of which `keep` does not hold.
+    pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
+        self.0.retain(|number, _| keep(*number));
+    }
+
+    /// Puts a start in the place of that number, and gives what was there.
+    pub fn insert(&mut self, number: u32, start: StartLedger) -> Option<StartLedger> {
+        self.0.insert(number, Box::new(start)).map(|before| *before)
+    }
+}
 
 impl Ledger {
     pub(super) fn check_opened(&self, id: &StartId) -> Option<String> {
@@ -17,7 +65,7 @@ impl Ledger {
         if case.enough.is_some() {
             return Some("the case has enough starts".to_owned());
         }
-        if case.starts.get(&id.start).is_some_and(StartLedger::is_settled) {
+        if case.starts.get(id.start).is_some_and(StartLedger::is_settled) {
             return Some("the start came to its end before, and is not tried again".to_owned());
         }
         if !self.perplexities.is_empty() {
@@ -126,7 +174,7 @@ fn live_in<'a>(
     case: Option<&'a CaseLedger>,
     id: &StartId,
 ) -> Result<(&'a CaseLedger, &'a StartLedger), String> {
-    let start = case.and_then(|case| Some((case, case.starts.get(&id.start)?)));
+    let start = case.and_then(|case| Some((case, case.starts.get(id.start)?)));
     let both = start.filter(|(_, start)| start.id == *id).ok_or("no such attempt at a start was opened")?;
     if both.1.closed.is_some() {
         return Err("the start was closed before".to_owned());

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llamark_artifact::CaseLedger;
 use llamark_record::comparison::Arm;
 use llamark_record::metric::{Direction, Metric};
-use llamark_stats::start_level::{Design, Effect, blocked, level, start_median, unblocked};
+use llamark_stats::start_level::{self, Design, Effect, blocked, start_median, unblocked};
 
 use crate::counted;
 use crate::estimate::round;
@@ -56,7 +56,7 @@ impl Levels {
     /// For the record.
     pub(super) fn arm(&self) -> Option<Arm> {
         Some(Arm {
-            value: round(level(&self.logarithms, 0.95)?.estimate),
+            value: round(start_level::estimate(&self.logarithms)?),
             starts: self.logarithms.iter().map(|logarithm| round(logarithm.exp())).collect(),
             runs: self.runs,
             left_out: self.left_out,

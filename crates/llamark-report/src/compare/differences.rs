@@ -24,7 +24,8 @@ pub(super) fn between(
     [across, by_plan]: [&[String]; 2],
 ) -> Result<Vec<Difference>, ReportError> {
     let sides = [base, candidate];
-    let (base, candidate) = (fields(base, common)?, fields(candidate, common)?);
+    let (base, candidate) = rayon::join(|| fields(base, common), || fields(candidate, common));
+    let (base, candidate) = (base?, candidate?);
     for word in across {
         check_declared(word, &base, &candidate)?;
     }
@@ -35,7 +36,7 @@ pub(super) fn between(
         let (a, b) = (base.get(path), candidate.get(path));
         let value = |side: Option<&(String, Touches)>| side.map(|(value, _)| value.clone());
         let Some((_, touches)) = a.or(b) else { continue };
-        if value(a) == value(b) {
+        if a.map(|(value, _)| value) == b.map(|(value, _)| value) {
             continue;
         }
         let (cause, mut class) = classify(path);

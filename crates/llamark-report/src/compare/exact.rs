@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llamark_artifact::CaseLedger;
+use llamark_artifact::{CaseLedger, StartLedger};
+use llamark_record::Sha256;
 use llamark_record::comparison::ExactDifference;
 
 use crate::counted;
@@ -26,7 +27,9 @@ pub(super) fn differences(base: &CaseLedger, candidate: &CaseLedger) -> Vec<Exac
     }
     let (a, b) = (outputs(base), outputs(candidate));
     if !a.is_empty() && !b.is_empty() && a != b {
-        let shown = |side: &BTreeSet<String>| side.iter().cloned().collect::<Vec<_>>().join(", ");
+        let shown = |side: &BTreeSet<&Sha256>| {
+            side.iter().map(|digest| digest.short()).collect::<Vec<_>>().join(", ")
+        };
         let what = "generated tokens".to_owned();
         found.push(ExactDifference { what, base: shown(&a), candidate: shown(&b) });
     }
@@ -50,9 +53,9 @@ fn buffers(case: &CaseLedger) -> BTreeMap<String, BTreeSet<u64>> {
     found
 }
 
-/// Digests of what was generated, shortened.
-fn outputs(case: &CaseLedger) -> BTreeSet<String> {
-    let starts = counted::starts(case).filter(|start| start.counts);
-    let runs = starts.flat_map(|start| start.runs).filter(counted::Run::counts);
-    runs.filter_map(|run| Some(run.measurement?.output_ids.as_ref()?.short().to_owned())).collect()
+/// Digests of what was generated.
+fn outputs(case: &CaseLedger) -> BTreeSet<&Sha256> {
+    let starts = case.starts.values().filter(|start| counted::counts(case, Some(start)));
+    let runs = starts.flat_map(StartLedger::counting);
+    runs.filter_map(|run| run.measurement.as_ref()?.output_ids.as_deref()).collect()
 }

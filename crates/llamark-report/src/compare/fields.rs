@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::Sha256;
 use llamark_record::comparison::Touches;
-use llamark_record::plan::PromptContent;
+use llamark_record::plan::{Plan, PromptContent};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -86,10 +86,12 @@ pub(super) fn fields(material: Material<'_>, common: &Common<'_>) -> Result<Fiel
 /// The plan as a whole, and the engine.
 fn plan(material: Material<'_>, out: &mut Collector) -> Result<(), ReportError> {
     let resolved = material.resolved;
-    let mut plan = json(&resolved.plan)?;
+    // Told below; the order of the starts follows from the seed.
+    let plan = Plan { cases: Vec::new(), schedule: Vec::new(), ..resolved.plan.clone() };
+    let mut plan = json(&plan)?;
     if let Value::Object(plan) = &mut plan {
-        // Told below, or by the cases; the order of the starts follows from the seed; the gates are rules of ours, and so is the
-        // order of two sets, or of two variants, that were measured in turn.
+        // Told below, or by the cases; the gates are rules of ours, and so is the order of two sets, or of two variants, that
+        // were measured in turn.
         for told in
             ["schedule", "cases", "backends", "models", "prompts", "builds", "gates", "interleaved", "ab"]
         {

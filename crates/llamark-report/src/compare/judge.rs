@@ -12,6 +12,7 @@ use llamark_record::noise::Squares;
 use llamark_stats::decide::FEWEST_STARTS;
 use llamark_stats::procedure::{self, Cell, Decision};
 use llamark_stats::start_level::{Design, Effect, relative};
+use rayon::prelude::*;
 
 use super::cells::{Levels, direction, effect, levels};
 use super::noise::History;
@@ -44,14 +45,22 @@ pub(super) struct Pairs<'a> {
 pub(super) fn judge(pairs: &Pairs<'_>, by: &Rules) -> Vec<CaseComparison> {
     let open = open(pairs, by);
     let mut decided: Vec<Option<Decision>> = vec![None; open.len()];
-    for gating in [true, false] {
-        decide_family(&open, by, gating, &mut decided);
+    let (gating, other) = rayon::join(|| family(&open, by, true), || family(&open, by, false));
+    for (place, decision) in gating.into_iter().chain(other) {
+        if let Some(slot) = decided.get_mut(place) {
+            *slot = Some(decision);
+        }
     }
     let mut cases: Vec<CaseComparison> =
-        pairs.cases.iter().map(|(base, candidate)| empty(base, candidate)).collect();
-    for (open, decision) in open.iter().zip(decided) {
-        if let Some(case) = cases.get_mut(open.case) {
-            case.metrics.push(compared(open, decision.as_ref()));
+        pairs.cases.par_iter().map(|(base, candidate)| empty(base, candidate)).collect();
+    let compared: Vec<(usize, MetricComparison)> = open
+        .into_par_iter()
+        .zip(decided)
+        .map(|(open, decision)| (open.case, compared(&open, decision.as_ref())))
+        .collect();
+    for (case, compared) in compared {
+        if let Some(case) = cases.get_mut(case) {
+            case.metrics.push(compared);
         }
     }
     for case in &mut cases {
@@ -62,8 +71,8 @@ pub(super) fn judge(pairs: &Pairs<'_>, by: &Rules) -> Vec<CaseComparison> {
 
 /// Every metric of these pairs, undecided.
 pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
-    let mut open = Vec::new();
-    for (case, (base, candidate)) in pairs.cases.iter().enumerate() {
+    let of_case = |(case, (base, candidate)): (usize, &(&'a CaseLedger, &'a CaseLedger))| {
+        let mut open = Vec::new();
         let (mut of_base, mut of_candidate) = (levels(base), levels(candidate));
         for metric in Metric::ALL {
             let (a, b) = (of_base.remove(&metric), of_candidate.remove(&metric));
@@ -76,11 +85,13 @@ pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
             let history = pairs.history.of(&base.case, metric, pairs.design);
             open.push(Open { case, id, backend, metric, rule, base: a, candidate: b, effect, history });
         }
-    }
-    open
+        open
+    };
+    pairs.cases.par_iter().enumerate().flat_map_iter(of_case).collect()
 }
 
-fn decide_family(open: &[Open<'_>], by: &Rules, gating: bool, decided: &mut [Option<Decision>]) {
+/// What is decided on the metrics that gate, or on the others, by their places.
+fn family(open: &[Open<'_>], by: &Rules, gating: bool) -> Vec<(usize, Decision)> {
     let mut places = Vec::new();
     let mut cells = Vec::new();
     for (place, one) in open.iter().enumerate() {
@@ -90,11 +101,7 @@ fn decide_family(open: &[Open<'_>], by: &Rules, gating: bool, decided: &mut [Opt
         }
     }
     let found = procedure::decide(&cells, &rules::of_family(by, gating));
-    for (place, decision) in places.into_iter().zip(found) {
-        if let Some(slot) = decided.get_mut(place) {
-            *slot = Some(decision);
-        }
-    }
+    places.into_iter().zip(found).collect()
 }
 
 impl<'a> Open<'a> {

@@ -156,7 +156,8 @@ fn compare_parts(
     canary::apply(&mut cases, a.ledger, b.ledger);
     perplexity::apply(&mut cases, a, b);
     sort(&mut cases);
-    let (mut base, mut candidate) = (identity(base)?, identity(candidate)?);
+    let (base, candidate) = rayon::join(|| identity(base), || identity(candidate));
+    let (mut base, mut candidate) = (base?, candidate?);
     if let Some(Declared { variants, plan }) = declared {
         for (set, label) in [(&mut base, &variants.base), (&mut candidate, &variants.candidate)] {
             set.variant = Some(label.clone());
@@ -208,7 +209,7 @@ fn pairs_of<'a>(
 }
 
 /// The worst first: what broke, then by verdict (what was accepted after what was not), then by size, then by id.
-fn sort(cases: &mut [CaseComparison]) {
+fn sort(cases: &mut Vec<CaseComparison>) {
     for case in cases.iter_mut() {
         case.metrics.sort_by_key(|metric| (!metric.gates, metric.metric));
     }
@@ -217,12 +218,14 @@ fn sort(cases: &mut [CaseComparison]) {
         gating.filter_map(|metric| Some(metric.evidence?.difference)).fold(f64::NEG_INFINITY, f64::max)
     };
     let accepted = |case: &CaseComparison| !case.metrics.iter().any(MetricComparison::is_regression);
-    cases.sort_by(|a, b| {
-        let key = |case: &CaseComparison| {
-            (!case.broke, case.verdict == Verdict::Regressed && accepted(case), case.verdict)
-        };
-        key(a).cmp(&key(b)).then(size(b).total_cmp(&size(a))).then_with(|| a.id.cmp(&b.id))
+    let rank = |case: &CaseComparison| {
+        (!case.broke, case.verdict == Verdict::Regressed && accepted(case), case.verdict)
+    };
+    let mut keyed: Vec<_> = cases.drain(..).map(|case| (rank(&case), size(&case), case)).collect();
+    keyed.sort_by(|(a_rank, a_size, a), (b_rank, b_size, b)| {
+        a_rank.cmp(b_rank).then(b_size.total_cmp(a_size)).then_with(|| a.id.cmp(&b.id))
     });
+    cases.extend(keyed.into_iter().map(|(_, _, case)| case));
 }
 
 fn conclude(cases: &[CaseComparison]) -> Conclusion {

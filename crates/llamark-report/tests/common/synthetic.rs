@@ -72,7 +72,7 @@ impl Shape {
         case.case.id = format!("{model}/cpu/bridge");
         (case.case.starts, case.case.runs) = (self.starts, self.runs);
         let first = template.starts.values().next().unwrap().clone();
-        case.starts.clear();
+        case.starts.retain(|_| false);
         for number in 1..=self.starts {
             let mut start = first.clone();
             start.id.case = (&case.case.id).into();

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -191,23 +190,10 @@ fn bad_questions_are_refused_before_anything_is_measured() {
     assert!(sets(&a_box).is_empty());
 }
 
-/// The same command, in the background.
-fn spawn(a_box: &Box) -> Child {
-    std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
-        .current_dir(a_box.root.path())
-        .env("LLAMARK_CACHE", a_box.path("cache"))
-        .env("LLAMARK_MODELS", a_box.path("models"))
-        .args(BISECT)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 #[test]
 fn a_search_that_is_killed_goes_on_where_it_was() {
     let a_box = history(&turning(9, 2));
-    let mut child = spawn(&a_box);
+    let mut child = a_box.spawn(&BISECT);
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_open = |set: &PathBuf| {
         let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap_or_default();

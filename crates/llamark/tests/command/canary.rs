@@ -1,12 +1,8 @@
 //! The canary: what is fast and wrong is said to be, wherever somebody would believe the number.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
-use crate::harness::Box;
+use crate::harness::{Box, events, flat, signal, until};
 
 /// A box with a device: its engine behaves so.
 fn a_box(behaviour: Value) -> Box {
@@ -39,21 +35,6 @@ fn experiment(a_box: &Box, backends: &str, protocol: &str) {
 const BOTH: &str = "cpu: { label: CPU }, gpu: { kind: vulkan, label: GPU }";
 const GPU: &str = "gpu: { kind: vulkan, label: GPU }";
 
-fn events(set: &Path, name: &str) -> Vec<Value> {
-    let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap_or_default();
-    let entries = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    entries.filter_map(|entry| entry["event"].get(name).cloned()).collect()
-}
-
-fn set(a_box: &Box) -> PathBuf {
-    a_box.sets().pop().unwrap()
-}
-
-/// Lines of a terminal as one.
-fn flat(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Whether some row of a table says it.
 fn has_suspect(report: &str, row: &str) -> bool {
     report.lines().any(|line| line.starts_with(row) && line.contains("**suspect**"))
@@ -63,11 +44,11 @@ fn has_suspect(report: &str, row: &str) -> bool {
 fn reported(a_box: &Box) -> (String, String) {
     let (_, err) = a_box.run(&["run", "box.yaml"], 0);
     a_box.run(&["verify", "--level", "2"], 0);
-    (std::fs::read_to_string(set(a_box).join("report.md")).unwrap(), flat(&err))
+    (std::fs::read_to_string(a_box.set().join("report.md")).unwrap(), flat(&err))
 }
 
 fn summary(a_box: &Box) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(set(a_box).join("summary.json")).unwrap()).unwrap()
+    serde_json::from_str(&std::fs::read_to_string(a_box.set().join("summary.json")).unwrap()).unwrap()
 }
 
 #[test]
@@ -79,8 +60,8 @@ fn a_device_that_agrees_with_the_processor_is_said_to_in_one_line() {
     assert!(report.contains(line) && !has_suspect(&report, "|"), "{report}");
     assert!(err.contains("the processor alone: equal in 2 of 2 cases"), "{err}");
     assert!(!report.contains("LM121") && !report.contains("LM122"), "{report}");
-    assert_eq!(events(&set(&a_box), "canary").len(), 4);
-    let references = events(&set(&a_box), "canary_reference");
+    assert_eq!(events(&a_box.set(), "canary").len(), 4);
+    let references = events(&a_box.set(), "canary_reference");
     assert_eq!(references.len(), 1);
     assert_eq!((&references[0]["model"], &references[0]["build"]), (&"fox".into(), &"cpu".into()));
 }
@@ -111,7 +92,7 @@ fn one_token_over_and_over_is_suspect() {
     assert!(report.contains("stuck from token 1 in 1 of 1 case"), "{report}");
     assert!(report.contains("from token 1 on it says one token over and over"), "{report}");
     // The build of the device made the reference, without the device.
-    let references = events(&set(&a_box), "canary_reference");
+    let references = events(&a_box.set(), "canary_reference");
     let argv = references[0]["argv"].to_string();
     assert!(argv.contains(r#""--device","none""#), "{argv}");
 }
@@ -153,39 +134,26 @@ fn without_a_canary_nothing_is_asked() {
     let (report, _) = reported(&a_box);
     assert!(!report.to_lowercase().contains("canary"), "{report}");
     let plan: Value =
-        serde_json::from_str(&std::fs::read_to_string(set(&a_box).join("plan.json")).unwrap()).unwrap();
+        serde_json::from_str(&std::fs::read_to_string(a_box.set().join("plan.json")).unwrap()).unwrap();
     assert_eq!(plan["plan"].get("canary"), None);
-    assert!(events(&set(&a_box), "canary").is_empty());
+    assert!(events(&a_box.set(), "canary").is_empty());
 }
 
 #[test]
 fn an_interrupted_reference_is_made_by_the_same_command_and_nothing_is_measured_again() {
     let a_box = a_box(json!({"load_ms": 700.0}));
     experiment(&a_box, GPU, "runs: 1");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
-        .current_dir(a_box.root.path())
-        .env("LLAMARK_CACHE", a_box.path("cache"))
-        .env("LLAMARK_MODELS", a_box.path("models"))
-        .args(["run", "box.yaml"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while a_box.sets().last().is_none_or(|set| events(set, "case_closed").is_empty()) {
-        assert!(Instant::now() < deadline, "no case was closed in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
+    let mut child = a_box.spawn(&["run", "box.yaml"]);
+    until("case_closed", || a_box.sets().last().is_some_and(|set| !events(set, "case_closed").is_empty()));
+    signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(a_box.servers().is_empty());
-    assert!(events(&set(&a_box), "canary_reference").is_empty());
+    assert!(events(&a_box.set(), "canary_reference").is_empty());
     let (report, err) = reported(&a_box);
     assert!(err.contains("Resuming"), "{err}");
     assert!(report.contains("equal in 1 of 1 case"), "{report}");
-    assert_eq!(events(&set(&a_box), "start_opened").len(), 1);
-    assert_eq!(events(&set(&a_box), "canary_reference").len(), 1);
+    assert_eq!(events(&a_box.set(), "start_opened").len(), 1);
+    assert_eq!(events(&a_box.set(), "canary_reference").len(), 1);
 }
 
 #[test]
@@ -198,7 +166,7 @@ fn faster_and_wrong_is_no_improvement() {
     );
     experiment(&a_box, GPU, "runs: 3, starts: 5");
     a_box.run(&["run", "box.yaml"], 0);
-    let base = set(&a_box);
+    let base = a_box.set();
     let text = std::fs::read_to_string(a_box.path("box.yaml")).unwrap();
     std::fs::write(a_box.path("box.yaml"), text.replace("prebuilt: engine", "prebuilt: other")).unwrap();
     a_box.run(&["run", "box.yaml"], 0);

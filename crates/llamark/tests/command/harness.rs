@@ -1,10 +1,15 @@
 //! A box with an engine (the fake server), models, an experiment, and folders of its own.
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
+use serde_json::Value;
 use tempfile::TempDir;
+
+/// The command.
+const LLAMARK: &str = env!("CARGO_BIN_EXE_llamark");
 
 /// A machine with nothing on it but what the test puts there.
 pub(crate) struct Box {
@@ -53,7 +58,28 @@ impl Box {
 
     /// `llamark` with the folders of this box, in it.
     pub(crate) fn llamark(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_llamark"));
+        Command::from_std(self.command(&[&[LLAMARK], args].concat()))
+    }
+
+    /// It as a child that says nothing.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        self.spawn_below(&[], args)
+    }
+
+    /// It as a child of another program, and not of the test.
+    pub(crate) fn spawn_below(&self, before: &[&str], args: &[&str]) -> Child {
+        let mut command = self.command(&[before, &[LLAMARK], args].concat());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// It as a child whose standard error is read.
+    pub(crate) fn spawn_to_read(&self, args: &[&str]) -> Child {
+        let mut command = self.command(&[&[LLAMARK], args].concat());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    fn command(&self, words: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(words[0]);
         command
             .current_dir(self.root.path())
             .env("LLAMARK_CACHE", self.path("cache"))
@@ -63,7 +89,7 @@ impl Box {
             .env_remove("LLAMARK_ALLOWED_SIGNERS")
             .env_remove("SSH_AUTH_SOCK")
             .env("NO_COLOR", "1")
-            .args(args);
+            .args(&words[1..]);
         command
     }
 
@@ -76,13 +102,38 @@ impl Box {
         (out, err)
     }
 
-    /// The folders of all sets, oldest first.
+    /// The folders of all sets that have their name, oldest first.
     pub(crate) fn sets(&self) -> Vec<PathBuf> {
         let Ok(folders) = std::fs::read_dir(self.path("artifacts/box")) else { return Vec::new() };
-        let mut sets: Vec<_> =
-            folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+        let is_set =
+            |path: &PathBuf| path.is_dir() && !path.file_name().unwrap().as_encoded_bytes().starts_with(b".");
+        let mut sets: Vec<_> = folders.map(|entry| entry.unwrap().path()).filter(is_set).collect();
         sets.sort();
         sets
+    }
+
+    /// The newest of them.
+    pub(crate) fn set(&self) -> PathBuf {
+        self.sets().pop().unwrap()
+    }
+
+    /// No process of the box lives: no server, and nothing that was given its folders.
+    pub(crate) fn nobody_is_left(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let mut left = self.servers();
+            let mark = self.path("cache").to_str().unwrap().to_owned();
+            for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+                let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
+                let is_of_box = String::from_utf8_lossy(&environment).contains(&mark);
+                left.extend(entry.file_name().to_str().unwrap().parse::<u32>().ok().filter(|_| is_of_box));
+            }
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "still there: {left:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Processes that run the engine of this box.
@@ -101,6 +152,33 @@ impl Box {
     }
 }
 
+/// The events of that kind in the journal of a set, as far as it is written.
+pub(crate) fn events(set: &Path, name: &str) -> Vec<Value> {
+    let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap_or_default();
+    let entries = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    entries.filter_map(|entry| entry["event"].get(name).cloned()).collect()
+}
+
+/// Lines of a terminal as one.
+pub(crate) fn flat(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Waits until it is so.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal (`-INT`) to a child that lives.
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+}
+
 /// Processes whose program is that file.
 fn processes_of(program: &Path) -> Vec<u32> {
     let program = program.canonicalize().unwrap();
@@ -116,7 +194,7 @@ fn processes_of(program: &Path) -> Vec<u32> {
 
 /// The fake server, which `cargo test` built as an example of this package.
 fn fake_server() -> PathBuf {
-    let command = Path::new(env!("CARGO_BIN_EXE_llamark"));
+    let command = Path::new(LLAMARK);
     let fake = command.parent().unwrap().join("examples/fake_server_of_the_command");
     assert!(fake.is_file(), "{} is built by `cargo test`, not by `cargo test --test`", fake.display());
     fake

@@ -190,15 +190,7 @@ fn a_damaged_lock_file_is_named_with_its_line_and_not_written_over() {
 #[test]
 fn two_locks_at_once_leave_one_whole_file() {
     let a_box = open_box();
-    let spawn = || {
-        std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
-            .current_dir(a_box.root.path())
-            .env("LLAMARK_CACHE", a_box.path("cache"))
-            .env("LLAMARK_MODELS", a_box.path("models"))
-            .args(["lock", "box.yaml", "--quiet"])
-            .spawn()
-            .unwrap()
-    };
+    let spawn = || a_box.spawn(&["lock", "box.yaml", "--quiet"]);
     for mut child in [spawn(), spawn(), spawn(), spawn()] {
         assert!(child.wait().unwrap().success());
     }

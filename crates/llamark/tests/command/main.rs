@@ -2,14 +2,13 @@
 //! the fake one; the real one runs in CI.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
     clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a test may panic, and stands outside of what it tests: it spawns the command and writes its files by hand"
 )]
 
 mod ab;
+mod at_once;
 mod bisecting;
 mod caching;
 mod canary;

@@ -1,12 +1,10 @@
 //! The perplexity: measured once for each model and backend where it is asked for, and what is worse is suspect.
 
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::harness::Box;
+use crate::harness::{Box, events, flat, signal, until};
 use crate::running::header;
 
 const BOTH: &str = "cpu: { label: CPU }, gpu: { kind: vulkan, label: GPU }";
@@ -45,26 +43,11 @@ fn experiment(a_box: &Box, backends: &str, protocol: &str) {
     std::fs::write(a_box.path("box.yaml"), text).unwrap();
 }
 
-fn events(set: &Path, name: &str) -> Vec<Value> {
-    let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap_or_default();
-    let entries = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    entries.filter_map(|entry| entry["event"].get(name).cloned()).collect()
-}
-
-fn set(a_box: &Box) -> PathBuf {
-    a_box.sets().pop().unwrap()
-}
-
-/// Lines of a terminal as one.
-fn flat(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Runs the experiment; gives the report and what the terminal said.
 fn reported(a_box: &Box) -> (String, String) {
     let (_, err) = a_box.run(&["run", "box.yaml"], 0);
     a_box.run(&["verify", "--level", "2"], 0);
-    (std::fs::read_to_string(set(a_box).join("report.md")).unwrap(), flat(&err))
+    (std::fs::read_to_string(a_box.set().join("report.md")).unwrap(), flat(&err))
 }
 
 fn has_suspect(report: &str, row: &str) -> bool {
@@ -87,7 +70,7 @@ fn backends_that_agree_are_shown_in_a_table_of_their_own() {
     ] {
         assert!(err.contains(line), "{line}: {err}");
     }
-    let set = set(&a_box);
+    let set = a_box.set();
     // Once for each backend, however many starts, after the last of them.
     let found = events(&set, "perplexity");
     let names: Vec<_> = found.iter().map(|one| (one["model"].as_str(), one["backend"].as_str())).collect();
@@ -114,7 +97,7 @@ fn a_backend_that_predicts_the_text_worse_is_suspect_with_both_numbers() {
     assert!(has_suspect(&report, "| fox | GPU | 22.5000"), "{report}");
     assert!(!report.contains("TG GPU"), "it is not the fastest of anything: {report}");
     assert!(err.contains("suspect fox on GPU: its perplexity of the same text is 22.5000"), "{err}");
-    let summary = std::fs::read_to_string(set(&a_box).join("summary.json")).unwrap();
+    let summary = std::fs::read_to_string(a_box.set().join("summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["cases"][1]["has_bad_perplexity"], json!(true));
     assert_eq!(summary["cases"][0].get("has_bad_perplexity"), None);
@@ -167,7 +150,7 @@ fn chunks_that_are_longer_than_the_model_was_trained_for_are_not_read() {
     let (report, err) = reported(&a_box);
     let expected = "it was trained for a context of 512 tokens, and a chunk of the perplexity has 513";
     assert!(report.contains(expected) && err.contains(expected), "{err}");
-    assert!(!set(&a_box).join("perplexity").exists());
+    assert!(!a_box.set().join("perplexity").exists());
 }
 
 #[test]
@@ -176,41 +159,28 @@ fn where_it_is_not_asked_for_nothing_is_measured() {
     experiment(&a_box, GPU, "runs: 1");
     let (report, _) = reported(&a_box);
     assert!(!report.to_lowercase().contains("perplexity"), "{report}");
-    let plan = std::fs::read_to_string(set(&a_box).join("plan.json")).unwrap();
+    let plan = std::fs::read_to_string(a_box.set().join("plan.json")).unwrap();
     assert!(!plan.contains("perplexity") && !plan.contains("extra_targets"), "{plan}");
-    assert!(!set(&a_box).join("perplexity").exists());
+    assert!(!a_box.set().join("perplexity").exists());
 }
 
 #[test]
 fn an_interrupted_one_is_measured_by_the_same_command_and_nothing_else_again() {
     let a_box = a_box(&json!({"chunk_ms": 100.0}));
     experiment(&a_box, BOTH, &format!("runs: 1, {ASKED}"));
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
-        .current_dir(a_box.root.path())
-        .env("LLAMARK_CACHE", a_box.path("cache"))
-        .env("LLAMARK_MODELS", a_box.path("models"))
-        .args(["run", "box.yaml"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while a_box.sets().last().is_none_or(|set| events(set, "perplexity").is_empty()) {
-        assert!(Instant::now() < deadline, "the first perplexity was not there in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let mut child = a_box.spawn(&["run", "box.yaml"]);
+    until("perplexity", || a_box.sets().last().is_some_and(|set| !events(set, "perplexity").is_empty()));
     std::thread::sleep(Duration::from_millis(300));
-    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(interrupt.unwrap().success());
+    signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert!(a_box.servers().is_empty());
-    assert_eq!(events(&set(&a_box), "perplexity").len(), 1);
+    assert_eq!(events(&a_box.set(), "perplexity").len(), 1);
     engine(&a_box, "engine", json!({}));
     let (report, err) = reported(&a_box);
     assert!(err.contains("Resuming") && !err.contains("fox on cpu: perplexity"), "{err}");
     assert!(report.contains("| fox | GPU | 20.0000"), "{report}");
-    assert_eq!(events(&set(&a_box), "start_opened").len(), 2);
-    assert_eq!(events(&set(&a_box), "perplexity").len(), 2);
+    assert_eq!(events(&a_box.set(), "start_opened").len(), 2);
+    assert_eq!(events(&a_box.set(), "perplexity").len(), 2);
 }
 
 #[test]
@@ -221,7 +191,7 @@ fn faster_and_worse_is_no_improvement() {
     engine(&a_box, "other", behaves(6000.0, "30.0000"));
     experiment(&a_box, GPU, &format!("runs: 3, starts: 5, {ASKED}"));
     a_box.run(&["run", "box.yaml"], 0);
-    let base = set(&a_box);
+    let base = a_box.set();
     let text = std::fs::read_to_string(a_box.path("box.yaml")).unwrap();
     std::fs::write(a_box.path("box.yaml"), text.replace("prebuilt: engine", "prebuilt: other")).unwrap();
     a_box.run(&["run", "box.yaml"], 0);
@@ -257,7 +227,7 @@ fn of_two_variants_in_one_set_the_worse_one_is_no_improvement() {
     std::fs::write(a_box.path("box.yaml"), text + ab).unwrap();
     let (report, _) = reported(&a_box);
     assert!(has_suspect(&report, "| fox | GPU, new | 30.0000"), "{report}");
-    let (table, _) = a_box.run(&["diff", set(&a_box).to_str().unwrap()], 6);
+    let (table, _) = a_box.run(&["diff", a_box.set().to_str().unwrap()], 6);
     let table = flat(&table);
     assert!(
         table.contains("that of the baseline 20.0000: +50.0 %") && !table.contains("% improved"),

@@ -1,19 +1,9 @@
 //! How starts are prepared and repeated: the page cache, the warm-up, how many starts are enough, pauses.
 
-use serde_json::Value;
-
-use crate::harness::Box;
-
-/// The events of that name in the journal of the newest set.
-fn events(a_box: &Box, name: &str) -> Vec<Value> {
-    let set = a_box.sets().pop().unwrap();
-    let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap();
-    let entries = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    entries.filter_map(|entry| entry["event"].get(name).cloned()).collect()
-}
+use crate::harness::{Box, events, until};
 
 fn report(a_box: &Box) -> String {
-    std::fs::read_to_string(a_box.sets().pop().unwrap().join("report.md")).unwrap()
+    std::fs::read_to_string(a_box.set().join("report.md")).unwrap()
 }
 
 #[test]
@@ -21,7 +11,7 @@ fn a_warm_model_is_read_before_each_start_and_counted() {
     let a_box = Box::new();
     a_box.model("fox", "{}").experiment(&["fox"], "cache: warm, runs: 1, starts: 2");
     a_box.run(&["run", "box.yaml"], 0);
-    let opened = events(&a_box, "start_opened");
+    let opened = events(&a_box.set(), "start_opened");
     assert_eq!(opened.len(), 2);
     for start in &opened {
         let file = &start["cache"][0];
@@ -62,7 +52,7 @@ fn a_start_is_warmed_up_until_it_is_steady_and_no_longer() {
     let (plan, _) = a_box.run(&["plan", "box.yaml"], 0);
     assert!(plan.contains("2 starts x 2 runs after at most 10 warm-up"), "{plan}");
     a_box.run(&["run", "box.yaml"], 0);
-    let mut warmed: Vec<String> = events(&a_box, "warmed_up")
+    let mut warmed: Vec<String> = events(&a_box.set(), "warmed_up")
         .iter()
         .map(|one| format!("{} {} {}", one["id"]["case"].as_str().unwrap(), one["runs"], one["by"]))
         .collect();
@@ -72,7 +62,7 @@ fn a_start_is_warmed_up_until_it_is_steady_and_no_longer() {
     let report = report(&a_box);
     assert!(report.contains("CPU: 5 warm-up runs until steady."), "{report}");
     assert!(report.contains("after at most 10 warm-up"), "{report}");
-    assert_eq!(events(&a_box, "run").len(), 2 * (3 + 2) + 2 * (5 + 2));
+    assert_eq!(events(&a_box.set(), "run").len(), 2 * (3 + 2) + 2 * (5 + 2));
     a_box.run(&["verify"], 0);
 }
 
@@ -91,13 +81,13 @@ fn starts_are_added_until_the_rates_are_known() {
         said.contains("quiet/cpu/p: 3 of at most 6 starts, its rates are known as well as was asked"),
         "{said}"
     );
-    let enough = events(&a_box, "enough");
+    let enough = events(&a_box.set(), "enough");
     assert_eq!(enough.len(), 1, "{enough:?}");
     assert_eq!(
         (&enough[0]["case"], &enough[0]["starts"], &enough[0]["by"]),
         (&"quiet/cpu/p".into(), &3.into(), &"narrow".into())
     );
-    assert_eq!(events(&a_box, "start_closed").len(), 3 + 6);
+    assert_eq!(events(&a_box.set(), "start_closed").len(), 3 + 6);
     let report = report(&a_box);
     assert!(
         report.contains("CPU: 3 of at most 6 starts, stopped by the rule: PP and TG within ±"),
@@ -117,7 +107,7 @@ fn when_the_time_is_used_up_only_the_fewest_starts_are_made() {
     a_box.model("noisy", NOISY);
     a_box.experiment(&["noisy"], "warmup: 0, runs: 1, starts: 4, until: { ci: 0.1%, max_time: 1ms }");
     a_box.run(&["run", "box.yaml"], 0);
-    let enough = events(&a_box, "enough");
+    let enough = events(&a_box.set(), "enough");
     assert_eq!((&enough[0]["starts"], &enough[0]["by"]), (&4.into(), &"time".into()));
     assert!(report(&a_box).contains("stopped when the time was used up"));
     a_box.run(&["verify"], 0);
@@ -129,27 +119,14 @@ fn a_set_that_was_interrupted_stops_by_the_same_rule() {
     let a_box = Box::new();
     a_box.model("quiet", r#"{"load_ms": 300.0}"#);
     a_box.experiment(&["quiet"], "warmup: 0, runs: 1, until: { ci: 2%, max_starts: 9 }");
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_llamark"))
-        .current_dir(a_box.root.path())
-        .env("LLAMARK_CACHE", a_box.path("cache"))
-        .env("LLAMARK_MODELS", a_box.path("models"))
-        .args(["run", "box.yaml"])
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let begun = std::time::Instant::now();
-    let journal = |set: std::path::PathBuf| std::fs::read_to_string(set.join("journal.jsonl"));
-    let is_there = |set| journal(set).is_ok_and(|text| text.contains("start_closed"));
-    while !a_box.sets().into_iter().any(is_there) {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(30), "no start was made in time");
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let mut child = a_box.spawn(&["run", "box.yaml"]);
+    until("start_closed", || a_box.sets().iter().any(|set| !events(set, "start_closed").is_empty()));
     child.kill().unwrap();
     child.wait().unwrap();
     a_box.run(&["run", "box.yaml"], 0);
-    let enough = events(&a_box, "enough");
+    let enough = events(&a_box.set(), "enough");
     assert_eq!((enough.len(), &enough[0]["starts"]), (1, &3.into()), "{enough:?}");
-    assert_eq!(events(&a_box, "resume").len(), 1);
+    assert_eq!(events(&a_box.set(), "resume").len(), 1);
     a_box.run(&["verify"], 0);
 }
 
@@ -159,7 +136,7 @@ fn grouped_starts_are_made_case_by_case_and_the_report_says_so() {
     a_box.model("one", QUIET).model("two", QUIET);
     a_box.experiment(&["one", "two"], "runs: 1, starts: 2, order: grouped, min_duration: 1s");
     a_box.run(&["run", "box.yaml"], 0);
-    let order: Vec<String> = events(&a_box, "start_opened")
+    let order: Vec<String> = events(&a_box.set(), "start_opened")
         .iter()
         .map(|start| format!("{} {}", start["id"]["case"].as_str().unwrap(), start["id"]["start"]))
         .collect();
@@ -176,7 +153,7 @@ fn a_pause_that_waits_for_something_has_an_end() {
     let a_box = Box::new();
     a_box.model("one", QUIET).experiment(&["one"], "runs: 1, cooldown: { until: 1 C, at_most: 200ms }");
     a_box.run(&["run", "box.yaml"], 0);
-    let cooled = &events(&a_box, "start_opened")[0]["cooled"];
+    let cooled = &events(&a_box.set(), "start_opened")[0]["cooled"];
     assert!(cooled["waited_ms"].as_u64().unwrap() >= 200, "{cooled}");
     assert!(["limit", "no_sensor"].contains(&cooled["by"].as_str().unwrap()), "{cooled}");
     assert!(
@@ -197,12 +174,12 @@ fn two_variants_have_enough_together() {
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, format!("{text}ab: {{ candidate: {{ server: {{ threads: 1 }} }} }}\n")).unwrap();
     a_box.run(&["run", "box.yaml"], 0);
-    let mut enough: Vec<String> = events(&a_box, "enough")
+    let mut enough: Vec<String> = events(&a_box.set(), "enough")
         .iter()
         .map(|event| format!("{} {}", event["case"].as_str().unwrap(), event["starts"]))
         .collect();
     enough.sort();
     assert_eq!(enough, ["fox/cpu+base/p 3", "fox/cpu+candidate/p 3"]);
-    assert_eq!(events(&a_box, "start_closed").len(), 6);
+    assert_eq!(events(&a_box.set(), "start_closed").len(), 6);
     a_box.run(&["verify"], 0);
 }

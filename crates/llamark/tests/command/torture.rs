@@ -3,12 +3,14 @@
 //!
 //! What takes minutes is ignored here, and run by `just torture`.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::Box;
+
+/// The command, of which every box has one.
+const RUN: [&str; 2] = ["run", "box.yaml"];
 
 /// A number generator for choosing moments: Knuth's.
 struct Chance(u64);
@@ -28,31 +30,10 @@ fn quick() -> Box {
     a_box
 }
 
-/// `llamark run` of the box as a child, perhaps below another program.
-fn spawn(a_box: &Box, before: &[&str]) -> Child {
-    let mut words = before.to_vec();
-    words.extend([env!("CARGO_BIN_EXE_llamark"), "run", "box.yaml"]);
-    Command::new(words[0])
-        .args(&words[1..])
-        .current_dir(a_box.root.path())
-        .env("LLAMARK_CACHE", a_box.path("cache"))
-        .env("LLAMARK_MODELS", a_box.path("models"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
 fn kill(pid: u32) {
     // It may be gone: then there is nothing to do.
     let _status =
         Command::new("kill").args(["-KILL", &pid.to_string()]).stderr(Stdio::null()).status().unwrap();
-}
-
-/// Sets that have their name.
-fn sets(a_box: &Box) -> Vec<PathBuf> {
-    let is_set = |path: &PathBuf| !path.file_name().unwrap().to_str().unwrap().starts_with('.');
-    a_box.sets().into_iter().filter(is_set).collect()
 }
 
 fn is_sealed(set: &Path) -> bool {
@@ -67,32 +48,13 @@ fn lines(set: &Path) -> Vec<u8> {
     journal
 }
 
-/// No process of the box lives: no server, and nothing that was given its folders.
-fn nobody_is_left(a_box: &Box) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let mut left = a_box.servers();
-        let mark = a_box.path("cache").to_str().unwrap().to_owned();
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let environment = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let is_of_box = String::from_utf8_lossy(&environment).contains(&mark);
-            left.extend(entry.file_name().to_str().unwrap().parse::<u32>().ok().filter(|_| is_of_box));
-        }
-        if left.is_empty() {
-            return;
-        }
-        assert!(Instant::now() < deadline, "still there: {left:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// What is in the journals of a box, to see that it stays.
 #[derive(Default)]
 struct Memory(std::collections::BTreeMap<PathBuf, Vec<u8>>);
 
 impl Memory {
     fn check(&mut self, a_box: &Box) {
-        for set in sets(a_box) {
+        for set in a_box.sets() {
             let now = lines(&set);
             let before = self.0.entry(set.clone()).or_default();
             assert!(now.starts_with(before), "{}: lines that were there are gone", set.display());
@@ -104,15 +66,15 @@ impl Memory {
 
 /// Runs to the end and verifies every set.
 fn finish(a_box: &Box, memory: &mut Memory) {
-    let status = spawn(a_box, &[]).wait().unwrap();
+    let status = a_box.spawn(&RUN).wait().unwrap();
     // 5: a server that was killed is a failed case.
     assert!(matches!(status.code(), Some(0 | 5)), "{status}");
     memory.check(a_box);
-    for set in sets(a_box) {
+    for set in a_box.sets() {
         assert!(is_sealed(&set), "{} is not sealed", set.display());
         a_box.run(&["verify", "--level", "2", set.to_str().unwrap()], 0);
     }
-    nobody_is_left(a_box);
+    a_box.nobody_is_left();
 }
 
 /// A server of the box, as soon as there is one; none when the run ends before.
@@ -135,7 +97,7 @@ fn kills(count: u64, seed: u64) {
     let whole = u64::try_from(begin.elapsed().as_millis()).unwrap();
     let (mut runners, mut servers, mut late, mut sealed, mut entries) = (0, 0, 0, 0, 0_usize);
     while runners + servers < count {
-        let done: Vec<PathBuf> = sets(&a_box).into_iter().filter(|set| is_sealed(set)).collect();
+        let done: Vec<PathBuf> = a_box.sets().into_iter().filter(|set| is_sealed(set)).collect();
         for set in done {
             // Verified, and out of the way: the next run makes another.
             a_box.run(&["verify", "--level", "2", set.to_str().unwrap()], 0);
@@ -146,7 +108,7 @@ fn kills(count: u64, seed: u64) {
             std::fs::remove_dir_all(&set).unwrap();
             sealed += 1;
         }
-        let mut child = spawn(&a_box, &[]);
+        let mut child = a_box.spawn(&RUN);
         std::thread::sleep(Duration::from_millis(chance.below(whole)));
         let victim = (chance.below(3) == 0).then(|| a_server(&a_box, &mut child)).flatten();
         if let Some(server) = victim {
@@ -160,9 +122,9 @@ fn kills(count: u64, seed: u64) {
             child.wait().unwrap();
             if is_over { late += 1 } else { runners += 1 }
         }
-        nobody_is_left(&a_box);
+        a_box.nobody_is_left();
         memory.check(&a_box);
-        assert!(sets(&a_box).len() <= 1, "an interrupted set was not found again");
+        assert!(a_box.sets().len() <= 1, "an interrupted set was not found again");
     }
     finish(&a_box, &mut memory);
     println!(
@@ -197,7 +159,7 @@ fn injected(call: &str, what: &str, place: u32) -> (Box, ExitStatus, bool) {
     let log = a_box.path("strace.log");
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{what}:when={place}"));
     let words = ["strace", "-f", "-qq", "-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject];
-    let status = spawn(&a_box, &words).wait().unwrap();
+    let status = a_box.spawn_below(&words, &RUN).wait().unwrap();
     let log = std::fs::read_to_string(log).unwrap();
     let hit = log.contains("(INJECTED)") || log.contains("killed by SIGKILL");
     (a_box, status, hit)
@@ -210,14 +172,14 @@ fn every_call(calls: &[&str], what: &str, most: u32) -> u32 {
         let mut hits = 0;
         for place in 1..=most {
             let (a_box, status, hit) = injected(call, what, place);
-            nobody_is_left(&a_box);
+            a_box.nobody_is_left();
             if !hit {
                 break;
             }
             hits += 1;
             let mut memory = Memory::default();
             memory.check(&a_box);
-            let is_whole = sets(&a_box).first().is_some_and(|set| is_sealed(set));
+            let is_whole = a_box.sets().first().is_some_and(|set| is_sealed(set));
             assert!(
                 is_whole || status.code() != Some(0),
                 "{call} {place}: nothing is sealed, and all is well"
@@ -291,7 +253,7 @@ fn the_calls_of_a_run_are_in_order() {
     let log = a_box.path("strace.log");
     let trace = "trace=write,fsync,fdatasync,rename,renameat,renameat2,link,linkat";
     let words = ["strace", "-f", "-y", "-qq", "-s", "4096", "-o", log.to_str().unwrap(), "-e", trace];
-    assert!(spawn(&a_box, &words).wait().unwrap().success());
+    assert!(a_box.spawn_below(&words, &RUN).wait().unwrap().success());
     let root = a_box.root.path().canonicalize().unwrap();
     let store = root.join("artifacts").to_str().unwrap().to_owned();
     let (mut dirty, mut unnamed) = (std::collections::BTreeSet::new(), std::collections::BTreeSet::new());
@@ -344,89 +306,6 @@ fn the_calls_of_a_run_are_in_order() {
     assert!(names > 5 && lines > 10);
 }
 
-/// `llamark run` of the box with both streams to read.
-fn spawn_to_read(a_box: &Box, args: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_llamark"))
-        .args(["run", "box.yaml"])
-        .args(args)
-        .current_dir(a_box.root.path())
-        .env("LLAMARK_CACHE", a_box.path("cache"))
-        .env("LLAMARK_MODELS", a_box.path("models"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-#[test]
-fn of_two_commands_at_once_one_measures_and_the_other_waits_and_has_nothing_to_do() {
-    let a_box = Box::new();
-    a_box.model("fox", r#"{"generation_rate": 40.0}"#).experiment(&["fox"], "warmup: 0, runs: 3");
-    let mut both = [spawn_to_read(&a_box, &[]), spawn_to_read(&a_box, &[])];
-    let mut most = 0;
-    while both.iter_mut().any(|child| child.try_wait().unwrap().is_none()) {
-        // The servers that load or measure; one that is asked for its options has no port.
-        most = most.max(a_box.servers_with("--port").len());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let pids = both.each_ref().map(Child::id);
-    let [first, second] = both.map(|child| {
-        let output = child.wait_with_output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{said}");
-        said
-    });
-    let (other, waited) = if second.contains("Waiting") { (pids[0], second) } else { (pids[1], first) };
-    let who = format!("another llamark measures or compiles here (process {other})");
-    assert!(waited.contains(&who) && waited.contains("nothing was run"), "{waited}");
-    assert_eq!((most, sets(&a_box).len()), (1, 1), "servers at once, sets");
-    nobody_is_left(&a_box);
-}
-
-/// A box in which the first of ten runs goes on, and who makes it.
-fn measuring() -> (Box, Child) {
-    let a_box = Box::new();
-    a_box.model("fox", r#"{"generation_rate": 4.0}"#).experiment(&["fox"], "warmup: 0, runs: 10");
-    let first = spawn(&a_box, &[]);
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while a_box.servers_with("--port").is_empty() {
-        assert!(Instant::now() < deadline, "no server in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    (a_box, first)
-}
-
-/// It goes on measuring; then it is ended.
-fn was_not_disturbed(a_box: &Box, mut first: Child) {
-    assert!(first.try_wait().unwrap().is_none() && a_box.servers().len() == 1);
-    first.kill().unwrap();
-    first.wait().unwrap();
-    nobody_is_left(a_box);
-}
-
-#[test]
-fn who_waits_can_be_stopped() {
-    let (a_box, first) = measuring();
-    let mut second = spawn_to_read(&a_box, &["--again"]);
-    let mut lines = BufReader::new(second.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(lines.any(|line| line.contains("Waiting")));
-    let stopped = Command::new("kill").args(["-INT", &second.id().to_string()]).status().unwrap();
-    assert!(stopped.success());
-    let said = lines.collect::<Vec<_>>().join("\n");
-    assert_eq!(second.wait().unwrap().code(), Some(130), "{said}");
-    was_not_disturbed(&a_box, first);
-}
-
-/// With a cache of its own a process does not see who has the machine; the journal has one writer all the same.
-#[test]
-fn a_second_writer_is_told_who_writes() {
-    let (a_box, first) = measuring();
-    let output = a_box.llamark(&["run", "box.yaml", "--cache", "other"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(&format!("process {}", first.id())), "{said}");
-    was_not_disturbed(&a_box, first);
-}
-
 /// A small disk at that folder of the box; false where this user may not mount one.
 fn small_disk(at: &Path, options: &str) -> bool {
     std::fs::create_dir_all(at).unwrap();
@@ -457,14 +336,14 @@ fn a_full_disk_is_said_and_the_run_goes_on_when_there_is_room() {
         let output = a_box.llamark(&["run", "box.yaml"]).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains("the disk is full"), "{kibibytes} KiB: {said}");
-        nobody_is_left(&a_box);
-        assert!(!sets(&a_box).iter().any(|set| is_sealed(set)));
+        a_box.nobody_is_left();
+        assert!(!a_box.sets().iter().any(|set| is_sealed(set)));
         let mut memory = Memory::default();
         memory.check(&a_box);
         let grown = Command::new("mount").args(["-o", "remount,size=64m"]).arg(&artifacts).status().unwrap();
         assert!(grown.success());
         finish(&a_box, &mut memory);
-        assert_eq!(sets(&a_box).len(), 1, "{kibibytes} KiB");
+        assert_eq!(a_box.sets().len(), 1, "{kibibytes} KiB");
     }
     // No server was waited for in vain: it may take five minutes to load.
     assert!(begun.elapsed() < Duration::from_secs(200), "{:?}", begun.elapsed());
@@ -489,7 +368,7 @@ fn a_store_that_is_read_only_is_said_and_read() {
     let output = a_box.llamark(&["run", "box.yaml", "--again"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("read-only"), "{said}");
-    nobody_is_left(&a_box);
+    a_box.nobody_is_left();
 }
 
 #[test]
@@ -497,11 +376,11 @@ fn the_cache_may_go_at_any_time() {
     let a_box = quick();
     let (mut chance, mut memory) = (Chance(3), Memory::default());
     for _ in 0..4 {
-        let mut child = spawn(&a_box, &[]);
+        let mut child = a_box.spawn(&RUN);
         std::thread::sleep(Duration::from_millis(chance.below(500)));
         let _in_use = std::fs::remove_dir_all(a_box.path("cache"));
         child.wait().unwrap();
-        nobody_is_left(&a_box);
+        a_box.nobody_is_left();
         memory.check(&a_box);
     }
     finish(&a_box, &mut memory);
@@ -516,7 +395,7 @@ fn the_cache_may_go_at_any_time() {
 fn links_in_place_of_files_of_a_set_are_refused_and_not_written_through() {
     let a_box = quick();
     a_box.run(&["run", "box.yaml"], 0);
-    let [set] = sets(&a_box).try_into().unwrap();
+    let [set] = a_box.sets().try_into().unwrap();
     let victim = a_box.path("victim");
     for name in
         ["plan.json", "journal.jsonl", "manifest.json", "manifest-sha256.txt", "report.md", "builds/cpu.json"]

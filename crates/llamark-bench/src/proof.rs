@@ -26,8 +26,21 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
         same("alias", &request.alias, text("model_alias"), "/props"),
         context(request, props, log),
         same("slots", &request.slots, slots(props, log), "/props"),
-        device(request, log),
     ];
+    proofs.extend(of_log(request, log));
+    proofs.push(same("threads", &settings.threads, log.setting(Setting::Threads), "log"));
+    proofs.push(same("threads_batch", &settings.threads_batch, log.setting(Setting::ThreadsBatch), "log"));
+    proofs.extend(batches(request, log));
+    let files = if log.config_files.is_empty() { "none".to_owned() } else { log.config_files.join(", ") };
+    proofs.push(same("config_file", &"none", Some(files), "log"));
+    proofs.push(same("speculation", &"none", speculation(props), "/props"));
+    proofs
+}
+
+/// What every tool of llama.cpp says in its log of where a model lies and how it is computed.
+fn of_log(request: &LaunchRequest<'_>, log: &LogSummary) -> Vec<Proof> {
+    let settings = request.settings;
+    let mut proofs = vec![device(request, log)];
     if !request.is_cpu_only() {
         proofs.push(gpu_layers(settings.gpu_layers, log));
     }
@@ -41,12 +54,6 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
     proofs.push(same("mmap", &settings.mmap, log.load_mode.map(|mode| mode.mmap), "log"));
     let locked = if log.mlock_failed { Some(false) } else { log.load_mode.and_then(|mode| mode.mlock) };
     proofs.push(same("mlock", &settings.mlock, locked, "log"));
-    proofs.push(same("threads", &settings.threads, log.setting(Setting::Threads), "log"));
-    proofs.push(same("threads_batch", &settings.threads_batch, log.setting(Setting::ThreadsBatch), "log"));
-    proofs.extend(batches(request, log));
-    let files = if log.config_files.is_empty() { "none".to_owned() } else { log.config_files.join(", ") };
-    proofs.push(same("config_file", &"none", Some(files), "log"));
-    proofs.push(same("speculation", &"none", speculation(props), "/props"));
     proofs
 }
 

@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource,
-    Origin, PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure,
-    PromptContent, ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, Tool, model_id,
+    BackendKind, CacheType, Case, Document, DocumentKind, ModelSource, PlannedBackend, PlannedModel,
+    PlannedPrompt, PromptContent, Settings, StatedSettings, Tool, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 
 use crate::cases::{self, Model};
 use crate::published::{PublishedReport, Row};
 use crate::source::Source;
+use crate::stated_plan::{StatedPlan, added};
 use crate::{Imported, Options, phrase};
 
 /// What no report of this kind states, and every set that llamark measures does.
@@ -86,56 +86,20 @@ pub(crate) fn convert(
         remarks: given.remarks,
         unstated: UNSTATED.iter().map(|what| (*what).to_owned()).collect(),
     };
-    let plan = Plan {
-        origin: Origin::Document(document),
-        name: options.name.clone(),
-        title: options.title.clone().unwrap_or_else(|| report.title.value.clone()),
-        description: String::new(),
-        hardware: Hardware {
-            label: report.hardware.value.clone(),
-            memory_bandwidth: options.memory_bandwidth.as_ref().map(|added| added.bytes_per_second),
-            expect_gpu: None,
-            expect_memory: 0,
-        },
-        engine: Engine { source: EngineSource::Unstated, build_number: 0, commit: "unknown".to_owned() },
-        builds: Vec::new(),
+    let plan = StatedPlan {
+        document,
+        title: report.title.value.clone(),
+        hardware: report.hardware.value.clone(),
+        engine: None,
         backends: backends(report, models, &notes),
         models: models.iter().map(|model| planned_model(model, &notes)).collect(),
         prompts: vec![PlannedPrompt {
             name: prompt,
             content: PromptContent::Unstated { description: report.prompt.value.clone() },
         }],
-        filler: None,
-        schedule: cases.iter().map(|case| PlannedStart { case: case.id.clone(), start: 1 }).collect(),
         cases,
-        seed: 0,
-        cooldown_ms: 0,
-        timeouts: Timeouts { load_ms: 0, request_ms: 0, stop_ms: 0 },
-        telemetry: TelemetryRate::Off,
-        gates: Vec::new(),
-        interleaved: None,
-        procedure: Procedure::default(),
-        ab: None,
-        canary: None,
-        perplexity: None,
     };
-    let plan = ResolvedPlan {
-        format: PLAN_FORMAT.to_owned(),
-        plan,
-        engine_tree: None,
-        engine_trees: BTreeMap::new(),
-        build_keys: BTreeMap::new(),
-        model_files: BTreeMap::new(),
-    };
-    Imported { plan, events }
-}
-
-/// What whoever imports says beside the document.
-pub(crate) fn added(options: &Options) -> BTreeMap<String, String> {
-    let bandwidth = options.memory_bandwidth.as_ref().map(|added| ("memory_bandwidth", added.text.clone()));
-    let title = options.title.as_ref().map(|title| ("title", title.clone()));
-    let added = [bandwidth, title].into_iter().flatten();
-    added.map(|(name, value)| (name.to_owned(), value)).collect()
+    Imported { plan: plan.resolve(options), events }
 }
 
 /// What is stated of a case, and its end.

@@ -13,6 +13,7 @@ mod published;
 mod read;
 mod section;
 mod source;
+mod stated_plan;
 mod summary;
 
 use llamark_record::Sha256;

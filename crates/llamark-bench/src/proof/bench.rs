@@ -3,7 +3,7 @@
 use llamark_record::journal::Proof;
 use llamark_record::llama_bench::Row;
 
-use super::{device, gpu_layers, on_off, same, types};
+use super::{of_log, same};
 use crate::flags::LaunchRequest;
 use crate::log::LogSummary;
 
@@ -11,20 +11,8 @@ use crate::log::LogSummary;
 pub(crate) fn prove_bench(request: &LaunchRequest<'_>, row: &Row, log: &LogSummary) -> Vec<Proof> {
     let settings = request.settings;
     let stated = |name: &str| row.settings.get(name).cloned();
-    let mut proofs = vec![same("model", &request.model, Some(&row.model), "row"), device(request, log)];
-    if !request.is_cpu_only() {
-        proofs.push(gpu_layers(settings.gpu_layers, log));
-    }
-    proofs.push(same("flash_attn", &on_off(settings.flash_attn), log.flash_attention.map(on_off), "log"));
-    for (setting, asked, observed) in [
-        ("cache_type_k", settings.cache_type_k, types(log.kv_caches.iter().map(|cache| &cache.type_k))),
-        ("cache_type_v", settings.cache_type_v, types(log.kv_caches.iter().map(|cache| &cache.type_v))),
-    ] {
-        proofs.push(same(setting, &asked.name(), observed, "log"));
-    }
-    proofs.push(same("mmap", &settings.mmap, log.load_mode.map(|mode| mode.mmap), "log"));
-    let locked = if log.mlock_failed { Some(false) } else { log.load_mode.and_then(|mode| mode.mlock) };
-    proofs.push(same("mlock", &settings.mlock, locked, "log"));
+    let mut proofs = vec![same("model", &request.model, Some(&row.model), "row")];
+    proofs.extend(of_log(request, log));
     for (setting, asked, name) in [
         ("threads", settings.threads, "n_threads"),
         ("batch", settings.batch, "n_batch"),

@@ -10,15 +10,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
-    BackendKind, Case, Document, DocumentKind, Engine, EngineSource, Hardware, ModelSource, Origin,
-    PLAN_FORMAT, Plan, PlannedBackend, PlannedModel, PlannedPrompt, PlannedStart, Procedure, PromptContent,
-    ResolvedPlan, Settings, StatedSettings, TelemetryRate, Timeouts, Tool, case_id, model_id,
+    BackendKind, Case, Document, DocumentKind, ModelSource, PlannedBackend, PlannedModel, PlannedPrompt,
+    PromptContent, Settings, StatedSettings, Tool, case_id, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 
-use crate::convert::added;
 use crate::problem::{Code, Problem};
 use crate::source::Source;
+use crate::stated_plan::{StatedPlan, added};
 use crate::{Imported, Options};
 use rows::Row;
 
@@ -310,50 +309,15 @@ fn convert(
         remarks: Vec::new(),
         unstated: UNSTATED.iter().map(|what| (*what).to_owned()).collect(),
     };
-    let starts = |case: &Case| {
-        (1..=case.starts).map(|start| PlannedStart { case: case.id.clone(), start }).collect::<Vec<_>>()
-    };
-    let plan = Plan {
-        origin: Origin::Document(document),
-        name: options.name.clone(),
-        title: options.title.clone().unwrap_or_else(|| "llama-bench".to_owned()),
-        description: String::new(),
-        hardware: Hardware {
-            label,
-            memory_bandwidth: options.memory_bandwidth.as_ref().map(|added| added.bytes_per_second),
-            expect_gpu: None,
-            expect_memory: 0,
-        },
-        engine: Engine {
-            source: EngineSource::Unstated,
-            build_number: first.map_or(0, |row| row.build_number),
-            commit: first.map_or_else(|| "unknown".to_owned(), |row| row.commit.clone()),
-        },
-        builds: Vec::new(),
+    let plan = StatedPlan {
+        document,
+        title: "llama-bench".to_owned(),
+        hardware: label,
+        engine: first.map(|row| (row.build_number, row.commit.clone())),
         backends: backends.all.clone(),
         models,
         prompts: tests.into_iter().map(prompt).collect(),
-        filler: None,
-        schedule: cases.iter().flat_map(|found| starts(&found.case)).collect(),
         cases: cases.into_iter().map(|found| found.case).collect(),
-        seed: 0,
-        cooldown_ms: 0,
-        timeouts: Timeouts { load_ms: 0, request_ms: 0, stop_ms: 0 },
-        telemetry: TelemetryRate::Off,
-        gates: Vec::new(),
-        interleaved: None,
-        procedure: Procedure::default(),
-        ab: None,
-        canary: None,
-        perplexity: None,
     };
-    let plan = ResolvedPlan {
-        format: PLAN_FORMAT.to_owned(),
-        plan,
-        engine_tree: None,
-        engine_trees: BTreeMap::new(),
-        build_keys: BTreeMap::new(),
-        model_files: BTreeMap::new(),
-    };
-    Imported { plan, events }
+    Imported { plan: plan.resolve(options), events }
 }

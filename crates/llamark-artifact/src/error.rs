@@ -173,6 +173,14 @@ pub enum ArtifactError {
     /// An event holds a number that JSON cannot carry exactly (an integer above 2^53, or one that is not finite).
     #[error("an event cannot be written exactly: it holds a number beyond 2^53 or one that is not finite")]
     Inexact,
+    /// An event whose line would be too long to be read again.
+    #[error("an event cannot be written: its line would have {bytes} bytes, and at most {limit} are read")]
+    TooLong {
+        /// Its length.
+        bytes: u64,
+        /// The longest line.
+        limit: u64,
+    },
     /// A value has no canonical form.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),

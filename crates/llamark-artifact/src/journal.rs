@@ -25,7 +25,7 @@ use crate::{ArtifactError, canonical, files, plain};
 /// Name of the journal in a set.
 pub const JOURNAL: &str = "journal.jsonl";
 
-/// Longest line that is read, bytes.
+/// Longest line that is written and read, bytes. `llamark-spec` refuses runs of so many tokens that theirs would be longer.
 pub(crate) const MAX_LINE: u64 = 16 << 20;
 
 /// What is wrong with a line.
@@ -92,7 +92,7 @@ fn hash_member(hash: &Sha256) -> String {
 /// The line (with its newline) and the entry of an event.
 ///
 /// # Errors
-/// [`ArtifactError::Inexact`] when the event would not read back as it is.
+/// [`ArtifactError::Inexact`] when the event would not read back as it is, [`ArtifactError::TooLong`] when nobody would read it.
 pub(crate) fn encode(
     seq: u64,
     prev: &Sha256,
@@ -104,6 +104,10 @@ pub(crate) fn encode(
     let tail = tail(prev, seq);
     let front = body.strip_suffix(tail.as_bytes()).ok_or(ArtifactError::Inexact)?;
     let line = [front, hash_member(&hash).as_bytes(), tail.as_bytes(), b"\n"].concat();
+    let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX);
+    if bytes > MAX_LINE {
+        return Err(ArtifactError::TooLong { bytes, limit: MAX_LINE });
+    }
     let entry = Entry { seq, prev: prev.clone(), at, event, hash };
     // JSON numbers are doubles: an integer above 2^53 would come back as another.
     match decode(&line, seq, prev) {
@@ -264,6 +268,11 @@ impl Appender {
     /// Goes on behind entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
     pub(crate) fn new(file: File, path: Utf8PathBuf, seq: u64, head: Sha256) -> Self {
         Self { file, path, seq, head, abandoned: false }
+    }
+
+    /// The folder of the journal was renamed: what is said of it from now on names the new place.
+    pub(crate) fn moved_to(&mut self, path: Utf8PathBuf) {
+        self.path = path;
     }
 
     pub(crate) fn seq(&self) -> u64 {

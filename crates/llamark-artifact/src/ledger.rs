@@ -6,6 +6,7 @@
 
 mod canary;
 mod describe;
+mod enough;
 mod perplexity;
 mod starts;
 
@@ -15,14 +16,14 @@ use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
 use llamark_record::canary::{Canary, CanaryReference};
 use llamark_record::journal::{
-    Begin, End, Enough, Entry, Event, Outcome, Proof, RunRecord, StartClosed, StartId, StartOpened,
-    StartReady, WarmedUp,
+    Begin, CaseClosed, End, Enough, Entry, Event, Outcome, Proof, RunRecord, StartClosed, StartId,
+    StartOpened, StartReady, WarmedUp,
 };
 use llamark_record::llama_bench::BenchReport;
 use llamark_record::model::ModelRecord;
 use llamark_record::perplexity::Perplexity;
 use llamark_record::plan::{Case, Plan, PlannedStart, Until, WarmUp};
-use llamark_record::stated::StatedStart;
+use llamark_record::stated::{StatedRun, StatedStart};
 use llamark_record::telemetry::Telemetry;
 
 use describe::describe;
@@ -64,6 +65,8 @@ pub struct Ledger {
     imported: bool,
     /// When a case has enough starts; absent: when all of the plan are made.
     until: Option<Until>,
+    /// Place in `cases` of the same case in the other variant, by the id of the case.
+    partners: HashMap<String, usize>,
     /// Whether the plan leaves the number of warm-up runs to what they show.
     warms_until_steady: bool,
     /// Starts in the order in which they are run.
@@ -191,8 +194,12 @@ impl CaseLedger {
         if u32::try_from(self.stated.len()).unwrap_or(u32::MAX) < self.case.starts {
             return None;
         }
-        let runs: usize = self.stated.values().map(|start| start.runs.len()).sum();
+        let runs = || self.stated.values().flat_map(|start| &start.runs);
+        if runs().any(StatedRun::is_of_both) {
+            return Some(Outcome::Invalid { reason: StatedRun::OF_BOTH.to_owned() });
+        }
         let planned = u64::from(self.case.starts) * u64::from(self.case.runs);
+        let runs = runs().count();
         if u64::try_from(runs).unwrap_or(u64::MAX) == planned {
             return Some(Outcome::Ok);
         }
@@ -233,6 +240,7 @@ impl Ledger {
             perplexity_chunks: plan.perplexity.as_ref().map(|planned| planned.chunks),
             imported: plan.document().is_some(),
             until: plan.procedure.until,
+            partners: enough::partners(plan),
             warms_until_steady: plan.procedure.warmup != WarmUp::Counted,
             schedule: plan.schedule.clone(),
             places,
@@ -444,14 +452,7 @@ impl Ledger {
             Event::CanaryReference(reference) => self.check_canary_reference(reference),
             Event::Perplexity(perplexity) => self.check_perplexity(perplexity),
             Event::StartClosed(closed) => self.live(&closed.id).err(),
-            Event::CaseClosed(closed) => match self.case(&closed.case) {
-                None => Some("the plan has no such case".to_owned()),
-                Some(case) if case.outcome.is_some() => Some("the case came to its end before".to_owned()),
-                Some(_) if closed.outcome == Outcome::Interrupted => {
-                    Some("a case does not end as interrupted: it is resumed".to_owned())
-                }
-                Some(_) => None,
-            },
+            Event::CaseClosed(closed) => self.check_case_closed(closed),
             Event::End(end) => self.check_end(end),
         };
         problem.map_or(Ok(()), refuse)
@@ -472,6 +473,31 @@ impl Ledger {
         let begin = self.begin.as_ref()?;
         (begin.plan != resume.plan || begin.host != resume.host)
             .then(|| "it is of another plan or another machine than the beginning".to_owned())
+    }
+
+    /// A case ends as its starts did: it cannot be put aside under another name, with the starts that are left.
+    fn check_case_closed(&self, closed: &CaseClosed) -> Option<String> {
+        let Some(case) = self.case(&closed.case) else { return Some("the plan has no such case".to_owned()) };
+        if case.outcome.is_some() {
+            return Some("the case came to its end before".to_owned());
+        }
+        if closed.outcome == Outcome::Interrupted {
+            return Some("a case does not end as interrupted: it is resumed".to_owned());
+        }
+        let has_starts = !case.starts.is_empty() || !case.stated.is_empty();
+        if matches!(closed.outcome, Outcome::Skipped { .. }) {
+            return has_starts.then(|| "a case that has starts was not skipped".to_owned());
+        }
+        let of_starts = case.outcome_of_starts();
+        // What is wrong with a document has its reason in the document.
+        let agrees = if self.imported {
+            (of_starts == Some(Outcome::Ok)) == (closed.outcome == Outcome::Ok)
+        } else {
+            of_starts.as_ref() == Some(&closed.outcome)
+        };
+        let by_starts = || of_starts.as_ref().map_or("not at its end", Outcome::word);
+        (!agrees)
+            .then(|| format!("it ends as {}, and by its starts it is {}", closed.outcome.word(), by_starts()))
     }
 
     fn check_end(&self, end: &End) -> Option<String> {

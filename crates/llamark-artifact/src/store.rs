@@ -238,6 +238,7 @@ impl Store {
 
         let id = format!("{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), id_part(&digest));
         let path = claim(temporary, &parent, &id)?;
+        appender.moved_to(path.join(JOURNAL));
         Ok(SetWriter::new(path, appender, ledger, resolved.clone(), self.clock.clone()))
     }
 

@@ -46,11 +46,35 @@ fn what_is_left_is_in_the_order_of_the_schedule() {
     assert_eq!(names(&writer.ledger().pending()), ["cpu 2 1"]);
     let case = writer.ledger().case(&id.case).unwrap();
     assert_eq!(case.outcome_of_starts().unwrap().word(), "failed");
-    // A case that is skipped has nothing left.
-    let reason = "not wanted".to_owned();
-    let closed = CaseClosed { case: resolved.plan.cases[0].id.clone(), outcome: Outcome::Skipped { reason } };
-    writer.append(Event::CaseClosed(closed)).unwrap();
-    assert!(writer.ledger().pending().is_empty());
+}
+
+/// A case that was begun cannot be put away under another name, with the starts that are left.
+#[test]
+fn a_case_ends_as_its_starts_did() {
+    let (_keep, resolved, mut writer) = writer(TWO_STARTS);
+    let [first, second] = [0, 1].map(|place: usize| resolved.plan.cases[place].id.clone());
+    let skipped = || Outcome::Skipped { reason: "not wanted".to_owned() };
+    let closed = |case: &str, outcome| Event::CaseClosed(CaseClosed { case: case.to_owned(), outcome });
+    let id = writer.ledger().pending().remove(0);
+    append(&mut writer, start_events(&resolved, &id, Fate::Ok));
+    let invalid = || Outcome::Invalid { reason: "it was slow".to_owned() };
+    for (outcome, says) in [
+        (skipped(), "a case that has starts was not skipped"),
+        (invalid(), "it ends as invalid, and by its starts it is not at its end"),
+        (Outcome::Ok, "it ends as ok, and by its starts it is not at its end"),
+    ] {
+        let refused = writer.append(closed(&first, outcome)).unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
+    // One that is skipped as a whole has nothing left.
+    writer.append(closed(&second, skipped())).unwrap();
+    let left = writer.ledger().pending();
+    assert_eq!(names(&left), ["cpu 2 1"]);
+    append(&mut writer, start_events(&resolved, &left[0], Fate::Ok));
+    let refused = writer.append(closed(&first, invalid())).unwrap_err().to_string();
+    assert!(refused.contains("it ends as invalid, and by its starts it is ok"), "{refused}");
+    writer.append(closed(&first, Outcome::Ok)).unwrap();
+    writer.end().unwrap();
 }
 
 #[test]
@@ -106,4 +130,29 @@ fn reading_gives_the_ledger_of_the_writer() {
     assert_eq!(set.ledger().tally()["failed"], 1);
     assert_ne!(set.ledger(), &Ledger::new(&resolved.plan));
     assert_eq!(set.spec_text().unwrap(), common::SPEC_TEXT);
+}
+
+/// The longest run that an experiment may have (`spec/run-length`) is written, and read again; a longer one is refused before
+/// anything of it is written.
+#[test]
+fn what_is_written_can_be_read_again_however_long_it_is() {
+    let (_keep, resolved, mut writer) = writer(TWO_STARTS);
+    let id = writer.ledger().pending().remove(0);
+    let mut events = start_events(&resolved, &id, Fate::Ok);
+    let place = events.iter().position(|event| matches!(event, Event::Run(_))).unwrap();
+    let rest = events.split_off(place);
+    append(&mut writer, events);
+    let long = |tokens: u32| {
+        let Event::Run(mut run) = rest[0].clone() else { panic!("a run is next") };
+        let arrivals = (1..=tokens).map(|token| (token, 86_400_000_000_000 + u64::from(token)));
+        run.measurement.as_mut().unwrap().arrivals = arrivals.collect();
+        Event::Run(run)
+    };
+    let refused = writer.append(long(900_000)).unwrap_err().to_string();
+    assert!(refused.contains("at most 16777216 are read"), "{refused}");
+    append(&mut writer, [long(500_000)]);
+    append(&mut writer, rest.into_iter().skip(1));
+    let read = writer.set().unwrap();
+    let run = &read.ledger().case(&id.case).unwrap().starts.get(1).unwrap().runs[0];
+    assert_eq!(run.measurement.as_ref().unwrap().arrivals.len(), 500_000);
 }

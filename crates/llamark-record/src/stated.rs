@@ -46,6 +46,17 @@ pub struct StatedRun {
     pub duration_ns: Option<u64>,
 }
 
+impl StatedRun {
+    /// Why a case of such runs says nothing.
+    pub const OF_BOTH: &str = "one rate of a prompt and a generation together is neither of both";
+
+    /// Whether one time is that of a prompt and of a generation together: no rate follows from it.
+    pub fn is_of_both(&self) -> bool {
+        let some = |tokens: Option<u32>| tokens.is_some_and(|tokens| tokens > 0);
+        self.duration_ns.is_some() && some(self.prompt_tokens) && some(self.generated_tokens)
+    }
+}
+
 /// A decimal number as it is written, as in `575.11`: digits, and after a point as many as there were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]

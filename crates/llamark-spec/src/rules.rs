@@ -112,6 +112,11 @@ pub const RULES: &[Rule] = &[
         "`context` holds `depth`, the tokens of the prompt and `max_tokens`.",
     ),
     rule(
+        "spec/run-length",
+        Level::Meaning,
+        "`max_tokens` times `concurrency` is at most 500,000: each token is recorded with its time.",
+    ),
+    rule(
         "spec/two-texts",
         Level::Meaning,
         "A prompt of so many `tokens` is cut from a `file` or a `text`, not both.",

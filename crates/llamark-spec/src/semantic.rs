@@ -24,6 +24,9 @@ use crate::suggest;
 
 /// The longest id of a model: with backend and prompt it must still be the name of a folder.
 const MAX_ID: usize = 100;
+/// The most tokens of a run, over all of its streams: each is recorded with its time, and all of them on one line of the
+/// journal, which has at most 16 MiB.
+const MAX_RUN_TOKENS: i128 = 500_000;
 /// The most starts of an experiment.
 const MAX_STARTS: u128 = 100_000;
 
@@ -137,6 +140,7 @@ fn largest<'a>(node: Option<&'a Node>, key: &str, default: u32) -> (i128, Option
 fn check_protocol(root: &Node, problems: &mut Vec<Problem>) {
     let protocol = root.get("protocol");
     check_context(root, protocol, problems);
+    check_run_length(protocol, problems);
     check_size(root, protocol, problems);
     until::check(protocol, problems);
 }
@@ -172,6 +176,22 @@ fn check_context(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Proble
     let mut problem = Problem::new("spec/context", place.clone(), message).help(help);
     if let Some(span) = context_span.filter(|span| *span != place) {
         problem = problem.related(span, "the context");
+    }
+    problems.push(problem);
+}
+
+fn check_run_length(protocol: Option<&Node>, problems: &mut Vec<Problem>) {
+    let (max_tokens, length_span) = largest(protocol, "max_tokens", defaults::MAX_TOKENS);
+    let (streams, streams_span) = largest(protocol, "concurrency", defaults::CONCURRENCY);
+    let tokens = max_tokens.saturating_mul(streams);
+    let Some(place) = length_span.or(streams_span).filter(|_| tokens > MAX_RUN_TOKENS) else { return };
+    let message = format!(
+        "a run of {streams} streams of {max_tokens} tokens has {tokens} of them, and at most {MAX_RUN_TOKENS} are recorded"
+    );
+    let mut problem = Problem::new("spec/run-length", place.clone(), message)
+        .help("generate fewer tokens: a rate is known long before so many");
+    if let Some(span) = streams_span.filter(|span| *span != place) {
+        problem = problem.related(span.clone(), "the streams");
     }
     problems.push(problem);
 }

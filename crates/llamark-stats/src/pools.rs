@@ -87,7 +87,8 @@ mod tests {
         let df = 4;
         let sum_of_squares = s_squared * f64::from(df);
         let effect = Effect { difference: 0.0, sum_of_squares, df, c: 0.5, design, starts: 3 };
-        Cell { backend, metric, gating: true, effect, history: (0.0, 0), minimum: 0.01, margin: 0.03 }
+        let (minimum, least_estimate, margin) = (0.01, 0.02, 0.03);
+        Cell { backend, metric, gating: true, effect, history: (0.0, 0), minimum, least_estimate, margin }
     }
 
     fn many(design: Design, backend: &'static str, metric: &'static str, count: u32) -> Vec<Cell<'static>> {

@@ -329,6 +329,7 @@ fn empirical_bayes_and_verdicts() {
             },
             history: (0.0, 0),
             minimum: number(&section["tau"]),
+            least_estimate: 2.0 * number(&section["tau"]),
             margin: number(&section["delta"]),
         })
         .collect();

@@ -4,7 +4,6 @@ mod bisect;
 mod cli;
 mod context;
 mod display;
-mod enough;
 mod estimate;
 mod exit;
 mod inputs;
@@ -56,7 +55,7 @@ fn dispatch(cli: Cli) -> Outcome {
     // First of all, while there is one thread: whatever we spawn must not outlive us.
     let guard = llamark_process::guard().or_fail(Exit::Internal)?;
     let interrupt = Interrupt::new();
-    watch_signals(interrupt.clone())?;
+    watch_signals(interrupt.clone(), finishes_its_record(&cli.verb))?;
     let context = Context::new(&cli.global, interrupt)?;
     let outcome = match cli.verb {
         Verb::Validate(args) => verb::validate::run(&context, &args),
@@ -83,9 +82,31 @@ fn dispatch(cli: Cli) -> Outcome {
     outcome
 }
 
-/// The first INT, TERM or HUP asks everything to stop and finish its record; the second ends us at once (the
-/// guard then kills what we spawned). Under `nohup`, HUP stays ignored.
-fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
+/// Whether a verb has something to bring to an end when it is interrupted: a server, a compiler, a download, a record. What
+/// only reads ends at once.
+fn finishes_its_record(verb: &Verb) -> bool {
+    match verb {
+        Verb::Lock(_) | Verb::Build(_) | Verb::Run(_) | Verb::Calibrate(_) | Verb::Bisect(_) => true,
+        Verb::Diff(args) => args.confirm,
+        Verb::Validate(_)
+        | Verb::Plan(_)
+        | Verb::Report(_)
+        | Verb::Import(_)
+        | Verb::Export(_)
+        | Verb::Verify(_)
+        | Verb::Sign(_)
+        | Verb::Inspect(_)
+        | Verb::Doctor(_)
+        | Verb::List(_)
+        | Verb::Gc(_)
+        | Verb::Schema(_)
+        | Verb::Completions(_) => false,
+    }
+}
+
+/// The first INT, TERM or HUP asks everything to stop and finish its record, where there is one (`patient`); the next ends us
+/// at once (the guard then kills what we spawned). Under `nohup`, HUP stays ignored.
+fn watch_signals(interrupt: Interrupt, patient: bool) -> Result<(), Failed> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let runtime =
@@ -98,18 +119,20 @@ fn watch_signals(interrupt: Interrupt) -> Result<(), Failed> {
     };
     std::thread::spawn(move || {
         runtime.block_on(async move {
-            for count in 1.. {
+            let mut is_first = patient;
+            loop {
                 tokio::select! {
                     _ = signals.0.recv() => {}
                     _ = signals.1.recv() => {}
                     () = next(signals.2.as_mut()) => {}
                 }
-                if count == 1 {
+                if is_first {
                     interrupt.set();
+                    is_first = false;
                 } else {
                     #[expect(
                         clippy::exit,
-                        reason = "the user asked twice; the journal is consistent at any instant"
+                        reason = "nothing is to be finished, or the user asked twice; the journal is consistent at any instant"
                     )]
                     std::process::exit(i32::from(Exit::Interrupted as u8));
                 }

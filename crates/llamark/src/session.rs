@@ -18,7 +18,6 @@ use llamark_record::plan::{PlannedStart, ResolvedPlan, Tool};
 
 use crate::context::{Context, shown};
 use crate::display::Display;
-use crate::enough::enough;
 use crate::estimate::Estimate;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::resolve::{self, Resolved};
@@ -158,7 +157,7 @@ impl<'a> Session<'a> {
     fn has_enough(&mut self, id: &str) -> Result<bool, Failed> {
         let ledger = self.writer.ledger();
         let Some(case) = ledger.case(id) else { return Ok(false) };
-        let Some(by) = enough(ledger, &self.plan().plan, case) else { return Ok(false) };
+        let Some(by) = ledger.enough(case) else { return Ok(false) };
         let (starts, most) = (u32::try_from(case.starts.len()).unwrap_or(u32::MAX), case.case.starts);
         let why = match by {
             EnoughBy::Narrow => "its rates are known as well as was asked",
@@ -233,7 +232,16 @@ impl<'a> Session<'a> {
             })
             .collect();
         for closed in skipped {
-            if self.case_ledger(&closed.case).is_some_and(|case| case.outcome.is_none()) {
+            let Some(case) = self.case_ledger(&closed.case) else { continue };
+            if !case.starts.is_empty() && case.outcome_of_starts().is_none() {
+                // It was begun by an earlier session: it can neither go on nor be taken back.
+                return fail(
+                    Exit::BuildFailed,
+                    format!("{} was begun, and cannot go on: {}", closed.case, explain(&closed.outcome)),
+                    "the set stays as it is; the same command goes on with it once that can be had again",
+                );
+            }
+            if case.outcome.is_none() && case.starts.is_empty() {
                 self.display.warn(&format!("{} is {}", closed.case, explain(&closed.outcome)));
                 self.append(Event::CaseClosed(closed))?;
             }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use anstyle::{AnsiColor, Style};
 
 use crate::cli::{Color, Global};
-use crate::exit::Failed;
+use crate::exit::{Exit, Failed, OrFail as _};
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
@@ -115,21 +115,25 @@ impl Terminal {
         line(&text);
     }
 
-    /// Data, to standard output. A reader that went away (`| head`) is no error.
-    pub(crate) fn data(self, bytes: &[u8]) {
+    /// Data, to standard output. A reader that went away (`| head`) is no error; a full disk is.
+    pub(crate) fn data(self, bytes: &[u8]) -> Result<(), Failed> {
         let mut out = std::io::stdout().lock();
-        if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
-            self.detail("standard output was closed");
+        match out.write_all(bytes).and_then(|()| out.flush()) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+                self.detail("standard output was closed");
+                Ok(())
+            }
+            Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output"))
+                .or_fail_hint(Exit::BadInput, "what was written so far is not whole"),
         }
     }
 
     /// A value as JSON, to standard output.
     pub(crate) fn json<T: serde::Serialize>(self, value: &T) -> Result<(), Failed> {
-        use crate::exit::{Exit, OrFail as _};
         let mut text = serde_json::to_vec_pretty(value).or_fail(Exit::Internal)?;
         text.push(b'\n');
-        self.data(&text);
-        Ok(())
+        self.data(&text)
     }
 }
 

@@ -1,8 +1,8 @@
-//! Starts and their runs: which one comes next, and when a case has enough of them.
+//! Starts and their runs: which one comes next.
 
 use std::collections::BTreeMap;
 
-use llamark_record::journal::{Enough, RunRecord, StartId, WarmedUp};
+use llamark_record::journal::{RunRecord, StartId, WarmedUp};
 use llamark_record::stated::StatedStart;
 
 use super::{CaseLedger, Ledger, StartLedger};
@@ -139,25 +139,6 @@ impl Ledger {
             Some("the start was warm before".to_owned())
         } else if warmed.runs != start.recorded(true) {
             Some(format!("{} warm-up runs were made", start.recorded(true)))
-        } else {
-            None
-        }
-    }
-
-    /// Fewer starts than planned are enough only where the plan says so, and never fewer than it says: a case that was
-    /// ended because its numbers pleased somebody has no place in a journal.
-    pub(super) fn check_enough(&self, enough: &Enough) -> Option<String> {
-        let Some(until) = self.until else { return Some("the plan has a fixed number of starts".to_owned()) };
-        let Some(case) = self.case(&enough.case) else {
-            return Some("the plan has no such case".to_owned());
-        };
-        let made = case.starts.values().filter(|start| start.is_settled()).count();
-        if case.outcome.is_some() || case.enough.is_some() || case.outcome_of_starts().is_some() {
-            Some("nothing is left to do for the case".to_owned())
-        } else if u32::try_from(made).ok() != Some(enough.starts) || case.starts.len() != made {
-            Some(format!("{made} starts were made"))
-        } else if enough.starts < until.least {
-            Some(format!("the plan has at least {} starts", until.least))
         } else {
             None
         }

@@ -74,21 +74,35 @@ fn another_build(rows: &[Row]) -> Option<Problem> {
     )
 }
 
-/// Two models whose files have one name, in two folders: their rows would be of one case.
+/// Two models that would be one by the id that their files' names give: their rows would be starts of one case.
 fn another_model(rows: &[Row]) -> Option<Problem> {
-    rows.iter().enumerate().find_map(|(place, row)| {
-        let is_other = |first: &&Row| {
-            file_name(first) == file_name(row)
-                && (first.model_bytes, first.parameters) != (row.model_bytes, row.parameters)
+    let mut seen: BTreeMap<String, &Row> = BTreeMap::new();
+    for row in rows {
+        let id = model(row).id;
+        if id.is_empty() {
+            let message = format!("`{}` has no letter or digit that an id could be made of", file_name(row));
+            let problem = Problem::new(Code::Malformed, row.span.clone(), message);
+            return Some(problem.help(
+                "give the file another name in `model_filename`: Latin letters, digits, `.`, `_`, `-`",
+            ));
+        }
+        let facts = |row: &Row| (row.model_bytes, row.parameters);
+        let first = *seen.entry(id).or_insert(row);
+        let (message, of_first) = if facts(first) != facts(row) {
+            (
+                format!("this row is of another model by the name of `{}`", file_name(row)),
+                format!("the first has {} bytes of weights, this one {}", first.model_bytes, row.model_bytes),
+            )
+        } else if file_name(first) != file_name(row) {
+            ("two names differ in signs only".to_owned(), format!("the first is `{}`", file_name(first)))
+        } else {
+            continue;
         };
-        let first = rows.iter().take(place).find(is_other)?;
-        let message = format!("this row is of another model by the name of `{}`", file_name(row));
-        let of_first =
-            format!("the first has {} bytes of weights, this one {}", first.model_bytes, row.model_bytes);
         let help = "import the rows of each as a set of its own, or give the files other names";
         let problem = Problem::new(Code::Contradiction, row.span.clone(), message);
-        Some(problem.related(first.span.clone(), of_first).help(help))
-    })
+        return Some(problem.related(first.span.clone(), of_first).help(help));
+    }
+    None
 }
 
 /// The backends of a file: rows whose settings are the same are of one.
@@ -247,36 +261,40 @@ fn cases<'a>(rows: &'a [Row], backends: &Backends) -> Vec<Found<'a>> {
 }
 
 fn events(source: &Source, found: &Found<'_>) -> Vec<Event> {
-    let starts = found.rows.iter().zip(1..).map(|(row, start)| {
-        let line = source.line_number(&row.span);
-        let runs = row.samples_ns.iter().zip(1..).map(|(nanoseconds, index)| StatedRun {
-            index,
-            line,
-            pp: None,
-            tg: None,
-            prompt_tokens: Some(row.prompt),
-            generated_tokens: Some(row.generated),
-            duration_ns: Some(*nanoseconds),
-        });
-        Event::Stated(StatedStart {
-            id: StartId { case: (&found.case.id).into(), start, attempt: 1 },
-            line,
-            load_ms: None,
-            runs: runs.collect(),
+    let starts: Vec<StatedStart> = found
+        .rows
+        .iter()
+        .zip(1..)
+        .map(|(row, start)| {
+            let line = source.line_number(&row.span);
+            let runs = row.samples_ns.iter().zip(1..).map(|(nanoseconds, index)| StatedRun {
+                index,
+                line,
+                pp: None,
+                tg: None,
+                prompt_tokens: Some(row.prompt),
+                generated_tokens: Some(row.generated),
+                duration_ns: Some(*nanoseconds),
+            });
+            StatedStart {
+                id: StartId { case: (&found.case.id).into(), start, attempt: 1 },
+                line,
+                load_ms: None,
+                runs: runs.collect(),
+            }
         })
-    });
+        .collect();
     let samples = || found.rows.iter().map(|row| row.samples_ns.len());
-    let is_combined = found.rows.iter().any(|row| row.prompt > 0 && row.generated > 0);
-    let outcome = if is_combined {
-        let reason = "one rate of a prompt and a generation together is neither of both".to_owned();
-        Outcome::Invalid { reason }
+    let outcome = if starts.iter().flat_map(|start| &start.runs).any(StatedRun::is_of_both) {
+        Outcome::Invalid { reason: StatedRun::OF_BOTH.to_owned() }
     } else if samples().min() != samples().max() {
         let reason = "incomplete: its rows do not have the same number of samples".to_owned();
         Outcome::Invalid { reason }
     } else {
         Outcome::Ok
     };
-    starts.chain([Event::CaseClosed(CaseClosed { case: found.case.id.clone(), outcome })]).collect()
+    let end = Event::CaseClosed(CaseClosed { case: found.case.id.clone(), outcome });
+    starts.into_iter().map(Event::Stated).chain([end]).collect()
 }
 
 fn convert(

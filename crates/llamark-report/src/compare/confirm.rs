@@ -15,10 +15,11 @@ use crate::format;
 
 /// Whether a metric is to be measured again: it gates, looks or is worse, and nobody accepted it.
 ///
-/// An improvement is not: it costs nobody anything. A suspect is, whichever way it points.
+/// An improvement is not: it costs nobody anything. A suspect is, whichever way it points, unless it is one for what the
+/// candidate computes. Bytes that were compared exactly have no luck that fresh starts could take away.
 pub fn is_to_confirm(metric: &MetricComparison) -> bool {
     let open = matches!(metric.verdict, Verdict::Regressed | Verdict::Suspect);
-    metric.gates && open && metric.accepted.is_none()
+    metric.gates && open && !metric.doubted && metric.evidence.is_some() && metric.accepted.is_none()
 }
 
 /// Puts the verdicts of the fresh starts in place of those that are to be confirmed. Where the fresh sets have no
@@ -85,7 +86,7 @@ fn retest<'a>(metric: &MetricComparison, open: &Open<'a>, pools: &Pools<'a>) -> 
 
 /// Measured again, and nothing can be said of it: the first verdict stands, since nothing contradicts it.
 fn undecided(metric: &mut MetricComparison) {
-    "measured again, and fewer than three pairs of fresh starts have a value: the first verdict stands"
+    "measured again, and fewer than three pairs of fresh starts have a value, or all agree: the first verdict stands"
         .clone_into(&mut metric.reason);
 }
 

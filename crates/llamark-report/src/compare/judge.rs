@@ -30,6 +30,7 @@ pub(super) struct Open<'a> {
     pub(super) base: Option<Levels>,
     pub(super) candidate: Option<Levels>,
     pub(super) effect: Option<Effect>,
+    design: Design,
     /// Of earlier starts on this machine.
     history: Option<Squares>,
 }
@@ -83,7 +84,19 @@ pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
             let effect = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| effect(metric, pairs.design, a, b));
             let (id, backend) = (base.case.id.as_str(), base.case.backend.as_str());
             let history = pairs.history.of(&base.case, metric, pairs.design);
-            open.push(Open { case, id, backend, metric, rule, base: a, candidate: b, effect, history });
+            let design = pairs.design;
+            open.push(Open {
+                case,
+                id,
+                backend,
+                metric,
+                rule,
+                base: a,
+                candidate: b,
+                effect,
+                design,
+                history,
+            });
         }
         open
     };
@@ -100,7 +113,7 @@ fn family(open: &[Open<'_>], by: &Rules, gating: bool) -> Vec<(usize, Decision)>
             cells.push(cell);
         }
     }
-    let found = procedure::decide(&cells, &rules::of_family(by, gating));
+    let found = procedure::decide(&cells, &rules::procedure(by));
     places.into_iter().zip(found).collect()
 }
 
@@ -115,6 +128,7 @@ impl<'a> Open<'a> {
             effect,
             history: self.history.map_or((0.0, 0), |squares| (squares.sum, squares.df)),
             minimum: self.rule.minimum.ln_1p(),
+            least_estimate: self.rule.least_estimate.unwrap_or(self.rule.minimum).ln_1p(),
             margin: self.rule.margin.ln_1p(),
         })
     }
@@ -133,13 +147,17 @@ const FEWEST: usize = FEWEST_STARTS as usize;
 
 fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
     let (verdict, reason) = match (&open.base, &open.candidate, open.effect) {
-        (Some(a), Some(b), Some(effect)) => match decision {
+        (Some(_), Some(_), Some(effect)) => match decision {
             None => exact_verdict(effect.difference, &open.rule),
-            Some(decision) => (word(decision.verdict), why(decision, a, b)),
+            Some(decision) => (word(decision.verdict), why(decision, effect.starts)),
         },
         (Some(_), None, _) => (Verdict::Missing, no_value(open.metric, "the candidate")),
         (None, None, _) => (Verdict::Missing, no_value(open.metric, "neither side")),
         (None, Some(_), _) => (Verdict::Missing, no_value(open.metric, "the baseline")),
+        (Some(a), Some(b), None) if open.design == Design::Blocked && a.beside(b).0.is_empty() => (
+            Verdict::Inconclusive,
+            "no start counts on both sides, so that there is no pair of them".to_owned(),
+        ),
         (Some(_), Some(_), None) => (Verdict::Inconclusive, "its values are no positive numbers".to_owned()),
     };
     MetricComparison {
@@ -152,6 +170,7 @@ fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
         change: open.effect.map(|effect| round(change(open.metric, effect.difference))),
         evidence: decision.and_then(|decision| evidence(open, decision)),
         accepted: None,
+        doubted: false,
         confirmation: None,
     }
 }
@@ -180,9 +199,8 @@ pub(super) fn word(verdict: procedure::Verdict) -> Verdict {
     }
 }
 
-/// Why nothing final can be said, where it is not the size of the noise.
-fn why(decision: &Decision, base: &Levels, candidate: &Levels) -> String {
-    let fewest = base.starts().min(candidate.starts());
+/// Why nothing final can be said of so many starts a side, or pairs of them, where it is not the size of the noise.
+fn why(decision: &Decision, fewest: u32) -> String {
     let is_open = matches!(decision.verdict, procedure::Verdict::Suspect | procedure::Verdict::Inconclusive);
     if !is_open {
         String::new()
@@ -190,7 +208,7 @@ fn why(decision: &Decision, base: &Levels, candidate: &Levels) -> String {
         "one start on a side, with what earlier starts on this machine showed: no verdict is final".to_owned()
     } else if fewest == 1 {
         "one start on a side: between-start noise unknown".to_owned()
-    } else if fewest < FEWEST {
+    } else if fewest < FEWEST_STARTS {
         "two starts on a side: no verdict is final below three".to_owned()
     } else if decision.evidence.is_none() {
         "the starts agree exactly: nothing is known of the noise".to_owned()
@@ -264,6 +282,7 @@ pub(super) fn doubt(case: &mut CaseComparison, fault: &str, was_wrong: bool) {
         };
         if is_doubted {
             metric.verdict = Verdict::Suspect;
+            metric.doubted = true;
             metric.reason = format!("the candidate is suspect: {fault}");
         }
     }

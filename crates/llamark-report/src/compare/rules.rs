@@ -8,9 +8,9 @@ use llamark_stats::procedure::{self, Sensitivity};
 use super::options::Options;
 use crate::estimate::round;
 
-/// The least change looked for, as a part of the margin; where sensitive, the least estimate.
+/// As parts of the margin: the least change looked for, and the least estimate where sensitive.
 const MINIMUM: f64 = 1.0 / 3.0;
-const SENSITIVE_MINIMUM: f64 = 2.0 / 3.0;
+const LEAST_ESTIMATE: f64 = 2.0 / 3.0;
 
 /// How each metric is judged in that plan.
 pub(super) fn gates(plan: &Plan) -> &[Gate] {
@@ -27,6 +27,7 @@ pub(super) fn of(plan: &Plan, options: &Options) -> Rules {
             metric: gate.metric,
             gates: gate.decides,
             minimum: share(gate.minimum_ppm),
+            least_estimate: None,
             margin: share(gate.margin_ppm),
         })
         .collect();
@@ -36,7 +37,7 @@ pub(super) fn of(plan: &Plan, options: &Options) -> Rules {
             rule.minimum = threshold * MINIMUM;
         }
         if options.sensitive {
-            rule.minimum = rule.margin * SENSITIVE_MINIMUM;
+            rule.least_estimate = Some(round(rule.margin * LEAST_ESTIMATE));
         }
         (rule.margin, rule.minimum) = (round(rule.margin), round(rule.minimum));
     }
@@ -53,17 +54,11 @@ pub(super) fn of(plan: &Plan, options: &Options) -> Rules {
 /// The rule of a metric; one that the plan does not know is shown only, as is standard.
 pub(super) fn rule(rules: &Rules, metric: Metric) -> MetricRule {
     let found = rules.metrics.iter().find(|rule| rule.metric == metric).copied();
-    found.unwrap_or(MetricRule { metric, gates: false, minimum: 0.01, margin: 0.03 })
+    found.unwrap_or(MetricRule { metric, gates: false, minimum: 0.01, least_estimate: None, margin: 0.03 })
 }
 
-/// The same for the statistics. Where sensitive, one least estimate serves a family: that of its smallest margin.
-pub(super) fn of_family(rules: &Rules, gating: bool) -> procedure::Rules {
-    let family = rules.metrics.iter().filter(|rule| rule.gates == gating);
-    let least = family.map(|rule| rule.minimum).fold(f64::INFINITY, f64::min);
-    let sensitivity = if rules.sensitive && least.is_finite() {
-        Sensitivity::Estimate(least.ln_1p())
-    } else {
-        Sensitivity::MinimumEffect
-    };
+/// The same for the statistics.
+pub(super) fn procedure(rules: &Rules) -> procedure::Rules {
+    let sensitivity = if rules.sensitive { Sensitivity::Estimate } else { Sensitivity::MinimumEffect };
     procedure::Rules { q: rules.false_discovery_rate, alpha: rules.alpha, power: rules.power, sensitivity }
 }

@@ -214,11 +214,11 @@ proptest! {
                     prop_assert!(!matches!(found.verdict, Verdict::Suspect));
                     continue;
                 };
-                let (d, least) = (evidence.difference, rule.minimum.ln_1p());
+                let (d, least) = (evidence.difference, rule.least_estimate.unwrap_or(rule.minimum).ln_1p());
                 let inside = evidence.interval.low > -rule.margin && evidence.interval.high < rule.margin * 1.1;
                 match found.verdict {
-                    Verdict::Regressed => prop_assert!((d > least || sensitive) && d > 0.0 && starts >= 3),
-                    Verdict::Improved => prop_assert!((d < -least || sensitive) && d < 0.0 && starts >= 3),
+                    Verdict::Regressed => prop_assert!(d > least && starts >= 3),
+                    Verdict::Improved => prop_assert!(d < -least && starts >= 3),
                     Verdict::Equivalent => prop_assert!(inside && starts >= 3, "{:?}", found),
                     _ => prop_assert!(evidence.detectable.is_some()),
                 }

@@ -6,10 +6,9 @@ use crate::cli::{Cli, Completions};
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};
 
-#[expect(clippy::unnecessary_wraps, reason = "every verb returns the same")]
 pub(crate) fn run(context: &Context, args: &Completions) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "llamark", &mut script);
-    context.terminal.data(&script);
+    context.terminal.data(&script)?;
     Ok(Exit::Done)
 }

@@ -132,7 +132,7 @@ fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail
             }
             terminal.text(&compare::headline(comparison));
         }
-        (None, [format]) => terminal.data(make(*format)?.as_bytes()),
+        (None, [format]) => terminal.data(make(*format)?.as_bytes())?,
         (None, _) => {
             return fail(Exit::BadInput, "several formats need a folder", "name one with `--out DIR`");
         }

@@ -79,6 +79,6 @@ pub(crate) fn run(context: &Context, args: &Doctor) -> Outcome {
     } else {
         "\nNot even the cpu backend can be built here: install the above first.\n"
     });
-    context.terminal.data(text.as_bytes());
+    context.terminal.data(text.as_bytes())?;
     Ok(Exit::Done)
 }

@@ -29,7 +29,7 @@ fn as_ro_crate(context: &Context, args: &Export) -> Outcome {
     let set = context.read_set(Some(path.as_str()))?;
     let description = ro_crate(&set, args.license.as_deref()).or_fail(Exit::NotVerified)?;
     let Some(folder) = &args.out else {
-        context.terminal.data(&description);
+        context.terminal.data(&description)?;
         return Ok(Exit::Done);
     };
     if folder.read_dir_utf8().is_ok_and(|mut inside| inside.next().is_some()) {
@@ -68,7 +68,7 @@ fn as_llama_bench(context: &Context, args: &Export) -> Outcome {
         );
     }
     match &args.out {
-        None => context.terminal.data(export.text.as_bytes()),
+        None => context.terminal.data(export.text.as_bytes())?,
         Some(file) => {
             files::write_atomic(file, export.text.as_bytes()).or_fail(Exit::BadInput)?;
             context.terminal.step("Wrote", &shown(file));

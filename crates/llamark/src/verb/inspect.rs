@@ -17,7 +17,7 @@ pub(crate) fn run(context: &Context, args: &Inspect) -> Outcome {
         context.terminal.json(&facts)?;
     } else {
         let synthetic = headers.first().and_then(llamark_gguf::Header::synthetic);
-        context.terminal.data(table(&args.model, &shards, &facts, synthetic).as_bytes());
+        context.terminal.data(table(&args.model, &shards, &facts, synthetic).as_bytes())?;
     }
     Ok(Exit::Done)
 }

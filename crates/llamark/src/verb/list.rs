@@ -70,7 +70,7 @@ pub(crate) fn run(context: &Context, args: &List) -> Outcome {
             set.id, set.path
         ));
     }
-    context.terminal.data(text.as_bytes());
+    context.terminal.data(text.as_bytes())?;
     let bytes = listed.iter().map(|set| set.bytes).sum();
     context
         .terminal

@@ -15,7 +15,7 @@ pub(crate) fn run(context: &Context, args: &PlanArgs) -> Outcome {
     if args.json {
         context.terminal.json(&loaded.plan)?;
     } else {
-        context.terminal.data(describe(context, &loaded).as_bytes());
+        context.terminal.data(describe(context, &loaded).as_bytes())?;
     }
     Ok(Exit::Done)
 }

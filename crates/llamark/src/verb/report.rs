@@ -63,7 +63,7 @@ pub(crate) fn run(context: &Context, args: &Report) -> Outcome {
             "name a folder with `--out DIR`",
         ),
         [page] => {
-            context.terminal.data(&page.make(&set)?);
+            context.terminal.data(&page.make(&set)?)?;
             context.terminal.detail(&format!("report of {}", shown(&set.path)));
             Ok(Exit::Done)
         }

@@ -129,7 +129,7 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
     }
     let terminal = context.terminal;
     let detail = Detail { all: true, explain: terminal.is_verbose() };
-    terminal.data(compare::terminal(&comparison, terminal.width(), detail).as_bytes());
+    terminal.data(compare::terminal(&comparison, terminal.width(), detail).as_bytes())?;
     tell_outputs(context, &comparison);
     let (first, again) = (shown(&base.path), shown(&again.path));
     Ok(match answer {

@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         only_pinned(context, &loaded)?;
     }
     if args.dry_run {
-        context.terminal.data(super::plan::describe(context, &loaded).as_bytes());
+        context.terminal.data(super::plan::describe(context, &loaded).as_bytes())?;
         return Ok(Exit::Done);
     }
     if let Some(repeats) = &loaded.repeats {

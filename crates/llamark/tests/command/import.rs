@@ -6,6 +6,8 @@ use crate::harness::Box;
 
 const PUBLISHED: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../experiments/published/strix-halo-report.md");
+const LLAMA_BENCH: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../llamark-import/tests/fixtures/llama-bench-b11434.jsonl");
 const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../artifacts/strix-halo");
 
 /// The one set of that name in this box.
@@ -123,4 +125,18 @@ fn the_reference_set_verifies_and_is_that_of_the_published_report() {
     assert!(err.contains("cases by their end (39)") && err.contains("read again (117)"), "{err}");
     let document = set.join("imported/strix-halo-report.md");
     assert_eq!(std::fs::read(document).unwrap(), std::fs::read(Path::new(PUBLISHED)).unwrap());
+}
+
+/// `llama-bench -pg`: one time of a prompt and a generation together is recorded, is no number, and verifies.
+#[test]
+fn a_combined_test_of_llama_bench_makes_a_set_that_verifies() {
+    let a_box = Box::new();
+    let rows = std::fs::read_to_string(LLAMA_BENCH).unwrap();
+    let combined = rows.lines().next().unwrap().replace("\"n_gen\": 0", "\"n_gen\": 8");
+    let combined = combined
+        .replace("\"avg_ts\": 4.581553, ", "")
+        .replace("\"samples_ts\": [ 4.82221, 4.69091, 4.23154 ]", "\"x\": 0");
+    std::fs::write(a_box.path("pg.jsonl"), format!("{rows}\n{combined}\n")).unwrap();
+    a_box.run(&["import", "llama-bench", "pg.jsonl"], 5);
+    a_box.run(&["verify"], 0);
 }

@@ -196,7 +196,12 @@ fn materials(comparison: &Comparison) -> String {
         .iter()
         .map(|rule| {
             let gates = if rule.gates { "gates" } else { "shown only" };
-            format!("{} {} / {} ({gates})", rule.metric.name(), percent(rule.minimum), percent(rule.margin))
+            format!(
+                "{} {} / {} ({gates})",
+                rule.metric.name(),
+                percent(rule.least_estimate.unwrap_or(rule.minimum)),
+                percent(rule.margin)
+            )
         })
         .collect();
     out.push_str(&format!(

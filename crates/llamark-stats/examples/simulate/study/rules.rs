@@ -151,6 +151,7 @@ pub(crate) fn cell(index: usize, effect: Effect, history: (f64, u32)) -> Cell<'s
         effect,
         history,
         minimum: llamark_stats::decide::MINIMUM_THROUGHPUT,
+        least_estimate: 1.02_f64.ln(),
         margin: llamark_stats::decide::MARGIN,
     }
 }
@@ -167,7 +168,7 @@ pub(crate) fn call(verdict: Verdict) -> Call {
 
 /// `--sensitive`: no minimum in the test, and an estimate of at least 2 %.
 pub(crate) fn sensitive() -> Rules {
-    Rules { sensitivity: Sensitivity::Estimate(1.02_f64.ln()), ..Rules::STANDARD }
+    Rules { sensitivity: Sensitivity::Estimate, ..Rules::STANDARD }
 }
 
 /// Screens, then decides on suspects and regressions from fresh starts that `measure` makes.

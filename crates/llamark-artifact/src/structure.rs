@@ -315,14 +315,9 @@ fn check_mapped(ledger: &Ledger, resolved: &ResolvedPlan) -> Check {
         for start in case.starts.values().filter(is_ok) {
             for file in start.ready.iter().flat_map(|ready| &ready.mapped) {
                 check.count();
-                let Some(name) = file.path.strip_prefix("{build}/") else { continue };
-                let mut built = build.iter().flat_map(|build| &build.files).filter(|one| one.name == name);
-                if built.any(|built| file.sha256.as_ref().is_some_and(|sha256| *sha256 != built.sha256)) {
+                if let Some(reason) = build.and_then(|build| build.other_than_built(file)) {
                     let (number, case) = (start.id.start, shown(&case.case.id));
-                    check.problem(format!(
-                        "start {number} of {case} ran another {} than was built",
-                        shown(name)
-                    ));
+                    check.problem(format!("start {number} of {case}: {}", shown(&reason)));
                 }
             }
         }

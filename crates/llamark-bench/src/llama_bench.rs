@@ -2,6 +2,7 @@
 //! its own, whose samples become the runs of the start.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::{Duration, Instant};
 
 use llamark_process::{Exit, Interrupt, Server};
@@ -23,7 +24,7 @@ use crate::telemetry::Watch;
 /// How often somebody is told that it is still at work.
 const TELL: Duration = Duration::from_millis(500);
 /// Most of a log that is read.
-const MOST_LOG: usize = 64 << 20;
+const MOST_LOG: u64 = 64 << 20;
 
 /// A test and its command.
 struct Planned {
@@ -246,11 +247,16 @@ fn together(before: Option<&Exit>, last: Exit) -> Exit {
 
 /// What was added to the log since it had that length.
 fn read_from(start: &Start<'_>, before: u64) -> Result<String, Halt> {
-    let bytes = fs_err::read(start.log)
-        .map_err(|error| Halt::Protocol(format!("the output of llama-bench cannot be read: {error}")))?;
-    let from = usize::try_from(before).unwrap_or(usize::MAX);
-    let added = bytes.get(from..).unwrap_or_default();
-    Ok(String::from_utf8_lossy(added.get(..MOST_LOG).unwrap_or(added)).into_owned())
+    let failed = |error| Halt::Protocol(format!("the output of llama-bench cannot be read: {error}"));
+    let mut log = fs_err::File::open(start.log).map_err(failed)?;
+    log.seek(SeekFrom::Start(before)).map_err(failed)?;
+    let mut added = Vec::new();
+    let count = log.take(MOST_LOG + 1).read_to_end(&mut added).map_err(failed)?;
+    // Its row comes last, so that a part of it is none.
+    if u64::try_from(count).unwrap_or(u64::MAX) > MOST_LOG {
+        return Err(Halt::Protocol(format!("llama-bench wrote more than {} MiB", MOST_LOG >> 20)));
+    }
+    Ok(String::from_utf8_lossy(&added).into_owned())
 }
 
 /// The one row that it printed, of the test that was asked for.

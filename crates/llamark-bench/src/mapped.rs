@@ -3,6 +3,7 @@
 //! A build record says what was built. This says what was loaded: the C library, the driver of the GPU, a library that
 //! some path came upon first. What lies in the folder of the build must be what was built.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -33,11 +34,22 @@ type State = (u64, u64, u64, (i64, i64), (i64, i64));
 /// Every file that process `pid` has mapped so that it can be executed, by path; the folder of the build is `{build}`.
 /// Empty where the system does not say.
 pub(crate) fn mapped(start: &Start<'_>, pid: u32) -> Vec<MappedFile> {
-    let maps = fs_err::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let maps = match fs_err::read(format!("/proc/{pid}/maps")) {
+        Ok(maps) => maps,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => return vec![unread("/proc/PID/maps".to_owned(), &error)],
+    };
     let build = start.build_folder.canonicalize_utf8().unwrap_or_else(|_| start.build_folder.to_owned());
     let mut mapped: Vec<MappedFile> = executable(&maps)
         .into_iter()
         .map(|path| {
+            let path = match path {
+                Ok(path) => path,
+                Err(shown) => {
+                    let error = std::io::Error::new(std::io::ErrorKind::InvalidData, "its path is not UTF-8");
+                    return unread(at_home(start, &server::hide(start, &shown)), &error);
+                }
+            };
             let shown = match path.strip_prefix(&build) {
                 Ok(inside) => format!("{{build}}/{inside}"),
                 Err(_) => at_home(start, &server::hide(start, path.as_str())),
@@ -46,18 +58,18 @@ pub(crate) fn mapped(start: &Start<'_>, pid: u32) -> Vec<MappedFile> {
                 Ok((bytes, sha256)) => {
                     MappedFile { path: shown, bytes: Some(bytes), sha256: Some(sha256), error: None }
                 }
-                Err(error) => MappedFile {
-                    path: shown,
-                    bytes: None,
-                    sha256: None,
-                    error: Some(error.kind().to_string()),
-                },
+                Err(error) => unread(shown, &error),
             }
         })
         .collect();
     // By what is shown: the order is not to depend on where the build lies.
     mapped.sort_by(|a, b| a.path.cmp(&b.path));
     mapped
+}
+
+/// What is executed, and could not be read.
+fn unread(path: String, error: &std::io::Error) -> MappedFile {
+    MappedFile { path, bytes: None, sha256: None, error: Some(error.kind().to_string()) }
 }
 
 /// Below the user's home, which has the user's name in it, the path begins with `~`.
@@ -69,35 +81,28 @@ fn at_home(start: &Start<'_>, path: &str) -> String {
     }
 }
 
-/// Paths of files that are mapped to be executed. One that was deleted since ends in ` (deleted)`, and cannot be read.
-fn executable(maps: &str) -> BTreeSet<Utf8PathBuf> {
-    let path = |line: &str| {
+/// Paths of files that are mapped to be executed. One that was deleted since ends in ` (deleted)`, and cannot be read; nor can
+/// one that is not UTF-8, of which there is a likeness.
+fn executable(maps: &[u8]) -> BTreeSet<Result<Utf8PathBuf, String>> {
+    let path = |line: &[u8]| {
+        let text = String::from_utf8_lossy(line);
         // `55d0a0-55d0b0 r-xp 00001000 fe:00 1234   /usr/bin/cat`; a path may have spaces.
-        let mut fields = line.splitn(6, ' ');
+        let mut fields = text.splitn(6, ' ');
         let permissions = fields.nth(1)?;
         let path = fields.nth(3)?.trim_start();
         let is_file = path.starts_with('/') && !NO_FILES.iter().any(|start| path.starts_with(start));
-        (is_file && permissions.contains('x')).then(|| Utf8PathBuf::from(path))
+        let found = match &text {
+            Cow::Borrowed(_) => Ok(Utf8PathBuf::from(path)),
+            Cow::Owned(_) => Err(path.to_owned()),
+        };
+        (is_file && permissions.contains('x')).then_some(found)
     };
-    maps.lines().filter_map(path).collect()
+    maps.split(|byte| *byte == b'\n').filter_map(path).collect()
 }
 
 /// What the server runs and is not what was built, as a sentence.
 pub(crate) fn not_as_built(start: &Start<'_>, mapped: &[MappedFile]) -> Option<String> {
-    mapped.iter().find_map(|file| {
-        let name = file.path.strip_prefix("{build}/")?;
-        let built = start.build.files.iter().find(|built| built.name == name)?;
-        match &file.sha256 {
-            Some(sha256) if *sha256 == built.sha256 => None,
-            Some(sha256) => Some(format!(
-                "the server runs {}, which is not what was built: its sha256 is {}, not {}",
-                file.path,
-                sha256.short(),
-                built.sha256.short()
-            )),
-            None => None,
-        }
-    })
+    mapped.iter().find_map(|file| start.build.other_than_built(file))
 }
 
 /// The state of a file, as far as the system tells it.
@@ -178,16 +183,30 @@ mod tests {
 7f6000-7f7000 r-xp 00000000 00:00 0                          [vdso]
 7f7000-7f8000 rw-p 00000000 00:00 0 
 ";
-        let found: Vec<String> = executable(maps).into_iter().map(Utf8PathBuf::into_string).collect();
+        let found: Vec<String> =
+            executable(maps.as_bytes()).into_iter().map(|path| path.unwrap().into_string()).collect();
         assert_eq!(found, ["/opt/a b/llama-server", "/usr/lib/libc.so.6", "/usr/lib/libold.so (deleted)"]);
+    }
+
+    /// A model in a folder of another encoding hides nothing of what runs beside it.
+    #[test]
+    fn a_path_that_is_not_utf_8_is_said_and_costs_nothing_else() {
+        let maps = b"\
+7f0000-7f1000 r--s 00000000 fe:00 99                         /mod\xe8les/x.gguf
+7f1000-7f2000 r-xp 00000000 fe:00 13                         /usr/lib/libc.so.6
+7f3000-7f4000 r-xp 00000000 fe:00 14                         /pilotes\xe9/libvulkan.so
+";
+        let found: Vec<_> = executable(maps).into_iter().collect();
+        let libc = Utf8PathBuf::from("/usr/lib/libc.so.6");
+        assert_eq!(found, [Ok(libc), Err("/pilotes\u{fffd}/libvulkan.so".to_owned())]);
     }
 
     #[test]
     fn our_own_program_is_among_what_we_run() {
-        let maps = fs_err::read_to_string("/proc/self/maps").unwrap();
+        let maps = fs_err::read("/proc/self/maps").unwrap();
         let exe = Utf8PathBuf::from_path_buf(std::env::current_exe().unwrap()).unwrap();
         let found = executable(&maps);
-        assert!(found.contains(&exe.canonicalize_utf8().unwrap()), "{found:?}");
+        assert!(found.contains(&Ok(exe.canonicalize_utf8().unwrap())), "{found:?}");
         let known = KnownFiles::default();
         let first = known.digest(&exe).unwrap();
         assert_eq!(known.digest(&exe).unwrap(), first);

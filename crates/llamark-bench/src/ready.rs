@@ -94,6 +94,7 @@ async fn follow(session: &Session<'_>) -> Result<Loaded, Halt> {
             Err(error) if error.is_disconnected() => {
                 // It died, or will be found to hang: both are noticed by who waits for this.
                 tokio::time::sleep(Duration::from_millis(10)).await;
+                ready_at = Instant::now();
             }
             Err(error) => return Err(Halt::Protocol(format!("asking for /health: {error}"))),
         }

@@ -100,7 +100,11 @@ async fn fill(session: &Session<'_>, client: &Client, prompt: &Prompt, phase: &s
 /// Puts what was measured into the record, with the rules that it breaks.
 fn judge(record: &mut RunRecord, asked: &Asked, measured: Vec<(Stream, Ending)>) {
     let several = measured.len() > 1;
-    record.gaps = Gaps::of(measured.iter().map(|(stream, _)| stream.measurement.arrivals.as_slice()));
+    // A server that claims more tokens than it was asked for breaks a rule; memory for each of them is not made.
+    let arrivals = || measured.iter().map(|(stream, _)| stream.measurement.arrivals.as_slice());
+    let is_bounded =
+        arrivals().all(|arrivals| arrivals.last().is_none_or(|(tokens, _)| *tokens <= asked.tokens));
+    record.gaps = if is_bounded { Gaps::of(arrivals()) } else { None };
     for (slot, (stream, ending)) in measured.into_iter().enumerate() {
         let broken = rules::broken(asked, &stream.measurement, &ending).into_iter();
         record.broken.extend(broken.map(|BrokenRule { rule, detail }| {

@@ -489,6 +489,14 @@ async fn miscounts_tokens() {
     assert_eq!(found, owned(&[(Rule::WholePrompt, "10 prompt tokens were sent, the server says it has 11")]));
 }
 
+/// Memory for each of these tokens would be 34 GB.
+#[tokio::test]
+async fn claims_more_tokens_than_there_can_be() {
+    let found = breaks(json!({"claimed": u32::MAX})).await;
+    let expected = "the timings count 8 generated tokens, the stream counts 4294967295";
+    assert_eq!(found, owned(&[(Rule::ExactLength, expected)]));
+}
+
 #[tokio::test]
 async fn speculates() {
     assert_eq!(breaks(json!({"drafted": 3})).await, owned(&[(Rule::NoSpeculation, "3 tokens were drafted")]));

@@ -83,6 +83,8 @@ pub struct Behaviour {
     pub truncated: bool,
     /// Added to the number of generated tokens in the timings.
     pub predicted_n_off: i64,
+    /// Tokens that the last event claims to have been generated.
+    pub claimed: Option<u32>,
     /// Added to the number of processed prompt tokens in the timings.
     pub prompt_n_off: i64,
     /// Added to the number of prompt tokens that it says it was given.
@@ -145,6 +147,7 @@ impl Default for Behaviour {
             stop_after: None,
             truncated: false,
             predicted_n_off: 0,
+            claimed: None,
             prompt_n_off: 0,
             evaluated_off: 0,
             drafted: 0,

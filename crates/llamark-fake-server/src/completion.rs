@@ -114,7 +114,8 @@ pub(crate) fn stream(
     let (text, whole) = if is_stream { (String::new(), Vec::new()) } else { choice::all(behaviour, tokens) };
     let mut last = json!({
             "index": 0, "content": text, "tokens": whole, "id_slot": 0, "stop": true, "model": app.alias(),
-            "tokens_predicted": tokens, "tokens_evaluated": i64::from(prompt) + off(behaviour.evaluated_off),
+            "tokens_predicted": behaviour.claimed.filter(|_| is_wrong).unwrap_or(tokens),
+            "tokens_evaluated": i64::from(prompt) + off(behaviour.evaluated_off),
             "generation_settings": {"seed": 1, "temperature": 0.0, "ignore_eos": true, "n_predict": asked, "speculative.types": "none"},
             "prompt": "...", "has_new_line": false, "truncated": is_wrong && behaviour.truncated,
             "stop_type": if early.is_some() { "eos" } else { "limit" }, "stopping_word": "",

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::Interrupt;
@@ -137,7 +137,9 @@ pub fn unpack(
     limits: &Limits,
     interrupt: &Interrupt,
 ) -> Result<(), ArchiveError> {
-    let mut unpacker = Unpacker { root, interrupt, taken: BTreeMap::new(), links: Vec::new() };
+    let limit = limits.for_length(fs_err::metadata(archive).map_err(ArchiveError::Damaged)?.len());
+    let mut unpacker =
+        Unpacker { root, interrupt, taken: BTreeMap::new(), links: Vec::new(), copies: limit, limit };
     walk(archive, limits, &mut |name, kind, content| {
         unpacker.entry(name, kind, content)?;
         Ok(true)
@@ -234,6 +236,9 @@ struct Unpacker<'a> {
     /// What each path inside has become.
     taken: BTreeMap<String, Taken>,
     links: Vec<(String, String)>,
+    /// Bytes that hard links may still be copied in: what an archive may expand to, for them once more.
+    copies: u64,
+    limit: u64,
 }
 
 impl Unpacker<'_> {
@@ -268,13 +273,19 @@ impl Unpacker<'_> {
                         target: target.clone(),
                     })?;
                 self.claim(&path, Taken::File)?;
-                let to = self.root.join(&path);
-                // A copy: to have two names for one file would let a change of one change the other.
-                std::fs::copy(self.root.join(original), &to)
-                    .map(drop)
-                    .map_err(|source| ArchiveError::Write { path: to, source })
+                self.copy(&original, &path)
             }
         }
+    }
+
+    /// A copy: to have two names for one file would let a change of one change the other.
+    fn copy(&mut self, original: &str, path: &str) -> Result<(), ArchiveError> {
+        let from = fs_err::File::open(self.root.join(original)).map_err(ArchiveError::Damaged)?;
+        let mode = from.metadata().map_err(ArchiveError::Damaged)?.permissions().mode();
+        let mut content = Bounded { inner: from, left: self.copies, limit: self.limit };
+        write_file(&self.root.join(path), mode & 0o100 != 0, &mut content, self.interrupt)?;
+        self.copies = content.left;
+        Ok(())
     }
 
     /// Makes a folder and those above it.

@@ -6,8 +6,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Sha256;
+use crate::journal::MappedFile;
 use crate::model::FileIdentity;
 use crate::plan::BackendKind;
+
+/// What the kernel puts behind the path of a file that is mapped and was deleted or replaced since.
+const DELETED: &str = " (deleted)";
 
 /// Everything that decides the bytes of a build. The build key is the digest of its canonical JSON: same key,
 /// no work; different key, nothing shared.
@@ -61,10 +65,78 @@ pub struct BuildRecord {
 }
 
 impl BuildRecord {
+    /// Why a file that a server executes is not the one of this build, as a sentence; `None` for what is, and for what does
+    /// not lie in the folder of the build.
+    pub fn other_than_built(&self, file: &MappedFile) -> Option<String> {
+        let shown = file.path.strip_suffix(DELETED).unwrap_or(&file.path);
+        let name = shown.strip_prefix("{build}/")?;
+        let reason = match (self.files.iter().find(|built| built.name == name), &file.sha256) {
+            (Some(built), Some(sha256)) if *sha256 == built.sha256 => return None,
+            (Some(built), Some(sha256)) => {
+                format!("its sha256 is {}, not {}", sha256.short(), built.sha256.short())
+            }
+            (None, _) => "nothing of that name was built".to_owned(),
+            (Some(_), None) if shown != file.path => "it was replaced while the server ran".to_owned(),
+            (Some(_), None) => {
+                format!("it could not be read ({})", file.error.as_deref().unwrap_or("nobody knows why"))
+            }
+        };
+        Some(format!("the server runs {shown}, which is not what was built: {reason}"))
+    }
+
     /// Path of a program that lies beside `llama-server`, inside the build's folder, where it is there.
     pub fn beside_server(&self, program: &str) -> Option<&str> {
         let folder = self.server.strip_suffix("llama-server")?;
         let is_it = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest == program);
         self.files.iter().map(|file| file.name.as_str()).find(|name| is_it(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> BuildRecord {
+        let file = |name: &str| FileIdentity {
+            name: name.to_owned(),
+            bytes: 1,
+            sha256: Sha256::of_bytes(name.as_bytes()),
+        };
+        BuildRecord {
+            format: "llamark/build/v1".to_owned(),
+            key: Sha256::of_bytes(b"key"),
+            inputs: None,
+            files: ["bin/llama-server", "bin/libggml.so"].map(file).to_vec(),
+            server: "bin/llama-server".to_owned(),
+            bench: None,
+            version: String::new(),
+            devices: Vec::new(),
+            configure_facts: Vec::new(),
+            took_ms: 1,
+        }
+    }
+
+    #[test]
+    fn what_lies_in_the_folder_of_the_build_is_what_was_built() {
+        let mapped = |path: &str, content: Option<&str>| {
+            let sha256 = content.map(|content| Sha256::of_bytes(content.as_bytes()));
+            let error = sha256.is_none().then(|| "permission denied".to_owned());
+            record().other_than_built(&MappedFile { path: path.to_owned(), bytes: None, sha256, error })
+        };
+        assert_eq!(mapped("{build}/bin/libggml.so", Some("bin/libggml.so")), None);
+        assert_eq!(mapped("/usr/lib/libc.so.6", Some("whatever")), None);
+        assert_eq!(mapped("/usr/lib/libold.so (deleted)", None), None);
+        for (path, content, says) in [
+            ("{build}/bin/libggml.so", Some("another"), "its sha256 is"),
+            ("{build}/bin/libggml.so", None, "it could not be read (permission denied)"),
+            ("{build}/bin/libggml.so (deleted)", None, "it was replaced while the server ran"),
+            ("{build}/bin/libggml-cpu-haswell.so", Some("x"), "nothing of that name was built"),
+        ] {
+            let said = mapped(path, content).unwrap();
+            assert!(
+                said.contains(says) && said.contains("{build}/bin/lib") && !said.contains("deleted"),
+                "{said}"
+            );
+        }
     }
 }

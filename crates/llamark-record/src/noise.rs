@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::digest::CanonicalError;
 use crate::metric::Metric;
-use crate::plan::{Case, ResolvedPlan};
+use crate::plan::{Case, PageCache, ResolvedPlan, Tool};
 
 /// `format` of a [`NoiseFile`] as written by this version.
 pub const NOISE_FORMAT: &str = "llamark/noise/v1";
@@ -79,7 +79,7 @@ impl Squares {
 }
 
 /// What the noise of a case is the noise of: the bytes of its model, its prompt, its shape with the runs of a start,
-/// its device and settings. Not llama.cpp's version, which a history is to outlive.
+/// its device and settings, the instrument and the page cache. Not llama.cpp's version, which a history is to outlive.
 ///
 /// `None` when the plan lacks a part of the case.
 ///
@@ -99,7 +99,15 @@ pub fn measurement(resolved: &ResolvedPlan, case: &Case) -> Result<Option<Sha256
             shape.extend([case.depth, case.concurrency, tokens]);
         }
         let settings = backend.server.by_name();
-        Some((files, prompt, shape, backend.kind, &backend.device, settings, &backend.environment))
+        // Likewise.
+        let usual = (Tool::default(), PageCache::default());
+        let (tool, cache) = (backend.tool, plan.procedure.cache);
+        let unusual = ((tool, cache) != usual).then_some((tool, cache));
+        Some(((files, prompt, shape, backend.kind, &backend.device, settings, &backend.environment), unusual))
     })();
-    parts.map(|parts| Sha256::of_canonical_json(&parts)).transpose()
+    let digest = |(parts, unusual)| match unusual {
+        None => Sha256::of_canonical_json(&parts),
+        Some(unusual) => Sha256::of_canonical_json(&(parts, unusual)),
+    };
+    parts.map(digest).transpose()
 }

@@ -35,6 +35,14 @@ pub enum ReportError {
         "the set was imported from a report, which states rounded rates and no times; there is nothing to export"
     )]
     NoTimes,
+    /// One name would stand for the engines of both sides of an A/B.
+    #[error(
+        "the set has {engines} engines, which one name for all rows would make one: leave the name out, and each has its commit"
+    )]
+    OneNameForAll {
+        /// How many.
+        engines: usize,
+    },
     /// A set does not read.
     #[error(transparent)]
     Artifact(#[from] llamark_artifact::ArtifactError),
@@ -119,6 +127,7 @@ impl ReportError {
             | Self::Digest(_)
             | Self::Manifest(_)
             | Self::NoTimes
+            | Self::OneNameForAll { .. }
             | Self::Artifact(_) => "",
         }
     }

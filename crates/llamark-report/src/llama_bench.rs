@@ -7,7 +7,9 @@
 
 use llamark_artifact::ArtifactSet;
 use llamark_record::llama_bench::{BenchRun, Timed};
-use llamark_record::plan::{BackendKind, Case, DocumentKind, GpuLayers, PlannedBackend, ServerSettings};
+use llamark_record::plan::{
+    BackendKind, Case, DocumentKind, Engine, GpuLayers, PlannedBackend, ServerSettings,
+};
 use llamark_record::{Sha256, metric};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -85,7 +87,8 @@ struct Row<'a> {
 /// the engine, or the head of the digest of its source tree where no commit is known.
 ///
 /// # Errors
-/// [`ReportError::NoTimes`] of a set that was imported from a report, [`ReportError::Artifact`] when the file that it was
+/// [`ReportError::NoTimes`] of a set that was imported from a report, [`ReportError::OneNameForAll`] when `build` is to stand
+/// for the engines of both sides of an A/B, [`ReportError::Artifact`] when the file that it was
 /// imported from does not read.
 pub fn llama_bench(set: &ArtifactSet, build: Option<&str>) -> Result<LlamaBench, ReportError> {
     match set.resolved.plan.document().map(|document| document.kind) {
@@ -125,7 +128,10 @@ fn line(row: &impl Serialize) -> Result<String, ReportError> {
 }
 
 fn measured(set: &ArtifactSet, build: Option<&str>) -> Result<LlamaBench, ReportError> {
-    let build = build.map_or_else(|| commit(set), str::to_owned);
+    let engines = set.resolved.plan.engines().len();
+    if engines > 1 && build.is_some() {
+        return Err(ReportError::OneNameForAll { engines });
+    }
     let mut export = LlamaBench { text: String::new(), rows: 0, left_out: Vec::new() };
     for ledger in &set.ledger().cases {
         let case = &ledger.case;
@@ -133,7 +139,7 @@ fn measured(set: &ArtifactSet, build: Option<&str>) -> Result<LlamaBench, Report
             export.left_out.push((case.id.clone(), "llama-bench has no streams side by side"));
             continue;
         }
-        let Some(subject) = Subject::of(set, case, &build) else {
+        let Some(subject) = Subject::of(set, case, build) else {
             export.left_out.push((case.id.clone(), "its model was not found"));
             continue;
         };
@@ -153,10 +159,9 @@ fn measured(set: &ArtifactSet, build: Option<&str>) -> Result<LlamaBench, Report
     Ok(export)
 }
 
-/// What stands for `build_commit`: all rows of a set have the same, or the script would not join them.
-fn commit(set: &ArtifactSet) -> String {
-    let engine = &set.resolved.plan.engine;
-    let tree = set.resolved.engine_tree.as_ref().map(Sha256::as_str);
+/// What stands for `build_commit`: all rows of an engine have the same, or the script would not join them.
+fn commit(engine: &Engine, tree: Option<&Sha256>) -> String {
+    let tree = tree.map(Sha256::as_str);
     let known = Some(engine.commit.as_str()).filter(|commit| *commit != "unknown");
     known.or(tree).unwrap_or("unknown").chars().take(COMMIT_DIGITS).collect()
 }
@@ -198,7 +203,8 @@ fn timed(start: &Start<'_>, half: fn(&BenchRun) -> Option<Timed>) -> Option<(Tim
 
 /// What the rows of a case say beside their results.
 struct Subject<'a> {
-    build: &'a str,
+    commit: String,
+    build_number: u32,
     backend: &'a PlannedBackend,
     server: &'a ServerSettings,
     cpu: &'a str,
@@ -210,9 +216,12 @@ struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    fn of(set: &'a ArtifactSet, case: &Case, build: &'a str) -> Option<Self> {
+    fn of(set: &'a ArtifactSet, case: &Case, commit: Option<&str>) -> Option<Self> {
         let plan = &set.resolved.plan;
         let backend = plan.backend(&case.backend)?;
+        let build = plan.builds.iter().find(|build| build.id == backend.build)?;
+        let engine = plan.engine_of(build);
+        let tree = set.resolved.tree_of(build);
         let record = set.ledger().models.get(&case.model)?;
         // A file whose header does not read may run all the same.
         let facts = record.facts.as_ref();
@@ -228,7 +237,8 @@ impl<'a> Subject<'a> {
             .filter(|(name, _)| name.starts_with("gpu.") && name.ends_with(".name"));
         let gpus: Vec<&str> = gpus.filter_map(|(_, fact)| fact.value.as_deref()).collect();
         Some(Self {
-            build,
+            commit: commit.map_or_else(|| self::commit(engine, tree), str::to_owned),
+            build_number: engine.build_number,
             backend,
             server: backend.server.decided()?,
             cpu: set.environment.value("cpu.model").unwrap_or_default(),
@@ -252,8 +262,8 @@ impl<'a> Subject<'a> {
         let times: Vec<f64> = half.samples_ns.iter().map(|nanoseconds| float(*nanoseconds)).collect();
         let rounded = |value: Option<f64>| value.unwrap_or(0.0).round() as u64;
         Row {
-            build_commit: self.build,
-            build_number: set.resolved.plan.engine.build_number,
+            build_commit: &self.commit,
+            build_number: self.build_number,
             cpu_info: self.cpu,
             gpu_info: &self.gpus,
             backends: name(self.backend.kind),

@@ -55,7 +55,7 @@ impl Context {
             return Ok(());
         }
         files::create_dir_all(&self.cache).or_fail(Exit::BadInput)?;
-        let path = self.cache.join(machine_lock());
+        let path = self.machine_lock();
         let lock = match Lock::try_exclusive(&path).or_fail(Exit::BadInput)? {
             Some(lock) => lock,
             None => {
@@ -71,6 +71,12 @@ impl Context {
         };
         let _held = self.machine.set(lock);
         Ok(())
+    }
+
+    /// The lock of this machine in a cache that several may share. Its name is that of the machine, where that can be read.
+    pub(crate) fn machine_lock(&self) -> Utf8PathBuf {
+        let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        self.cache.join(format!("machine-{}.lock", llamark_artifact::folder_name(host.trim())))
     }
 
     /// The artifact sets.
@@ -121,12 +127,6 @@ impl Context {
     }
 }
 
-/// The lock of this machine in a cache that several may share. Its name is that of the machine, where that can be read.
-fn machine_lock() -> String {
-    let host = fs_err::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("machine-{}.lock", llamark_artifact::folder_name(host.trim()))
-}
-
 /// `path` as seen from the root, without touching the disk.
 fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, Failed> {
     camino::absolute_utf8(path).or_fail(Exit::BadInput)
@@ -134,11 +134,21 @@ fn absolute(path: &Utf8Path) -> Result<Utf8PathBuf, Failed> {
 
 /// `$XDG_CACHE_HOME/llamark`, or `~/.cache/llamark`.
 fn default_cache() -> Result<Utf8PathBuf, Failed> {
-    let folder =
-        |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(Utf8PathBuf::from);
-    let base = folder("XDG_CACHE_HOME")
-        .filter(|path| path.is_absolute())
-        .or_else(|| folder("HOME").map(|home| home.join(".cache")));
+    let folder = |name: &str| match std::env::var_os(name).filter(|value| !value.is_empty()) {
+        None => Ok(None),
+        Some(value) => match Utf8PathBuf::from_os_string(value) {
+            Ok(path) => Ok(Some(path)),
+            Err(value) => fail(
+                Exit::BadInput,
+                format!("{name} is no text that llamark can write down (UTF-8): {}", value.display()),
+                "name a folder for the cache with `--cache DIR`",
+            ),
+        },
+    };
+    let base = match folder("XDG_CACHE_HOME")?.filter(|path| path.is_absolute()) {
+        Some(base) => Some(base),
+        None => folder("HOME")?.map(|home| home.join(".cache")),
+    };
     match base {
         Some(base) => absolute(&base.join("llamark")),
         None => fail(

@@ -140,6 +140,16 @@ fn bombs() {
     // The ratio binds where the absolute bound does not.
     assert_eq!(Limits::default().for_length(1000), 200_000 + (64 << 20));
     assert_eq!(Limits::default().for_length(u64::MAX), 8 << 30);
+    // One file, and links to it: a few bytes each in the archive, and a copy each on the disk.
+    let mut links = Vec::new();
+    file(&mut links, "f", &vec![0; 600 << 10]);
+    entry(&mut links, EntryType::Link, "one", "f", 0o644, b"");
+    let (_keep, root) = folder();
+    try_unpack(&root, &gzip(&links), &limits).unwrap();
+    entry(&mut links, EntryType::Link, "two", "f", 0o644, b"");
+    let (_keep, root) = folder();
+    let error = try_unpack(&root, &gzip(&links), &limits).unwrap_err();
+    assert_eq!(error.to_string(), "it expands to more than 1048576 bytes");
     // A zip whose members together are too much.
     let mut zip = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
     for name in ["a", "b"] {

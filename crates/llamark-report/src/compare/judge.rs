@@ -149,7 +149,7 @@ fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
     let (verdict, reason) = match (&open.base, &open.candidate, open.effect) {
         (Some(_), Some(_), Some(effect)) => match decision {
             None => exact_verdict(effect.difference, &open.rule),
-            Some(decision) => (word(decision.verdict), why(decision, effect.starts)),
+            Some(decision) => (word(decision.verdict), why(decision, &effect)),
         },
         (Some(_), None, _) => (Verdict::Missing, no_value(open.metric, "the candidate")),
         (None, None, _) => (Verdict::Missing, no_value(open.metric, "neither side")),
@@ -199,17 +199,21 @@ pub(super) fn word(verdict: procedure::Verdict) -> Verdict {
     }
 }
 
-/// Why nothing final can be said of so many starts a side, or pairs of them, where it is not the size of the noise.
-fn why(decision: &Decision, fewest: u32) -> String {
+/// Why nothing final can be said, where it is not the size of the noise.
+fn why(decision: &Decision, effect: &Effect) -> String {
     let is_open = matches!(decision.verdict, procedure::Verdict::Suspect | procedure::Verdict::Inconclusive);
+    let (one, two) = match effect.design {
+        Design::Unblocked => ("one start on a side", "two starts on a side"),
+        Design::Blocked => ("one pair of starts", "two pairs of starts"),
+    };
     if !is_open {
         String::new()
-    } else if fewest == 1 && decision.evidence.is_some() {
-        "one start on a side, with what earlier starts on this machine showed: no verdict is final".to_owned()
-    } else if fewest == 1 {
-        "one start on a side: between-start noise unknown".to_owned()
-    } else if fewest < FEWEST_STARTS {
-        "two starts on a side: no verdict is final below three".to_owned()
+    } else if effect.starts == 1 && decision.evidence.is_some() {
+        format!("{one}, with what earlier starts on this machine showed: no verdict is final")
+    } else if effect.starts == 1 {
+        format!("{one}: between-start noise unknown")
+    } else if effect.starts < FEWEST_STARTS {
+        format!("{two}: no verdict is final below three")
     } else if decision.evidence.is_none() {
         "the starts agree exactly: nothing is known of the noise".to_owned()
     } else {

@@ -41,7 +41,7 @@ fn of_section(context: &Context<'_>, section: &Section) -> Option<Finding> {
             entries
                 .iter()
                 .skip(1)
-                .filter(|entry| matches!(against(first, entry), Against::Tie))
+                .take_while(|entry| matches!(against(first, entry), Against::Tie))
                 .map(|entry| entry.label),
         );
         let too_few = matches!(against(first, second), Against::TooFew);

@@ -39,13 +39,14 @@ fn differences(a: &BackendSummary, b: &BackendSummary) -> Vec<String> {
         .collect()
 }
 
-/// How many sections have numbers on both.
+/// How many models have numbers on both with the same prompt and shape.
 fn shared(context: &Context<'_>, a: usize, b: usize) -> usize {
     let has = |section: &crate::summary::Section, backend: usize| {
         let cases = section.cases.iter().filter_map(|place| context.summary.cases.get(*place));
         cases.into_iter().any(|case| case.backend == backend && case.counts.valid > 0)
     };
-    context.summary.sections.iter().filter(|section| has(section, a) && has(section, b)).count()
+    let both = context.summary.sections.iter().filter(|section| has(section, a) && has(section, b));
+    both.map(|section| section.model).collect::<BTreeSet<usize>>().len()
 }
 
 fn pair(context: &Context<'_>, a: usize, b: usize) -> Option<(usize, Finding)> {

@@ -67,12 +67,12 @@ fn of_case(
 
 /// Over all starts of a backend: how often the first run is strictly the slowest, and how often chance makes it so.
 fn pooled(context: &Context<'_>, backend: usize, metric: Metric) -> Option<Finding> {
-    let (mut slowest, mut chances, mut cases) = (0_usize, Vec::new(), 0_usize);
+    let (mut slowest, mut chances, mut cases) = (0_usize, Vec::new(), Vec::new());
     let (mut largest, mut left_out, mut warmup) = (0.0_f64, 1_u32, 0_u32);
     for (place, case) in context.of_backend(backend) {
         let starts: Vec<Vec<f64>> =
             context.samples(place, metric).into_iter().filter(|runs| runs.len() >= FEWEST_RUNS).collect();
-        cases += usize::from(!starts.is_empty());
+        cases.extend((!starts.is_empty()).then_some(case));
         let mut any = false;
         for runs in &starts {
             chances.push(1.0 / float(u64::try_from(runs.len()).unwrap_or(1)));
@@ -93,10 +93,11 @@ fn pooled(context: &Context<'_>, backend: usize, metric: Metric) -> Option<Findi
     if chances.len() < 2 || chance > CHANCE || largest < SMALL {
         return None;
     }
-    let of = if chances.len() == cases {
-        format!("{slowest} of {cases} {} models", context.backend(backend))
+    let (count, noun) = (cases.len(), Context::noun(cases.into_iter()));
+    let of = if chances.len() == count {
+        format!("{slowest} of {count} {} {noun}", context.backend(backend))
     } else {
-        format!("{slowest} of {} starts of {cases} {} cases", chances.len(), context.backend(backend))
+        format!("{slowest} of {} starts of {count} {} {noun}", chances.len(), context.backend(backend))
     };
     let mean_chance = llamark_stats::mean(&chances)?;
     let text = format!(

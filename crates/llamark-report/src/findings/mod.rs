@@ -31,6 +31,8 @@ pub use rules::{RULES, Rule};
 
 pub(crate) use headlines::headlines;
 
+use std::collections::BTreeSet;
+
 use llamark_artifact::Ledger;
 use llamark_record::metric::Metric;
 use llamark_record::plan::Procedure;
@@ -93,6 +95,12 @@ impl Context<'_> {
             "" => model.name.clone(),
             quant => format!("{} {quant}", model.name),
         })
+    }
+
+    /// What these cases are, for a sentence: models, where each is of another one, else cases.
+    fn noun<'a>(cases: impl Iterator<Item = &'a CaseSummary>) -> &'static str {
+        let mut seen = BTreeSet::new();
+        if cases.into_iter().all(|case| seen.insert(case.model)) { "models" } else { "cases" }
     }
 
     fn backend(&self, place: usize) -> &str {

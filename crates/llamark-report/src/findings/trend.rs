@@ -7,6 +7,7 @@ use llamark_stats::chance::at_least;
 use super::rules::{FALLING, FALLING_TOGETHER};
 use super::{Context, Finding, odds, title};
 use crate::format::{change, fixed, float};
+use crate::summary::CaseSummary;
 
 /// Fewest runs of a start: two fall every other time.
 const FEWEST_RUNS: usize = 3;
@@ -90,8 +91,9 @@ fn of_case(context: &Context<'_>, place: usize, metric: Metric) -> Option<(f64, 
 }
 
 fn together(context: &Context<'_>, backend: usize, metric: Metric) -> Option<Finding> {
-    let falls: Vec<Fall> =
-        context.of_backend(backend).filter_map(|(place, _)| fall(&context.samples(place, metric))).collect();
+    let cases = context.of_backend(backend);
+    let (cases, falls): (Vec<&CaseSummary>, Vec<Fall>) =
+        cases.filter_map(|(place, case)| Some((case, fall(&context.samples(place, metric))?))).unzip();
     let falling = falls.iter().filter(|fall| fall.falls).count();
     let chances: Vec<f64> = falls.iter().map(|fall| fall.chance).collect();
     let chance = at_least(falling, &chances);
@@ -100,10 +102,11 @@ fn together(context: &Context<'_>, backend: usize, metric: Metric) -> Option<Fin
     }
     let largest = falls.iter().filter(|fall| fall.falls).map(|fall| fall.share).fold(0.0, f64::min);
     let text = format!(
-        "{falling} of {} {} models: {} falls from run to run, by up to {} from the first to the last (chance alone: {} for \
+        "{falling} of {} {} {}: {} falls from run to run, by up to {} from the first to the last (chance alone: {} for \
          so many).",
         falls.len(),
         context.backend(backend),
+        Context::noun(cases.into_iter()),
         title(metric),
         change(largest),
         odds(chance)

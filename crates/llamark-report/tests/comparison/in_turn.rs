@@ -1,11 +1,13 @@
 //! Starts that were made in turn, groups of cases that moved together, and what is known of the noise before.
 
 use llamark_record::Sha256;
-use llamark_record::comparison::{CaseComparison, CaveatCode, Comparison, Conclusion, GroupKind, Verdict};
+use llamark_record::comparison::{
+    CaseComparison, CaveatCode, Comparison, Conclusion, GroupKind, MetricComparison, Verdict,
+};
 use llamark_record::metric::Metric;
 use llamark_record::noise::{Calibration, NOISE_FORMAT, NoiseCell, NoiseFile, Squares, measurement};
-use llamark_record::plan::{Arm, Interleaved, Purpose};
-use llamark_report::compare::{CompareOptions, Detail, Side, Tally, compare_all, markdown};
+use llamark_record::plan::{Arm, Interleaved, PageCache, Purpose, Tool};
+use llamark_report::compare::{CompareOptions, Detail, Side, Tally, compare_all, is_to_confirm, markdown};
 
 use crate::common::Parts;
 use crate::common::synthetic::Shape;
@@ -145,6 +147,43 @@ fn fresh_starts_alone_decide_on_what_was_called_worse() {
     assert_eq!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).verdict, Verdict::Inconclusive);
 }
 
+/// What is suspect because of what it computes, and bytes that every start agrees on, have no luck that fresh starts could take
+/// away.
+#[test]
+fn only_what_fresh_starts_can_decide_is_measured_again() {
+    let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
+    let comparison = compared(&base, &candidate);
+    let found = metric(&comparison, "m0003/cpu/bridge", Metric::Tg);
+    assert!(is_to_confirm(&found));
+    assert!(!is_to_confirm(&MetricComparison { doubted: true, verdict: Verdict::Suspect, ..found.clone() }));
+    assert!(!is_to_confirm(&MetricComparison { evidence: None, ..found }));
+}
+
+/// In turn, start i of one side ran beside start i of the other: those that one side lacks have no partner.
+#[test]
+fn pairs_of_starts_are_counted_and_not_the_starts_of_a_side() {
+    let kept = |first: u32, last: u32, parts: Parts| {
+        let mut parts = parts;
+        parts.ledger.cases[3].starts.retain(|number| (first..=last).contains(&number));
+        parts
+    };
+    let (base, candidate) = in_turn(FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
+    let reason = |base: [u32; 2], candidate_starts: [u32; 2]| {
+        let base = kept(base[0], base[1], in_turn(FIVE.build(usual), FIVE.build(usual)).0);
+        let again = in_turn(FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1))).1;
+        let candidate = kept(candidate_starts[0], candidate_starts[1], again);
+        let found = metric(&compared(&base, &candidate), "m0003/cpu/bridge", Metric::Tg);
+        assert!(!matches!(found.verdict, Verdict::Regressed), "{found:?}");
+        found.reason
+    };
+    assert_eq!(
+        metric(&compared(&base, &candidate), "m0003/cpu/bridge", Metric::Tg).verdict,
+        Verdict::Regressed
+    );
+    assert_eq!(reason([1, 3], [2, 4]), "two pairs of starts: no verdict is final below three");
+    assert_eq!(reason([1, 2], [3, 5]), "no start counts on both sides, so that there is no pair of them");
+}
+
 #[test]
 fn where_fresh_starts_say_nothing_the_first_verdict_stands() {
     let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
@@ -194,6 +233,19 @@ fn a_noise_file_counts_for_its_own_machine_and_measurement_only() {
         ..file.clone()
     };
     assert_eq!(df(&with_noise(&twice)), Some(36.0));
+
+    // The noise of one instrument is not that of another, nor that of a warm page cache that of a cold one.
+    let change: [fn(&mut Parts); 2] = [
+        |parts| parts.resolved.plan.backends.iter_mut().for_each(|backend| backend.tool = Tool::LlamaBench),
+        |parts| parts.resolved.plan.procedure.cache = PageCache::Cold,
+    ];
+    for change in change {
+        let [mut a, mut b] = [Shape::new(4, 1).build(usual), Shape::new(4, 1).seed(2).build(usual)];
+        change(&mut a);
+        change(&mut b);
+        let options = CompareOptions { noise: Some(file.clone()), ..CompareOptions::default() };
+        assert_eq!(df(&with(&a, &b, &options)), None);
+    }
 
     let mut other = file.clone();
     other.calibrations[0].cells[1].measurement = Sha256::of_bytes(b"another prompt");

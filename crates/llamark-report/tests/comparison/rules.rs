@@ -1,13 +1,13 @@
 //! What the author of an experiment, the caller, and a list of accepted changes decide.
 
-use llamark_record::comparison::{AcceptedChange, CaveatCode, Comparison, Conclusion};
+use llamark_record::comparison::{AcceptedChange, CaveatCode, Comparison, Conclusion, Verdict};
 use llamark_record::metric::Metric;
 use llamark_record::plan::Gate;
 use llamark_report::compare::{CompareOptions, Detail, Tally, markdown};
 
 use crate::common::Parts;
 use crate::common::synthetic::Shape;
-use crate::{FIVE, caveat, compared, on_terminal, slower, usual, with};
+use crate::{FIVE, caveat, compared, metric, on_terminal, slower, usual, with};
 
 #[test]
 fn the_gates_of_the_baseline_hold_and_another_choice_is_said() {
@@ -48,6 +48,23 @@ fn thresholds_and_sensitivity() {
         tallies.sum::<usize>()
     };
     assert!(found(true) > found(false) + 5, "{} against {}", found(true), found(false));
+}
+
+/// Each metric by its own least estimate: 4 % of a load time are less than two thirds of its margin.
+#[test]
+fn sensitivity_is_that_of_each_metric() {
+    let mut base = Shape::new(12, 5).between(0.001).build(usual);
+    let gate = |metric, margin_ppm| Gate::with_margin(metric, true, margin_ppm);
+    base.resolved.plan.gates = vec![gate(Metric::Tg, 150_000), gate(Metric::Pp, 30_000)];
+    let slow = Shape::new(12, 5).between(0.001).seed(2).build(slower(3, 0.04));
+    let options = CompareOptions { sensitive: true, ..CompareOptions::default() };
+    let comparison = with(&base, &slow, &options);
+    let least = comparison.rules.metrics[0].least_estimate.unwrap();
+    assert!((least - 0.1).abs() < 1e-9 && (comparison.rules.metrics[0].minimum - 0.05).abs() < 1e-9);
+    assert_ne!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).verdict, Verdict::Regressed);
+    base.resolved.plan.gates = vec![gate(Metric::Tg, 30_000)];
+    let comparison = with(&base, &slow, &options);
+    assert_eq!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).verdict, Verdict::Regressed);
 }
 
 #[test]

@@ -109,13 +109,21 @@ fn entries(context: &Context, plans: &[ResolvedPlan]) -> Vec<Entry> {
         let is_referred = plans.iter().any(|plan| cached.content.is_of(plan));
         all.push(of(cached.path, cached.lock, cached.content.word(), is_referred));
     }
+    // What is being compiled or measured has no lock of its own; who does that has the machine.
+    let machine = context.machine_lock();
+    let is_busy = Lock::try_exclusive(&machine).is_ok_and(|lock| lock.is_none());
     for folder in ["tmp", "scratch", "builds", "downloads", "git", "models", "sources"] {
         let Ok(inside) = context.cache.join(folder).read_dir_utf8() else { continue };
         for entry in inside.flatten() {
             // Whatever is being filled has such a name, wherever it is; in the first two, all is.
             let is_unfinished = entry.file_name().starts_with(files::TEMPORARY_PREFIX);
             if is_unfinished || matches!(folder, "tmp" | "scratch") {
-                all.push(of(entry.into_path(), None, "leftover of a run that was killed", false));
+                let lock = Some(machine.clone());
+                let mut leftover = of(entry.into_path(), lock, "leftover of a run that was killed", false);
+                if is_busy {
+                    leftover.fate = Fate::InUse;
+                }
+                all.push(leftover);
             }
         }
     }

@@ -1,11 +1,12 @@
 //! `llamark run`: fetch, build, measure, record, report. "The plan minus what the store holds" is computed here.
 
-use llamark_artifact::Found;
+use camino::Utf8Path;
+use llamark_artifact::{Found, vouch};
 use llamark_bench::host;
 use llamark_record::environment::Environment;
 
 use crate::cli::Run;
-use crate::context::Context;
+use crate::context::{Context, shown};
 use crate::display::Display;
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::load::{self, Loaded};
@@ -54,6 +55,7 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         let note =
             "this plan was measured on this machine before; nothing was run (`--again` measures afresh)";
         context.terminal.done(note);
+        sign_once(context, args, path)?;
         return Ok(outcome);
     }
     let session =
@@ -61,10 +63,20 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     let sealed = session.all()?;
     display.clear();
     let outcome = conclude(context, &sealed, "Sealed")?;
-    if let Some(key) = &args.sign {
-        super::sign::sign(context, &sealed, key)?;
-    }
+    sign_once(context, args, &sealed)?;
     Ok(outcome)
+}
+
+/// Signs the set where that was asked for, unless it was signed before: by a run that was interrupted behind it, or by hand.
+fn sign_once(context: &Context, args: &Run, set: &Utf8Path) -> Result<(), Failed> {
+    let Some(key) = &args.sign else { return Ok(()) };
+    if vouch::signature(set).or_fail(Exit::NotVerified)?.is_some() {
+        context
+            .terminal
+            .step("Unchanged", &format!("{} has a signature; `llamark verify` says whose", shown(set)));
+        return Ok(());
+    }
+    super::sign::sign(context, set, key)
 }
 
 /// Nothing may be left open: all that is not pinned is named at once, and nothing was fetched yet.

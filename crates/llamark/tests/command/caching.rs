@@ -64,6 +64,22 @@ fn only_what_no_set_refers_to_is_removed_and_only_when_asked() {
     a_box.run(&["verify"], 0);
 }
 
+/// A compiler or a server at work has no lock of its own, and may not have touched its folder for hours.
+#[test]
+fn what_somebody_is_compiling_or_measuring_is_not_removed() {
+    let a_box = measured();
+    let left = a_box.cached("tmp/left", "file", "");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let path = a_box.path("cache").join(format!("machine-{}.lock", host.trim()));
+    let machine = std::fs::File::options().write(true).open(path).unwrap();
+    machine.lock().unwrap();
+    let (out, _) = a_box.run(&["gc", "--delete", "--json"], 0);
+    assert!(left.exists() && out.contains("in_use"), "{out}");
+    drop(machine);
+    a_box.run(&["gc", "--delete"], 0);
+    assert!(!left.exists());
+}
+
 #[test]
 fn an_interrupted_set_refers_to_its_inputs_too() {
     let a_box = measured();

@@ -120,3 +120,35 @@ fn a_report_has_no_times_to_export() {
     let (_, err) = a_box.run(&["export", "llama-bench"], 3);
     assert!(err.contains("states rounded rates and no times"), "{err}");
 }
+
+/// Data that was not written is an error: what lies on a full disk is half of it.
+#[test]
+fn data_that_cannot_be_written_is_an_error() {
+    let a_box = Box::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (code, err) = a_box.run_into(full, &["schema"]);
+    assert_eq!(code, Some(2), "{err}");
+    assert!(err.contains("cannot write to standard output") && err.contains("No space left"), "{err}");
+}
+
+/// In a table of both sides of an A/B, each row names the engine that it was measured with.
+#[test]
+fn rows_of_an_a_b_name_the_engine_of_their_side() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}");
+    let path = a_box.experiment(&["fox"], "runs: 2");
+    std::fs::create_dir_all(a_box.path("other")).unwrap();
+    std::fs::copy(a_box.path("engine/llama-server"), a_box.path("other/llama-server")).unwrap();
+    let ab =
+        "ab: { candidate: { engine: { source: { prebuilt: other }, build_number: 7, commit: 0123abcdef } } }";
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}{ab}\n")).unwrap();
+    a_box.run(&["run", "box.yaml"], 0);
+    let (rows, _) = a_box.run(&["export", "llama-bench"], 0);
+    let rows: Vec<serde_json::Value> = rows.lines().map(|row| serde_json::from_str(row).unwrap()).collect();
+    let of = |number: u64| rows.iter().filter(|row| row["build_number"] == number).collect::<Vec<_>>();
+    assert_eq!((of(7).len(), rows.len()), (rows.len() / 2, rows.len()), "{rows:?}");
+    assert!(of(7).iter().all(|row| row["build_commit"] == "0123abcd"), "{rows:?}");
+    let (_, err) = a_box.run(&["export", "llama-bench", "--build-commit", "mine"], 3);
+    assert!(err.contains("the set has 2 engines"), "{err}");
+}

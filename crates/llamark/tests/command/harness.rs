@@ -78,6 +78,13 @@ impl Box {
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
+    /// Runs it to the end with that standard output; gives its exit code, and what it said.
+    pub(crate) fn run_into(&self, out: std::fs::File, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = self.command(&[&[LLAMARK], args].concat());
+        let output = command.stdout(out).stderr(Stdio::piped()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     fn command(&self, words: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(words[0]);
         command

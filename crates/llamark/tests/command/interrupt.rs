@@ -80,3 +80,22 @@ fn measuring_afresh_goes_on_where_it_was_interrupted() {
     a_box.run(&["run", "box.yaml", "--again"], 0);
     assert_eq!(a_box.sets().len(), 3, "afresh, now that nothing is unfinished");
 }
+
+/// What only reads has nothing to finish: the first signal ends it.
+#[test]
+fn what_only_reads_ends_at_once() {
+    let a_box = Box::new();
+    let pipe = a_box.path("pipe.gguf");
+    assert_cmd::Command::new("mkfifo").arg(&pipe).assert().success();
+    for name in ["-INT", "-TERM"] {
+        // It waits for somebody who writes into the pipe.
+        let mut child = a_box.spawn(&["inspect", "pipe.gguf"]);
+        until("its signals are watched", || {
+            let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim();
+            u64::from_str_radix(caught, 16).unwrap_or(0) & 0b10 != 0
+        });
+        signal(&child, name);
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+    }
+}

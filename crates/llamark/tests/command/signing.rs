@@ -262,3 +262,17 @@ fn a_third_party_says_when() {
     let (_, err) = a_box.run(&level_4, 3);
     assert!(err.contains("does not vouch"), "{err}");
 }
+
+/// A run that was killed between the seal and the signature, and one that had nothing left to run.
+#[test]
+fn a_set_that_was_sealed_before_is_signed_when_that_is_asked() {
+    let a_box = measured();
+    a_box.key("alice", "");
+    let (_, err) = a_box.run(&["run", "box.yaml", "--sign", "alice"], 0);
+    assert!(err.contains("nothing was run") && err.contains("Signed"), "{err}");
+    let first = std::fs::read(a_box.signature()).unwrap();
+    a_box.key("bob", "");
+    let (_, err) = a_box.run(&["run", "box.yaml", "--sign", "bob"], 0);
+    assert!(err.contains("has a signature"), "{err}");
+    assert_eq!(std::fs::read(a_box.signature()).unwrap(), first, "nobody's signature is taken away");
+}

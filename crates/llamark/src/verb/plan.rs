@@ -1,6 +1,6 @@
 //! `llamark plan`: what `run` would do, before anything is spent.
 
-use llamark_record::plan::{Engine, EngineSource, ModelSource, Order, Plan, WarmUp};
+use llamark_record::plan::{Case, Engine, EngineSource, ModelSource, Order, Plan, WarmUp};
 use llamark_report::format::counted;
 
 use crate::cli::PlanArgs;
@@ -43,7 +43,7 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     }
     text.push_str(&table("Builds", &builds(plan)));
     text.push_str(&table("Models", &models(context, loaded)));
-    text.push_str(&table("Cases", &cases(plan)));
+    text.push_str(&cases(plan));
     let requests: u32 = plan.cases.iter().map(|case| case.starts * (case.runs + case.warmup)).sum();
     let runs: u32 = plan.cases.iter().map(|case| case.starts * case.runs).sum();
     let most = if is_fixed(plan) { "" } else { "at most " };
@@ -122,11 +122,22 @@ fn builds(plan: &Plan) -> Vec<Vec<String>> {
         vec![
             build.id.clone(),
             build.kind.name().to_owned(),
-            format!("for {}", users.join(", ")),
+            format!("for {}", some_of(&users)),
             flags.join(" "),
         ]
     };
     plan.builds.iter().map(row).collect()
+}
+
+/// The first few of a list: of a matrix there may be a thousand.
+fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    match names.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => {
+            format!("{} and {more} more", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
+        }
+        _ => names.join(", "),
+    }
 }
 
 fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
@@ -171,16 +182,47 @@ fn absent(
     }
 }
 
-fn cases(plan: &Plan) -> Vec<Vec<String>> {
-    let row = |case: &llamark_record::plan::Case| {
-        let device = plan.backend(&case.backend).map_or("", |backend| backend.device.as_str());
-        vec![case.id.clone(), format!("device {device}"), repetition(plan, case), shape(plan, case)]
+/// The cases, under a title that says what they have in common.
+fn cases(plan: &Plan) -> String {
+    let parts: Vec<[String; 6]> = plan.cases.iter().map(|case| parts(plan, case)).collect();
+    let is_common = |place: usize| {
+        let part = |parts: &[String; 6]| parts.get(place).cloned();
+        parts.len() > 1 && parts.windows(2).all(|two| two.first().map(part) == two.last().map(part))
     };
-    plan.cases.iter().map(row).collect()
+    let common: Vec<bool> = (0..6).map(is_common).collect();
+    let chosen = |parts: &[String; 6], wanted: bool| -> Vec<String> {
+        let chosen =
+            parts.iter().zip(&common).filter(|(part, common)| **common == wanted && !part.is_empty());
+        chosen.map(|(part, _)| part.clone()).collect()
+    };
+    let title = match parts.first().map(|first| chosen(first, true)).filter(|common| !common.is_empty()) {
+        Some(common) => format!("Cases, each: {}", common.join(", ")),
+        None => "Cases".to_owned(),
+    };
+    let row = |(case, parts): (&Case, &[String; 6])| vec![case.id.clone(), chosen(parts, false).join(", ")];
+    table(&title, &plan.cases.iter().zip(&parts).map(row).collect::<Vec<_>>())
+}
+
+/// What there is to say of a case, each part in its place: `device none`, `3 starts x 5 runs after 1 warm-up`,
+/// `depth 4096`, `512 prompt tokens`, `64 to generate in 4 streams`, `context 8192`.
+fn parts(plan: &Plan, case: &Case) -> [String; 6] {
+    let device = plan.backend(&case.backend).map_or("", |backend| backend.device.as_str());
+    let tokens = plan.prompt(&case.prompt).and_then(|prompt| prompt.content.exact_tokens());
+    [
+        format!("device {device}"),
+        repetition(plan, case),
+        if case.depth > 0 { format!("depth {}", case.depth) } else { String::new() },
+        tokens.map_or_else(String::new, |tokens| format!("{tokens} prompt tokens")),
+        match case.concurrency {
+            0 | 1 => format!("{} to generate", case.max_tokens),
+            streams => format!("{} to generate in {streams} streams", case.max_tokens),
+        },
+        format!("context {}", case.context),
+    ]
 }
 
 /// `3 starts x 5 runs after 1 warm-up`.
-fn repetition(plan: &Plan, case: &llamark_record::plan::Case) -> String {
+fn repetition(plan: &Plan, case: &Case) -> String {
     let most = |is_most: bool| if is_most { "at most " } else { "" };
     format!(
         "{}{} starts x {} runs after {}{} warm-up",
@@ -190,22 +232,6 @@ fn repetition(plan: &Plan, case: &llamark_record::plan::Case) -> String {
         most(plan.procedure.warmup != WarmUp::Counted),
         case.warmup
     )
-}
-
-/// `depth 4096, 512 prompt tokens, 64 to generate in 4 streams, context 8192`.
-fn shape(plan: &Plan, case: &llamark_record::plan::Case) -> String {
-    let mut text = String::new();
-    if case.depth > 0 {
-        text.push_str(&format!("depth {}, ", case.depth));
-    }
-    if let Some(tokens) = plan.prompt(&case.prompt).and_then(|prompt| prompt.content.exact_tokens()) {
-        text.push_str(&format!("{tokens} prompt tokens, "));
-    }
-    text.push_str(&format!("{} to generate, ", case.max_tokens));
-    if case.concurrency > 1 {
-        text.push_str(&format!("{} streams, ", case.concurrency));
-    }
-    text + &format!("context {}", case.context)
 }
 
 /// Rows under a title, in aligned columns.

@@ -1,6 +1,7 @@
 //! `llamark validate`: every problem of every experiment and lock file, and nothing touched.
 
 use camino::Utf8Path;
+use llamark_report::format::counted;
 use llamark_spec::Diagnostics;
 use serde::Serialize;
 
@@ -60,6 +61,6 @@ fn check(path: &Utf8Path) -> Result<Result<String, Diagnostics>, Failed> {
     Ok(load::check(path)?.map(|loaded| {
         let plan = loaded.plan;
         let (models, backends, cases) = (plan.models.len(), plan.backends.len(), plan.cases.len());
-        format!("{models} models, {backends} backends, {cases} cases")
+        format!("{}, {}, {}", counted(models, "model"), counted(backends, "backend"), counted(cases, "case"))
     }))
 }

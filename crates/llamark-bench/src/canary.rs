@@ -7,8 +7,8 @@ use std::time::Duration;
 use llamark_process::Interrupt;
 use llamark_record::canary::{CanaryAnswer, CanaryOutcome};
 use llamark_record::plan::{
-    BackendKind, CacheType, Case, GpuLayers, Plan, PlannedBackend, PlannedCanary, PromptContent,
-    ServerSettings, Settings, Tool,
+    CacheType, Case, GpuLayers, Plan, PlannedBackend, PlannedCanary, PromptContent, ServerSettings, Settings,
+    Tool,
 };
 use serde_json::Value;
 
@@ -98,7 +98,7 @@ pub fn reference_parts(
 pub fn reference_backend<'a>(
     mut backends: impl Iterator<Item = &'a PlannedBackend> + Clone,
 ) -> Option<&'a PlannedBackend> {
-    let for_processor = backends.clone().find(|backend| backend.kind == BackendKind::Cpu);
+    let for_processor = backends.clone().find(|backend| backend.is_cpu());
     for_processor.or_else(|| backends.next())
 }
 

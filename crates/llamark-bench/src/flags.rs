@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use camino::Utf8Path;
-use llamark_record::plan::{BackendKind, CacheType, GpuLayers, ServerSettings};
+use llamark_record::plan::{CacheType, GpuLayers, ServerSettings};
 
 use crate::probe::ServerHelp;
 
@@ -35,8 +35,8 @@ pub use perplexity::{PerplexityTest, translate_perplexity};
 pub struct LaunchRequest<'a> {
     /// Settings, in llamark's words.
     pub settings: &'a ServerSettings,
-    /// Kind of the backend.
-    pub kind: BackendKind,
+    /// Whether the backend is compiled for the processor.
+    pub is_cpu_build: bool,
     /// Device as llama.cpp names it, or `none`.
     pub device: &'a str,
     /// Variables that the author sets for the server.
@@ -224,12 +224,11 @@ fn model_settings(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<()
 }
 
 fn device(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupported> {
-    let is_cpu_build = request.kind == BackendKind::Cpu;
-    if is_cpu_build && !request.is_cpu_only() {
+    if request.is_cpu_build && !request.is_cpu_only() {
         let reason = "a build for the processor has no device";
         return Err(Unsupported::new("device", &request.device, reason, "set `device: none`"));
     }
-    if is_cpu_build && line.help.argument("--device").is_none() {
+    if request.is_cpu_build && line.help.argument("--device").is_none() {
         // Nothing that it could run on but the processor.
         return Ok(());
     }

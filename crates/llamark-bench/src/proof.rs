@@ -2,7 +2,7 @@
 //! with one exception: the device, which must be seen.
 
 use llamark_record::journal::{Buffer, BufferKind, Proof};
-use llamark_record::plan::{BackendKind, GpuLayers};
+use llamark_record::plan::GpuLayers;
 use serde_json::Value;
 
 use crate::flags::{CONTEXT_STEP, LaunchRequest};
@@ -144,7 +144,7 @@ fn device(request: &LaunchRequest<'_>, log: &LogSummary) -> Proof {
     let holds = |buffers: &[&Buffer], kind| buffers.iter().any(|buffer| buffer.holds == kind);
     let agrees = if log.buffers.is_empty() {
         // A build for the processor can run nowhere else. For any other, what is not seen is not believed.
-        (request.kind != BackendKind::Cpu).then_some(false)
+        (!request.is_cpu_build).then_some(false)
     } else if request.is_cpu_only() {
         Some(log.buffers.iter().all(is_host))
     } else {

@@ -41,7 +41,7 @@ pub(crate) fn alias(id: &StartId) -> String {
 pub(crate) fn request<'a>(start: &'a Start<'_>, alias: &'a str) -> LaunchRequest<'a> {
     LaunchRequest {
         settings: start.settings,
-        kind: start.backend.kind,
+        is_cpu_build: start.backend.is_cpu(),
         device: &start.backend.device,
         backend_environment: &start.backend.environment,
         model: start.model,

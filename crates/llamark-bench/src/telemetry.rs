@@ -117,7 +117,7 @@ impl Watch {
 
 /// Whether the backend computes on the processor alone.
 pub(crate) fn is_on_processor(backend: &PlannedBackend) -> bool {
-    backend.kind == BackendKind::Cpu || backend.device == "none"
+    backend.is_cpu() || backend.device == "none"
 }
 
 /// The GPUs that the backend may run on: those with a sensor that its driver gives. llama.cpp does not say which of them
@@ -129,9 +129,9 @@ fn gpus(backend: &PlannedBackend, channels: &[Channel]) -> Vec<String> {
     let is_of_driver = |channel: &&Channel| {
         let is_nvidia = channel.source.starts_with("NVML");
         match backend.kind {
-            BackendKind::Cuda => is_nvidia,
-            BackendKind::Rocm => !is_nvidia,
-            BackendKind::Vulkan | BackendKind::Cpu => true,
+            Some(BackendKind::Cuda) => is_nvidia,
+            Some(BackendKind::Rocm) => !is_nvidia,
+            Some(BackendKind::Vulkan | BackendKind::Cpu) | None => true,
         }
     };
     let is_read = |channel: &&Channel| !matches!(channel.availability, Availability::NotAvailable { .. });
@@ -175,7 +175,7 @@ mod tests {
             name: "b".to_owned(),
             label: String::new(),
             note: String::new(),
-            kind,
+            kind: Some(kind),
             build: "b".to_owned(),
             device: device.to_owned(),
             server: Settings::Stated(StatedSettings::default()),

@@ -6,7 +6,6 @@ mod support;
 
 use llamark_record::journal::{Failure, FailureKind, Outcome, Rule};
 use llamark_record::metric::RunValues;
-use llamark_record::plan::BackendKind;
 use serde_json::json;
 use support::{Bench, Ran};
 
@@ -124,7 +123,7 @@ async fn what_it_cannot_measure_is_refused_before_it_is_started() {
     let mut streams = Bench::new(&json!({})).by_llama_bench().tokens(4);
     streams.case().concurrency = 2;
     assert!(failure(&streams.run().await).detail.contains("no streams"), "two streams");
-    assert_eq!(streams.backend().kind, BackendKind::Cpu);
+    assert!(streams.backend().is_cpu());
 }
 
 #[tokio::test]

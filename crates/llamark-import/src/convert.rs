@@ -162,7 +162,7 @@ fn backends(report: &PublishedReport, models: &[Model<'_>], notes: &Notes) -> Ve
     let mut backends: Vec<PlannedBackend> = Vec::new();
     for case in models.iter().flat_map(|model| &model.cases) {
         let kind = case.backend.kind;
-        if backends.iter().any(|known| known.kind == kind) {
+        if backends.iter().any(|known| known.kind == Some(kind)) {
             continue;
         }
         let rows = report.sections.iter().flat_map(|section| &section.rows);
@@ -173,7 +173,7 @@ fn backends(report: &PublishedReport, models: &[Model<'_>], notes: &Notes) -> Ve
         backends.push(PlannedBackend {
             name: kind.name().to_owned(),
             label: label.unwrap_or(&case.backend.label).clone(),
-            kind,
+            kind: Some(kind),
             build: String::new(),
             device: String::new(),
             server: Settings::Stated(settings(line.map(|line| line.text.as_str()), &note)),
@@ -187,7 +187,7 @@ fn backends(report: &PublishedReport, models: &[Model<'_>], notes: &Notes) -> Ve
     let also = report.summary.also.iter().flat_map(|also| &also.value);
     let order: Vec<BackendKind> =
         report.summary.backends.iter().chain(also).map(|backend| backend.kind).collect();
-    backends.sort_by_key(|backend| order.iter().position(|kind| *kind == backend.kind));
+    backends.sort_by_key(|backend| order.iter().position(|kind| Some(*kind) == backend.kind));
     backends
 }
 

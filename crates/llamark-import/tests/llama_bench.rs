@@ -6,6 +6,7 @@
 use llamark_import::{Imported, Options, Problems, llama_bench};
 use llamark_record::grade::Grade;
 use llamark_record::journal::{Event, Outcome};
+use llamark_record::plan::BackendKind;
 use llamark_record::stated::StatedStart;
 
 const LINES: &str = include_str!("fixtures/llama-bench-b11434.jsonl");
@@ -93,6 +94,48 @@ fn a_row_of_the_middle_of_2025_is_read() {
     assert_eq!(plan.hardware.label, "NVIDIA H100, c");
 }
 
+/// Numbers of others come from backends that llamark cannot build.
+#[test]
+fn any_backend_of_llama_cpp_is_imported_under_its_name() {
+    for (backends, name, label, kind) in [
+        ("MTL,BLAS", "metal", "MTL,BLAS", None),
+        ("Metal,BLAS", "metal", "Metal,BLAS", None),
+        ("SYCL", "sycl", "SYCL", None),
+        ("BLAS,OpenCL", "opencl", "BLAS,OpenCL", None),
+        ("CUDA,RPC", "cuda", "cuda", Some(BackendKind::Cuda)),
+        ("BLAS", "cpu", "cpu", Some(BackendKind::Cpu)),
+    ] {
+        let text = LINES.replace("\"backends\": \"CPU\"", &format!("\"backends\": \"{backends}\""));
+        let imported = import(&text).unwrap();
+        let backend = &imported.plan.plan.backends[0];
+        assert_eq!((backend.name.as_str(), backend.label.as_str(), backend.kind), (name, label, kind));
+        assert!(imported.plan.plan.cases[0].id.contains(&format!("/{name}/")), "{backends}");
+    }
+}
+
+/// Rows from before 2025, and those of forks of that time: a flag for each backend, and what the test is called.
+#[test]
+fn rows_that_say_of_each_backend_whether_it_was_compiled_in_are_read() {
+    let flags = |metal: bool| {
+        let flags = format!(
+            "\"cuda\": false, \"vulkan\": false, \"kompute\": false, \"metal\": {metal}, \"sycl\": false, \"rpc\": \"0\", \
+             \"gpu_blas\": {metal}, \"blas\": false, \"fused_moe\": true, \"test\": \"x\""
+        );
+        LINES.replace("\"backends\": \"CPU\"", &flags)
+    };
+    let metal = import(&flags(true)).unwrap();
+    assert_eq!(metal.plan.plan.backends[0].label, "Metal");
+    let cpu = import(&flags(false).replacen("\"test\": \"x\"", "\"test\": \"pp32\"", 1)).unwrap();
+    let [backend] = cpu.plan.plan.backends.as_slice() else { panic!("one backend") };
+    assert_eq!(backend.kind, Some(BackendKind::Cpu));
+    let settings = backend.server.by_name();
+    assert_eq!(settings["fused_moe"], "true");
+    assert!(!settings.contains_key("test") && !settings.contains_key("metal"), "{settings:?}");
+    // A row that has neither is none of llama-bench.
+    let neither = LINES.replace("\"backends\": \"CPU\", ", "");
+    assert!(problem(&neither).contains("the row has no `backends`"));
+}
+
 #[test]
 fn a_combined_rate_is_neither() {
     let row = LINES.lines().next().unwrap().replace("\"n_gen\": 0", "\"n_gen\": 8");
@@ -147,7 +190,6 @@ fn what_is_no_file_of_llama_bench_is_refused_with_its_place() {
         ("{}".to_owned(), "the row has no `build_commit`"),
         (LINES[..LINES.len() / 2].to_owned(), "is this one cut off?"),
         (with("\"samples_ns\"", "\"samples\""), "run llama-bench with `-o jsonl`"),
-        (with("\"backends\": \"CPU\"", "\"backends\": \"Metal\""), "llamark knows no backend `Metal`"),
         (with("\"build_number\": 11434", "\"build_number\": 11433"), "this row is of build 11434"),
         (with("[ 6635962505", "[ -1"), "`samples_ns` is no list of times"),
         (with("\"n_prompt\": 32", "\"n_prompt\": 4294967296"), "`n_prompt` is no number that it can be"),

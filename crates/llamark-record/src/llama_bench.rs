@@ -79,7 +79,8 @@ const SUBJECT: [&str; 9] = [
     "model_n_params",
 ];
 /// What a row says of the test and its result.
-const RESULT: [&str; 10] = [
+const RESULT: [&str; 11] = [
+    "test",
     "n_prompt",
     "n_gen",
     "n_depth",
@@ -90,6 +91,19 @@ const RESULT: [&str; 10] = [
     "stddev_ts",
     "samples_ns",
     "samples_ts",
+];
+
+/// What versions before 2025 and forks of them have in place of `backends`: whether each was compiled in.
+const COMPILED_IN: [(&str, &str); 9] = [
+    ("cuda", "CUDA"),
+    ("hipblas", "ROCm"),
+    ("opencl", "OpenCL"),
+    ("vulkan", "Vulkan"),
+    ("kompute", "Kompute"),
+    ("metal", "Metal"),
+    ("sycl", "SYCL"),
+    ("gpu_blas", ""),
+    ("blas", "BLAS"),
 ];
 
 /// One test of llama-bench, as a row of `-o json` or `-o jsonl` of any version has it.
@@ -173,7 +187,7 @@ impl Reading<'_> {
             build_number: self.number("build_number")?,
             cpu: self.text("cpu_info")?,
             gpu: self.text("gpu_info")?,
-            backends: self.text("backends")?,
+            backends: self.backends()?,
             model: self.text("model_filename")?,
             model_type: self.text("model_type")?,
             model_bytes: self.number("model_size")?,
@@ -216,6 +230,18 @@ impl Reading<'_> {
         }
     }
 
+    /// The backends by name, also of rows that say of each whether it was compiled in. None of them: the processor.
+    fn backends(&mut self) -> Option<String> {
+        let has = |name: &str| self.object.get(name).and_then(Value::as_bool);
+        if self.object.contains_key("backends") || has("cuda").is_none() {
+            return self.text("backends");
+        }
+        let compiled_in =
+            COMPILED_IN.iter().filter(|(flag, name)| !name.is_empty() && has(flag) == Some(true));
+        let names: Vec<&str> = compiled_in.map(|(_, name)| *name).collect();
+        Some(if names.is_empty() { "CPU".to_owned() } else { names.join(",") })
+    }
+
     fn number<N: TryFrom<u64>>(&mut self, name: &str) -> Option<N> {
         let number = self.field(name)?.as_u64().and_then(|number| N::try_from(number).ok());
         if number.is_none() {
@@ -246,7 +272,9 @@ impl Reading<'_> {
 
     /// Everything else that the row says.
     fn settings(&self) -> BTreeMap<String, String> {
-        let is_setting = |name: &str| !SUBJECT.contains(&name) && !RESULT.contains(&name);
+        let is_compiled_in = |name: &str| COMPILED_IN.iter().any(|(flag, _)| *flag == name);
+        let is_setting =
+            |name: &str| !SUBJECT.contains(&name) && !RESULT.contains(&name) && !is_compiled_in(name);
         let settings = self.object.iter().filter(|(name, _)| is_setting(name));
         settings.map(|(name, value)| (name.clone(), plain(value))).collect()
     }

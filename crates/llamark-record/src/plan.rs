@@ -34,7 +34,7 @@ pub use backend::{BackendKind, PlannedBackend, PlannedBuild};
 pub use canary::PlannedCanary;
 pub use gate::{Gate, STANDARD_GATES};
 pub use interleaved::{Arm, Interleaved, Pairing, Purpose};
-pub use model::{PlannedModel, model_id};
+pub use model::{NOT_STATED, PlannedModel, model_id};
 pub use origin::{Document, DocumentKind, Origin};
 pub use perplexity::PlannedPerplexity;
 pub use preset::SyntheticPreset;

@@ -6,7 +6,7 @@ use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::model::{ModelFacts, ModelRecord};
 use llamark_record::plan::{
-    BackendKind, EngineSource, GpuLayers, ModelSource, Plan, PlannedBackend, PlannedBuild, PlannedModel,
+    EngineSource, GpuLayers, ModelSource, NOT_STATED, Plan, PlannedBackend, PlannedBuild, PlannedModel,
     ResolvedPlan, ServerSettings, Settings, Tool,
 };
 
@@ -140,7 +140,7 @@ pub(crate) fn backend(backend: &PlannedBackend) -> BackendSummary {
 /// Settings in one line: `all layers on Vulkan0, mmap, flash-attn, KV q4_0/q4_0, 8 threads`.
 fn settings_line(backend: &PlannedBackend, server: &ServerSettings) -> String {
     let mut settings = Vec::new();
-    if backend.kind == BackendKind::Cpu || backend.device == "none" {
+    if backend.is_cpu() || backend.device == "none" {
         settings.push("no device".to_owned());
     } else {
         settings.push(match server.gpu_layers {
@@ -253,6 +253,7 @@ fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, Stri
     match (total.is_empty(), active.is_empty()) {
         (true, _) => (String::new(), String::new()),
         (false, true) => (total.clone(), format!("{total} (dense)")),
+        (false, false) if active == NOT_STATED => (total.clone(), total),
         (false, false) => {
             (format!("{total} ({active} MoE)"), format!("{total} total / {active} active (MoE)"))
         }
@@ -335,7 +336,7 @@ mod tests {
             name: "rocm".to_owned(),
             label: String::new(),
             note: String::new(),
-            kind: BackendKind::Rocm,
+            kind: Some(llamark_record::plan::BackendKind::Rocm),
             build: "rocm".to_owned(),
             device: "ROCm0".to_owned(),
             server: Settings::Decided(server),

@@ -39,7 +39,7 @@ struct Row<'a> {
     build_number: u32,
     cpu_info: &'a str,
     gpu_info: &'a str,
-    backends: &'static str,
+    backends: &'a str,
     model_filename: &'a str,
     model_type: &'a str,
     model_size: u64,
@@ -242,7 +242,7 @@ impl<'a> Subject<'a> {
             backend,
             server: backend.server.decided()?,
             cpu: set.environment.value("cpu.model").unwrap_or_default(),
-            gpus: if backend.kind == BackendKind::Cpu { String::new() } else { gpus.join(", ") },
+            gpus: if backend.is_cpu() { String::new() } else { gpus.join(", ") },
             file: &set.resolved.model_files.get(&case.model)?.first()?.name,
             model_type,
             bytes: facts
@@ -266,7 +266,7 @@ impl<'a> Subject<'a> {
             build_number: self.build_number,
             cpu_info: self.cpu,
             gpu_info: &self.gpus,
-            backends: name(self.backend.kind),
+            backends: name(self.backend),
             model_filename: self.file,
             model_type: &self.model_type,
             model_size: self.bytes,
@@ -319,11 +319,12 @@ impl<'a> Subject<'a> {
 }
 
 /// The backend as llama-bench names it.
-fn name(kind: BackendKind) -> &'static str {
-    match kind {
-        BackendKind::Cpu => "CPU",
-        BackendKind::Vulkan => "Vulkan",
-        BackendKind::Rocm => "ROCm",
-        BackendKind::Cuda => "CUDA",
+fn name(backend: &PlannedBackend) -> &str {
+    match backend.kind {
+        Some(BackendKind::Cpu) => "CPU",
+        Some(BackendKind::Vulkan) => "Vulkan",
+        Some(BackendKind::Rocm) => "ROCm",
+        Some(BackendKind::Cuda) => "CUDA",
+        None => &backend.label,
     }
 }

@@ -251,8 +251,8 @@ pub struct BackendSummary {
     pub label: String,
     /// Note of the author; may be empty.
     pub note: String,
-    /// The kind.
-    pub kind: BackendKind,
+    /// The kind; absent where a document was measured with one that llamark cannot build.
+    pub kind: Option<BackendKind>,
     /// Id of the build.
     pub build: String,
     /// Device as llama.cpp names it.

@@ -82,8 +82,9 @@ impl Expander<'_> {
             let all = variants_of(name.as_str(), backend);
             for (name_of, variant) in all.iter().filter(|(name, _)| used.contains(name.as_str())) {
                 for side in &sides {
-                    let planned = self.backend(name.as_str(), backend, variant, side);
-                    let build = build(&planned, backend, side, &extra_targets, &mut known, &mut builds);
+                    let kind = kind(name.as_str(), backend);
+                    let planned = self.backend(name.as_str(), kind, backend, variant, side);
+                    let build = build(&planned, kind, backend, side, &extra_targets, &mut known, &mut builds);
                     let name = format!("{name_of}{}", side.suffix());
                     backends.push(PlannedBackend { build, name, ..planned });
                 }
@@ -140,12 +141,11 @@ impl Expander<'_> {
     fn backend(
         &self,
         name: &str,
+        kind: BackendKind,
         backend: &experiment::Backend,
         variant: &Variant,
         side: &Chosen,
     ) -> PlannedBackend {
-        // A rule of the meaning says that one of the two is there.
-        let kind = backend.kind.or_else(|| kind_named(name)).unwrap_or(BackendKind::Cpu);
         let device = match (&backend.device, device_prefix(kind)) {
             (Some(device), _) => device.as_str().to_owned(),
             (None, Some(prefix)) => format!("{prefix}0"),
@@ -161,7 +161,7 @@ impl Expander<'_> {
             name: name.to_owned(),
             label: format!("{label}{}{of_side}", variant.label),
             note: optional(backend.note.as_ref()),
-            kind,
+            kind: Some(kind),
             build: String::new(),
             server: Settings::Decided(self.server(&side.server(&variant.server), &device)),
             device,
@@ -267,6 +267,11 @@ fn usual_name(kind: BackendKind) -> &'static str {
     }
 }
 
+/// A rule of the meaning says that one of the two is there.
+fn kind(name: &str, backend: &experiment::Backend) -> BackendKind {
+    backend.kind.or_else(|| kind_named(name)).unwrap_or(BackendKind::Cpu)
+}
+
 /// Kind, CMake variables and whether the engine is another than the plan's, which decide a build as far as an experiment
 /// does, to the id of the build.
 type Builds = BTreeMap<(BackendKind, BTreeMap<String, String>, bool), String>;
@@ -274,6 +279,7 @@ type Builds = BTreeMap<(BackendKind, BTreeMap<String, String>, bool), String>;
 /// The id of the build of a backend. Backends that agree share one, which has the name of the first.
 fn build(
     planned: &PlannedBackend,
+    kind: BackendKind,
     backend: &experiment::Backend,
     side: &Chosen,
     extra_targets: &[String],
@@ -281,11 +287,11 @@ fn build(
     builds: &mut Vec<PlannedBuild>,
 ) -> String {
     let cmake = side.cmake(backend.build.as_ref());
-    let id = known.entry((planned.kind, cmake.clone(), side.engine.is_some())).or_insert_with(|| {
+    let id = known.entry((kind, cmake.clone(), side.engine.is_some())).or_insert_with(|| {
         // The baseline's is what the backend alone would have.
         let suffix = if side.arm == Some(Arm::Candidate) { side.suffix() } else { "" };
         let id = format!("{}{suffix}", planned.name);
-        let (kind, engine) = (planned.kind, side.engine.clone());
+        let engine = side.engine.clone();
         builds.push(PlannedBuild {
             id: id.clone(),
             kind,

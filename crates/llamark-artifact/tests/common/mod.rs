@@ -100,7 +100,7 @@ fn backend(name: &str, label: &str, kind: BackendKind, device: &str, note: &str)
         name: name.to_owned(),
         label: label.to_owned(),
         note: note.to_owned(),
-        kind,
+        kind: Some(kind),
         build: name.to_owned(),
         device: device.to_owned(),
         server: Settings::Decided(server(if kind == BackendKind::Cpu {
@@ -175,9 +175,9 @@ pub(crate) fn plan(shape: Shape) -> ResolvedPlan {
         .iter()
         .map(|backend| PlannedBuild {
             id: backend.name.clone(),
-            kind: backend.kind,
+            kind: backend.kind.unwrap(),
             cmake: match backend.kind {
-                BackendKind::Vulkan => text_map(&[("GGML_VULKAN", "ON")]),
+                Some(BackendKind::Vulkan) => text_map(&[("GGML_VULKAN", "ON")]),
                 _ => BTreeMap::new(),
             },
             engine: None,
@@ -472,7 +472,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         source: source.to_owned(),
         agrees: observed.map(|observed| observed == asked),
     };
-    let holder = if backend.kind == BackendKind::Cpu { "CPU_Mapped" } else { "Vulkan0" };
+    let holder = if backend.is_cpu() { "CPU_Mapped" } else { "Vulkan0" };
     events.push(Event::StartReady(StartReady {
         id: id.clone(),
         load: LoadStages { first_line_us: Some(9_500), weights_us: Some(ready_us * 9 / 10), ready_us },

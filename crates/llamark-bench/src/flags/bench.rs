@@ -132,7 +132,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use camino::Utf8Path;
-    use llamark_record::plan::{BackendKind, CacheType, ServerSettings};
+    use llamark_record::plan::{CacheType, ServerSettings};
 
     use super::*;
     use crate::probe::parse_bench_help;
@@ -158,7 +158,7 @@ mod tests {
     fn line(help: &str, settings: &ServerSettings, device: &str, test: &BenchTest) -> Result<String, String> {
         let request = LaunchRequest {
             settings,
-            kind: BackendKind::Vulkan,
+            is_cpu_build: false,
             device,
             backend_environment: &BTreeMap::new(),
             model: Utf8Path::new("m.gguf"),

@@ -63,7 +63,7 @@ fn arguments(
 mod tests {
     use std::collections::BTreeMap;
 
-    use llamark_record::plan::{BackendKind, CacheType, GpuLayers, ServerSettings};
+    use llamark_record::plan::{CacheType, GpuLayers, ServerSettings};
 
     use super::*;
     use crate::probe::parse_help;
@@ -90,7 +90,7 @@ mod tests {
     fn line(help: &str, device: &str) -> Result<String, String> {
         let request = LaunchRequest {
             settings: &settings(),
-            kind: BackendKind::Vulkan,
+            is_cpu_build: false,
             device,
             backend_environment: &BTreeMap::new(),
             model: Utf8Path::new("m.gguf"),

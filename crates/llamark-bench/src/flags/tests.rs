@@ -1,4 +1,6 @@
 use super::*;
+use llamark_record::plan::BackendKind;
+
 use crate::probe::parse_help;
 
 const HELP: &str = include_str!("../../fixtures/b11434/help.txt");
@@ -31,7 +33,7 @@ fn try_it(
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let request = LaunchRequest {
         settings,
-        kind,
+        is_cpu_build: kind == BackendKind::Cpu,
         device,
         backend_environment: &backend_environment,
         model: Utf8Path::new("/models/m.gguf"),

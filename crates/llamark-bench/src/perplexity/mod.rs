@@ -180,7 +180,7 @@ mod tests {
         };
         let request = LaunchRequest {
             settings: &settings,
-            kind,
+            is_cpu_build: kind == BackendKind::Cpu,
             device,
             backend_environment: &BTreeMap::new(),
             model: Utf8Path::new("m.gguf"),

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use camino::Utf8Path;
+use llamark_record::plan::BackendKind;
 use llamark_record::plan::{CacheType, ServerSettings};
 use serde_json::json;
 
@@ -41,7 +42,7 @@ fn proofs(
 ) -> Vec<Proof> {
     let request = LaunchRequest {
         settings,
-        kind,
+        is_cpu_build: kind == BackendKind::Cpu,
         device,
         backend_environment: &BTreeMap::new(),
         model: Utf8Path::new("/models/SmolLM2-135M-Instruct.Q4_1.gguf"),

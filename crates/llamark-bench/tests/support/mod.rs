@@ -228,7 +228,7 @@ impl Bench {
 
     /// Asks for a device.
     pub fn on_vulkan(mut self) -> Self {
-        self.backend().kind = BackendKind::Vulkan;
+        self.backend().kind = Some(BackendKind::Vulkan);
         self.backend().device = "Vulkan0".to_owned();
         self
     }
@@ -512,7 +512,7 @@ fn plan() -> Plan {
             name: "cpu".to_owned(),
             label: "CPU".to_owned(),
             note: String::new(),
-            kind: BackendKind::Cpu,
+            kind: Some(BackendKind::Cpu),
             build: "cpu".to_owned(),
             device: "none".to_owned(),
             server: Settings::Decided(server),

@@ -3,6 +3,7 @@
 //! A row is a test of its own (a prompt of 512 tokens, or 128 tokens generated at a depth), so each is a case of its own:
 //! `MODEL/BACKEND/pp512`, `MODEL/BACKEND/tg128/d4096`. The same test again is another start of it.
 
+mod described;
 mod rows;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,8 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use llamark_record::journal::{CaseClosed, Event, Outcome, StartId};
 use llamark_record::model::FileIdentity;
 use llamark_record::plan::{
-    BackendKind, Case, Document, DocumentKind, ModelSource, PlannedBackend, PlannedModel, PlannedPrompt,
-    PromptContent, Settings, StatedSettings, Tool, case_id, model_id,
+    BackendKind, Case, Document, DocumentKind, ModelSource, NOT_STATED, PlannedBackend, PlannedModel,
+    PlannedPrompt, PromptContent, Settings, StatedSettings, Tool, case_id, model_id,
 };
 use llamark_record::stated::{StatedRun, StatedStart};
 
@@ -119,30 +120,31 @@ impl Backends {
         let differing = differing(rows);
         let mut backends = Self { all: Vec::new(), of_rows: Vec::new(), problems: Vec::new() };
         for row in rows {
-            let Some(kind) = kind(row) else {
-                let message = format!("llamark knows no backend `{}`", row.backends);
-                let help = "cpu, cuda, rocm and vulkan can be imported";
-                backends.problems.push(Problem::new(Code::Unknown, row.span.clone(), message).help(help));
-                continue;
-            };
             let by_name = settings(row);
+            let (kind, family) = family(row);
             let variant = differing.iter().filter_map(|name| Some(format!("+{name}={}", by_name.get(name)?)));
-            let name = kind.name().to_owned() + &variant.collect::<String>();
+            let name = family + &variant.collect::<String>();
             let place = backends.all.iter().position(|known| known.name == name);
             backends.of_rows.push(place.unwrap_or(backends.all.len()));
             if place.is_none() {
-                backends.all.push(backend(kind, name, by_name));
+                let label = if kind.is_some() { name.clone() } else { row.backends.clone() };
+                backends.all.push(backend(kind, name, label, by_name));
             }
         }
         backends
     }
 }
 
-fn backend(kind: BackendKind, name: String, by_name: BTreeMap<String, String>) -> PlannedBackend {
+fn backend(
+    kind: Option<BackendKind>,
+    name: String,
+    label: String,
+    by_name: BTreeMap<String, String>,
+) -> PlannedBackend {
     let text = by_name.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(", ");
     PlannedBackend {
-        label: name.clone(),
         name,
+        label,
         note: String::new(),
         kind,
         build: String::new(),
@@ -180,17 +182,28 @@ fn settings(row: &Row) -> BTreeMap<String, String> {
     row.settings.iter().map(|(name, value)| (ours(name), word(name, value))).collect()
 }
 
-/// The backend that llama.cpp was compiled with. BLAS is the processor too.
-fn kind(row: &Row) -> Option<BackendKind> {
-    let has = |name: &str| row.backends.split(',').any(|backend| backend.trim().eq_ignore_ascii_case(name));
+/// The backend that llama.cpp was compiled with, and what it is called in the ids of cases: one that llamark knows, or else
+/// the first that is not the processor, under its own name. BLAS is the processor too.
+fn family(row: &Row) -> (Option<BackendKind>, String) {
+    let names = || row.backends.split(',').map(str::trim);
+    let has = |name: &str| names().any(|backend| backend.eq_ignore_ascii_case(name));
     let gpus = [
         ("CUDA", BackendKind::Cuda),
         ("ROCm", BackendKind::Rocm),
         ("HIP", BackendKind::Rocm),
         ("Vulkan", BackendKind::Vulkan),
     ];
-    let gpu = gpus.into_iter().find(|(name, _)| has(name)).map(|(_, kind)| kind);
-    gpu.or_else(|| (has("CPU") || has("BLAS")).then_some(BackendKind::Cpu))
+    if let Some((_, kind)) = gpus.into_iter().find(|(name, _)| has(name)) {
+        return (Some(kind), kind.name().to_owned());
+    }
+    let is_processor = |name: &str| name.eq_ignore_ascii_case("CPU") || name.eq_ignore_ascii_case("BLAS");
+    match names().find(|name| !is_processor(name)).map(|name| model_id(name, "")) {
+        // As llama.cpp calls it since the end of 2025.
+        Some(name) if name == "mtl" => (None, "metal".to_owned()),
+        Some(name) if name.is_empty() => (None, "other".to_owned()),
+        Some(name) => (None, name),
+        None => (Some(BackendKind::Cpu), BackendKind::Cpu.name().to_owned()),
+    }
 }
 
 /// Name of a test as people write it: `pp512`, `tg128`, `pp512+tg128`.
@@ -208,16 +221,17 @@ fn file_name(row: &Row) -> &str {
 }
 
 fn model(row: &Row) -> PlannedModel {
-    let name = file_name(row).trim_end_matches(".gguf");
+    let stem = file_name(row).trim_end_matches(".gguf");
+    let (name, quant) = described::name_and_quant(stem);
     PlannedModel {
-        id: model_id(name, ""),
+        id: model_id(stem, ""),
         name: name.to_owned(),
-        quant: String::new(),
+        quant: quant.to_owned(),
         vision: false,
         note: format!("llama.cpp calls it {}", row.model_type),
-        claimed_parameters: row.parameters.to_string(),
-        claimed_active_parameters: String::new(),
-        claimed_file_size: format!("{} B", row.model_bytes),
+        claimed_parameters: described::count(row.parameters),
+        claimed_active_parameters: described::active(&row.model_type).unwrap_or(NOT_STATED).to_owned(),
+        claimed_file_size: described::size(row.model_bytes),
         source: ModelSource::Unstated,
     }
 }

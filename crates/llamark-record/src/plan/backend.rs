@@ -69,8 +69,8 @@ pub struct PlannedBackend {
     pub label: String,
     /// Note in the report; empty when there is none.
     pub note: String,
-    /// The kind.
-    pub kind: BackendKind,
+    /// The kind; absent where a document was measured with one that llamark cannot build, as Metal or SYCL.
+    pub kind: Option<BackendKind>,
     /// Id of the build.
     pub build: String,
     /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone; empty where a document does not
@@ -88,4 +88,11 @@ pub struct PlannedBackend {
     /// the file where absent, so that plans of sets that are older than this field keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth: Option<u64>,
+}
+
+impl PlannedBackend {
+    /// Whether it is compiled for the processor.
+    pub fn is_cpu(&self) -> bool {
+        self.kind == Some(BackendKind::Cpu)
+    }
 }

@@ -21,13 +21,17 @@ pub struct PlannedModel {
     pub note: String,
     /// Parameters as the author writes them (`30B`); empty: taken from the header.
     pub claimed_parameters: String,
-    /// Active parameters as the author writes them (`3B`); empty: taken from the header.
+    /// Active parameters as the author writes them (`3B`); empty: taken from the header, or else all of them;
+    /// [`NOT_STATED`]: it may or may not be a mixture of experts.
     pub claimed_active_parameters: String,
     /// Size of the file as a document writes it (`~19 GiB`); empty: that of the file.
     pub claimed_file_size: String,
     /// Where it comes from.
     pub source: ModelSource,
 }
+
+/// In place of active parameters: the document says neither how many there are nor that all are.
+pub const NOT_STATED: &str = "not stated";
 
 /// The id of a model: its name and quantization in lower case, everything that is no Latin letter, digit, `.` or
 /// `_` a `-`.

@@ -1,5 +1,7 @@
 //! LM111 to LM114: what is claimed of a model, against its header, its name, its size.
 
+use llamark_record::plan::NOT_STATED;
+
 use super::rules::{CONTRADICTED_CLAIM, CONTRADICTED_NAME, IMPLAUSIBLE_QUANT, UNIT_OF_SIZES};
 use super::{Context, Finding, Scope, Subject};
 use crate::describe::{claim_of, unit_reading};
@@ -46,6 +48,7 @@ fn name(context: &Context<'_>, place: usize, model: &ModelSummary) -> Option<Fin
     let (word, named) = active_in(&model.name)?;
     let stated = match &model.facts {
         Some(facts) => crate::format::float(facts.active_parameters),
+        None if model.claimed_active_parameters == NOT_STATED => return None,
         None => {
             read_count(&model.claimed_active_parameters).or_else(|| read_count(&model.claimed_parameters))?
         }

@@ -23,7 +23,8 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
 /// The settings that differ, as `mmap is true and false`, and those that only one side states.
 fn differences(a: &BackendSummary, b: &BackendSummary) -> Vec<String> {
     let names: BTreeSet<&String> = a.settings_by_name.keys().chain(b.settings_by_name.keys()).collect();
-    let is_cpu = a.kind == BackendKind::Cpu || b.kind == BackendKind::Cpu;
+    let cpu = Some(BackendKind::Cpu);
+    let is_cpu = a.kind == cpu || b.kind == cpu;
     let alone = |of: &BackendSummary, name: &str, value: &str| {
         format!("{name} is stated for {} alone ({value})", of.label)
     };

@@ -7,6 +7,7 @@ use llamark_import::{Bandwidth, Imported, Options, Problems};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment, Fact};
 use llamark_record::journal::Event;
 use llamark_record::plan::{Document, DocumentKind, model_id};
+use llamark_report::format::counted;
 
 use crate::cli::{Import, ImportKind};
 use crate::context::{Context, shown};
@@ -78,7 +79,8 @@ fn tell(context: &Context, imported: &Imported, document: &Document) {
         terminal.warn(&format!("{remark}: a last digit that rounding does not explain"));
     }
     let (cases, incomplete) = (plan.cases.len(), imported.incomplete().count());
-    let text = format!("{} models, {cases} cases, {} runs", plan.models.len(), imported.runs());
+    let (models, cases) = (counted(plan.models.len(), "model"), counted(cases, "case"));
+    let text = format!("{models}, {cases}, {}", counted(imported.runs(), "run"));
     let text = if incomplete == 0 { text } else { format!("{text}; {incomplete} cases are incomplete") };
     terminal.step("Read", &text);
     let grade = plan.grade();

@@ -1,5 +1,7 @@
 //! `llamark verify`: files, journal, and every derived number made again.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8Path;
 use llamark_artifact::{ArtifactSet, Check, Verification};
 use serde::Serialize;
@@ -43,6 +45,18 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
         );
     }
     let mut verification = without_signature(&path, level.min(2))?;
+    // Whoever asked for a level gets it or an error; whoever did not, what there is.
+    let falls_short = verification.passed() && verification.level < level.min(2);
+    if falls_short && args.level.is_some() {
+        return fail(
+            Exit::NotVerified,
+            format!(
+                "{} was made by another version of llamark, which alone makes its report again",
+                shown(&path)
+            ),
+            "without `--level`, the numbers of its summary are made again; or verify it with that version (`builder` in manifest.json)",
+        );
+    }
     let signed = if verification.passed() {
         signature::of(context, &path, trust.as_deref())?
     } else {
@@ -51,7 +65,9 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
     };
     if verification.passed() && (level >= 3 || matches!(signed, Signed::Bad { .. })) {
         verification.checks.push(signature::check(&signed));
-        verification.level = level;
+        if !falls_short {
+            verification.level = level;
+        }
     }
     let mut time = None;
     if verification.passed() && level >= 4 {
@@ -86,11 +102,17 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
         context.terminal.step("Time", &format!("a third party says that it was there on {time}"));
     }
     context.terminal.step("Unknown", &CANNOT_KNOW.join("; "));
+    if falls_short {
+        context.terminal.warn(
+            "another version of llamark made its report and tables, and only that one makes them again: read the report that \
+             `llamark report` makes here",
+        );
+    }
     context.terminal.done(&format!("{} verifies at level {}", shown(&path), verification.level));
     Ok(Exit::Done)
 }
 
-/// Levels 0 to 2.
+/// Levels 0 to 2. Of a set whose derived files another version of llamark made, level 1 and the numbers of its summary.
 ///
 /// # Errors
 /// When the set could not be verified at all.
@@ -101,39 +123,59 @@ pub(crate) fn without_signature(path: &Utf8Path, level: u8) -> Result<Verificati
         if let Some(document) = set.resolved.plan.document() {
             verification.checks.push(super::import::again(&set, document)?);
         }
-        verification.checks.push(derived(&set)?);
-        verification.level = 2;
+        let check = derived(&set)?;
+        verification.level = check.level;
+        verification.checks.push(check);
     }
     Ok(verification)
 }
 
-/// Level 2: every derived file, made again from plan, journal and environment, byte for byte.
+/// The version of llamark that made the derived files, where it is another than this.
+fn another_version(set: &ArtifactSet) -> Option<&str> {
+    let maker = set.sealed.as_ref()?.predicate.run_details.builder.version.get("llamark")?;
+    (maker != env!("CARGO_PKG_VERSION")).then_some(maker)
+}
+
+/// Every derived file, made again from plan, journal and environment, byte for byte: level 2. Another version has other words
+/// and layouts, so that of its files only the numbers of the summary can be made again, and level 1 is what is shown.
 fn derived(set: &ArtifactSet) -> Result<Check, Failed> {
     let again = llamark_report::derived_files(set).or_fail(Exit::NotVerified)?;
-    let maker = set
-        .sealed
-        .as_ref()
-        .and_then(|manifest| manifest.predicate.run_details.builder.version.get("llamark").cloned());
-    let mut problems = Vec::new();
+    let mut check = Check {
+        level: 2,
+        name: "derived files made again",
+        count: again.len() as u64,
+        problems: Vec::new(),
+        more: 0,
+    };
+    let mut theirs: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     for (name, bytes) in &again {
         match fs_err::read(set.path.join(name)) {
             Ok(found) if &found == bytes => {}
-            Ok(_) => {
-                let by_whom = match &maker {
-                    Some(version) if version != env!("CARGO_PKG_VERSION") => {
-                        format!(
-                            " (the set was made by llamark {version}, this is {})",
-                            env!("CARGO_PKG_VERSION")
-                        )
-                    }
-                    _ => String::new(),
-                };
-                problems.push(format!("{name} is not what the journal gives{by_whom}"));
+            Ok(found) => {
+                check.problems.push(format!("{name} is not what the journal gives"));
+                theirs.insert(name, found);
             }
-            Err(error) => problems.push(error.to_string()),
+            Err(error) => check.problems.push(error.to_string()),
         }
     }
-    Ok(Check { level: 2, name: "derived files made again", count: again.len() as u64, problems, more: 0 })
+    let (Some(_), true) = (another_version(set), theirs.len() == check.problems.len() && !theirs.is_empty())
+    else {
+        return Ok(check);
+    };
+    const SUMMARY: &str = "summary.json";
+    let ours = again.get(SUMMARY).map(Vec::as_slice).unwrap_or_default();
+    let compared = llamark_report::same_numbers(theirs.get(SUMMARY).map_or(ours, Vec::as_slice), ours);
+    let (count, problems) = match compared {
+        Ok(count) => (count, Vec::new()),
+        Err(problem) => (0, vec![format!("{SUMMARY}: {problem}")]),
+    };
+    Ok(Check {
+        level: 1,
+        name: "numbers of the summary of another version made again",
+        count,
+        problems,
+        more: 0,
+    })
 }
 
 fn print(context: &Context, verification: &Verification) {

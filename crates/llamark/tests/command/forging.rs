@@ -92,6 +92,37 @@ fn verify(a_box: &Box, set: &Path, level: &str) -> i32 {
 
 const DERIVED: [&str; 3] = ["report.md", "summary.json", "results.parquet"];
 
+/// Another version of llamark has other words: its report cannot be made again, and the numbers of its summary can.
+#[test]
+fn of_another_version_the_numbers_are_made_again() {
+    let (a_box, set) = forgery();
+    let path = set.join("manifest.json");
+    let by_another = || {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let ours = format!("\"llamark\": \"{}\"", env!("CARGO_PKG_VERSION"));
+        assert!(text.contains(&ours));
+        std::fs::write(&path, text.replace(&ours, "\"llamark\": \"9.9.9\"")).unwrap();
+    };
+    by_another();
+    seal_anew(&set, None);
+    assert_eq!(verify(&a_box, &set, "2"), 0, "the same bytes are the same bytes");
+
+    let report = std::fs::read_to_string(set.join("report.md")).unwrap();
+    std::fs::write(set.join("report.md"), report.replace("## Findings", "## What we found")).unwrap();
+    let summary = std::fs::read_to_string(set.join("summary.json")).unwrap();
+    std::fs::write(set.join("summary.json"), summary.replacen("\"hint\"", "\"advice\"", 1)).unwrap();
+    seal_anew(&set, None);
+    assert_eq!(verify(&a_box, &set, "2"), 3, "whoever asks for level 2 gets it or an error");
+    let (_, err) = a_box.run(&["verify", set.to_str().unwrap()], 0);
+    assert!(err.contains("verifies at level 1") && err.contains("another version of llamark"), "{err}");
+
+    let mean = summary.split("\"mean\": ").nth(1).unwrap().split(',').next().unwrap();
+    std::fs::write(set.join("summary.json"), summary.replacen(mean, "1.25", 1)).unwrap();
+    seal_anew(&set, None);
+    let (_, err) = a_box.run(&["verify", set.to_str().unwrap()], 3);
+    assert!(err.contains("mean is 1.25, and the journal gives"), "{err}");
+}
+
 #[test]
 fn a_derived_number_that_was_changed_is_found_at_level_2_whatever_the_manifest_says() {
     let (a_box, set) = forgery();

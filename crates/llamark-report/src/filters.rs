@@ -96,6 +96,7 @@ struct OverDepths {
 /// Shapes of cases, those that differ in nothing but depth taken together: each with `depths`, and the `cases` of all.
 fn over_depths(shapes: &Value) -> Result<Value, Error> {
     let mut all: Vec<OverDepths> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for shape in shapes.try_iter()? {
         let mut rest = Vec::new();
         for name in shape.try_iter()?.map(|name| name.to_string()) {
@@ -104,7 +105,8 @@ fn over_depths(shapes: &Value) -> Result<Value, Error> {
             }
         }
         let (depth, cases) = (shape.get_attr("depth")?, u64::try_from(shape.get_attr("cases")?)?);
-        match all.iter_mut().find(|known| known.rest == rest) {
+        let place = *places.entry(format!("{rest:?}")).or_insert(all.len());
+        match all.get_mut(place) {
             Some(known) => {
                 known.depths.push(depth);
                 known.cases = known.cases.saturating_add(cases);

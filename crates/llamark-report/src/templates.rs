@@ -4,6 +4,7 @@
 //! only so much work. What it prints is escaped for Markdown unless a filter says that it is already; an undefined
 //! name is an error, never an empty cell.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
@@ -12,6 +13,7 @@ use minijinja::value::{Serde, Value, ValueKind};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior};
 
 use crate::error::ReportError;
+use crate::findings::NO_RESULT;
 use crate::summary::Summary;
 use crate::{escape, filters};
 
@@ -90,7 +92,7 @@ impl Templates {
 /// # Errors
 /// When a template is at fault; the error shows file, line and the lines around it.
 pub fn render_markdown(summary: &Summary, templates: &Templates) -> Result<String, ReportError> {
-    let rendered = environment(templates, fuel(summary))
+    let rendered = environment(templates, summary)
         .and_then(|environment| page(&environment, summary))
         .map_err(template_error)?;
     Ok(tidy(&rendered))
@@ -100,18 +102,20 @@ fn page(environment: &Environment<'_>, summary: &Summary) -> Result<String, Erro
     environment.get_template(ENTRY).and_then(|template| template.render(Value::from(Serde(summary))))
 }
 
-/// Work that a report of this size may cost, in instructions of the template engine.
+/// Work that a report of this size may cost by templates of the user, in instructions of the template engine.
 fn fuel(summary: &Summary) -> u64 {
     let runs: u64 = summary.cases.iter().map(|case| u64::try_from(case.runs.len()).unwrap_or(0)).sum();
     let cases = u64::try_from(summary.cases.len()).unwrap_or(0);
     1_000_000 + cases * 50_000 + runs * 2_000
 }
 
-fn environment(templates: &Templates, fuel: u64) -> Result<Environment<'static>, Error> {
+fn environment(templates: &Templates, summary: &Summary) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(fuel));
+    // The built-in ones are known to end, however large the set is.
+    let is_of_the_user = matches!(templates.first, First::Folder(_));
+    environment.set_fuel(is_of_the_user.then(|| fuel(summary)));
     environment.set_recursion_limit(60);
     environment.set_debug(true);
     // `debug()` would print all that it sees; nothing secret is there, but nobody wants it in a report.
@@ -124,7 +128,51 @@ fn environment(templates: &Templates, fuel: u64) -> Result<Environment<'static>,
     });
     environment.set_formatter(write_value);
     filters::add(&mut environment);
+    let places = FindingPlaces::of(summary);
+    environment.add_filter("places_of_findings", move |section: &Value| places.of_section(section));
     Ok(environment)
+}
+
+/// Where the findings of each section are in the list of all of them: to look through that list for each section would take
+/// minutes where there are a thousand.
+struct FindingPlaces {
+    /// By model.
+    of_model: HashMap<usize, Vec<usize>>,
+    /// By model, prompt and shape.
+    of_section: HashMap<(usize, String, String), Vec<usize>>,
+}
+
+impl FindingPlaces {
+    /// Of all findings but those that stand in the table of the section: cases without a result.
+    fn of(summary: &Summary) -> Self {
+        let ids = summary.models.iter().enumerate().map(|(place, model)| (model.id.as_str(), place));
+        let ids: HashMap<&str, usize> = ids.collect();
+        let mut places = Self { of_model: HashMap::new(), of_section: HashMap::new() };
+        for (place, finding) in summary.findings.iter().enumerate() {
+            let subject = &finding.subject;
+            let model = subject.model.as_deref().and_then(|id| ids.get(id).copied());
+            let Some(model) = model.filter(|_| finding.code != NO_RESULT.code) else { continue };
+            match &subject.prompt {
+                None => places.of_model.entry(model).or_default().push(place),
+                Some(prompt) => {
+                    let key = (model, prompt.clone(), subject.shape.clone().unwrap_or_default());
+                    places.of_section.entry(key).or_default().push(place);
+                }
+            }
+        }
+        places
+    }
+
+    /// Of one section, in the order of the list.
+    fn of_section(&self, section: &Value) -> Result<Value, Error> {
+        let model = usize::try_from(section.get_attr("model")?)?;
+        let text = |name: &str| section.get_attr(name).map(|value| value.to_string());
+        let key = (model, text("prompt")?, text("shape")?);
+        let both = [self.of_model.get(&model), self.of_section.get(&key)];
+        let mut places: Vec<usize> = both.into_iter().flatten().flatten().copied().collect();
+        places.sort_unstable();
+        Ok(places.into_iter().collect())
+    }
 }
 
 /// Writes a value into a page: escaped unless it is marked as safe; `none` as a dash.

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{Parts, sample_set};
+use llamark_import::Options;
 use llamark_record::journal::{Failure, FailureKind, Outcome};
 use llamark_report::{
     Templates, derived_files, derived_from, render_markdown, summarize, summarize_material, terminal_table,
@@ -17,6 +18,29 @@ fn page(parts: &Parts) -> String {
 fn the_whole_page() {
     let page = render_markdown(&summarize(&sample_set()).unwrap(), &Templates::built_in()).unwrap();
     insta::assert_snapshot!("page", page);
+}
+
+/// A sweep over six hundred depths: work that grows with the square of a set would take minutes, and the page would not be
+/// finished. The first screen stays one.
+#[test]
+fn a_page_of_many_cases_is_finished() {
+    let rows = include_str!("../../llamark-import/tests/fixtures/llama-bench-b11434.jsonl");
+    let row = rows.lines().next().unwrap();
+    let depth = "\"n_depth\": 0";
+    assert!(row.contains(depth));
+    let many: String =
+        (0..600).map(|number| row.replace(depth, &format!("\"n_depth\": {number}")) + "\n").collect();
+    let options = Options { name: "many".to_owned(), title: None, memory_bandwidth: None };
+    let parts = common::published::parts(
+        llamark_import::llama_bench("many.jsonl", many.as_bytes(), &options).unwrap(),
+    );
+    let began = std::time::Instant::now();
+    let page = page(&parts);
+    assert!(page.contains("**Benchmark:** 600 cases of 600 shapes"), "{}", &page[..2000]);
+    assert_eq!(page.matches("\n## SmolLM2").count(), 600);
+    assert!(page.split("## Findings").next().unwrap().lines().count() < 30);
+    // It takes a second, and took a minute.
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
 
 #[test]

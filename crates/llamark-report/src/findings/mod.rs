@@ -30,6 +30,7 @@ pub use headlines::Headline;
 pub use rules::{RULES, Rule};
 
 pub(crate) use headlines::headlines;
+pub(crate) use rules::NO_RESULT;
 
 use std::collections::BTreeSet;
 

@@ -102,7 +102,7 @@ pub(super) const BEST_BACKEND: Rule =
     rule("LM501", "best-backend", Note, "the fastest backend is named, or a tie");
 pub(super) const BEST_BY_SIZE: Rule =
     of_backends(rule("LM502", "best-by-size", Note, "which backend is faster changes with the model"));
-pub(super) const NO_RESULT: Rule = rule("LM601", "no-result", Warning, "cases have no valid result");
+pub(crate) const NO_RESULT: Rule = rule("LM601", "no-result", Warning, "cases have no valid result");
 pub(super) const RUNS_NOT_COUNTED: Rule =
     rule("LM602", "runs-not-counted", Warning, "not every planned run counts");
 pub(super) const NOT_PLANNED: Rule =

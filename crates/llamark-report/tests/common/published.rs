@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use llamark_artifact::Ledger;
-use llamark_import::{Bandwidth, Options};
+use llamark_import::{Bandwidth, Imported, Options};
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment};
 use llamark_record::journal::Event;
 
@@ -16,7 +16,11 @@ const DOCUMENT: &str = include_str!("../../../../experiments/published/strix-hal
 pub(crate) fn published() -> Parts {
     let bandwidth = Bandwidth { text: "256 GB/s".to_owned(), bytes_per_second: 256_000_000_000 };
     let options = Options { name: "strix-halo".to_owned(), title: None, memory_bandwidth: Some(bandwidth) };
-    let imported = llamark_import::report("strix-halo-report.md", DOCUMENT.as_bytes(), &options).unwrap();
+    parts(llamark_import::report("strix-halo-report.md", DOCUMENT.as_bytes(), &options).unwrap())
+}
+
+/// What was imported, as the parts of a set.
+pub(crate) fn parts(imported: Imported) -> Parts {
     let mut ledger = Ledger::new(&imported.plan.plan);
     for event in imported.events {
         let find = |id: &str| ledger.cases.iter().position(|case| case.case.id == id).unwrap();

@@ -4,8 +4,11 @@ use std::ops::Range;
 
 use crate::problem::{Code, Problem, Problems};
 
-/// The most bytes that a document may have. The largest report that we know has 28 thousand.
-pub const MAX_BYTES: usize = 1 << 20;
+/// The most bytes that a document of any kind may have: some eight thousand rows of llama-bench.
+pub const MAX_BYTES: usize = 8 << 20;
+
+/// The most bytes of a report. The largest that we know has 28 thousand.
+const MAX_REPORT: usize = 1 << 20;
 
 /// The most bytes of one line of a report. It bounds what the Markdown of a hostile line can cost.
 const MAX_LINE: usize = 4096;
@@ -22,7 +25,7 @@ pub(crate) struct Source {
 impl Source {
     /// The text of a report, if it is one that can be read at all.
     pub(crate) fn new(name: &str, bytes: &[u8]) -> Result<Self, Problems> {
-        let source = Self::records(name, bytes)?;
+        let source = Self::of_at_most(MAX_REPORT, name, bytes)?;
         let long =
             (1..=source.lines.len()).map(|line| source.line_span(line)).find(|span| span.len() > MAX_LINE);
         let Some(long) = long else { return Ok(source) };
@@ -34,12 +37,17 @@ impl Source {
 
     /// The text of a file whose lines may be of any length, if it is one that can be read at all.
     pub(crate) fn records(name: &str, bytes: &[u8]) -> Result<Self, Problems> {
+        Self::of_at_most(MAX_BYTES, name, bytes)
+    }
+
+    fn of_at_most(most: usize, name: &str, bytes: &[u8]) -> Result<Self, Problems> {
         let refuse = |text: &str, span: Range<usize>, message: String, help: &str| {
             let source = Self::unchecked(name, text.to_owned());
             Err(Problems::new(&source, vec![Problem::new(Code::Unreadable, span, message).help(help)]))
         };
-        if bytes.len() > MAX_BYTES {
-            let message = format!("the file has {} bytes; a document has at most {MAX_BYTES}", bytes.len());
+        if bytes.len() > most {
+            let message =
+                format!("the file has more than the {} MiB that are read of a document", most >> 20);
             return refuse("", 0..0, message, "is this the right file?");
         }
         let text = match std::str::from_utf8(bytes) {

@@ -132,7 +132,11 @@ fn subjects(path: &Utf8Path) -> Result<Vec<Resource>, ArtifactError> {
 }
 
 /// Models, binaries, source tree, prompts and the text of the perplexity by digest; and what the caller adds. Sorted by name.
-fn resolved_dependencies(resolved: &ResolvedPlan, ledger: &Ledger, extra: Vec<Resource>) -> Vec<Resource> {
+pub(crate) fn resolved_dependencies(
+    resolved: &ResolvedPlan,
+    ledger: &Ledger,
+    extra: Vec<Resource>,
+) -> Vec<Resource> {
     let mut all = extra;
     let mut push = |name: String, uri: Option<String>, sha256: &Sha256, bytes: Option<u64>| {
         let annotations = bytes.map(|bytes| (BYTES.to_owned(), bytes.to_string())).into_iter().collect();

@@ -1,20 +1,22 @@
 //! Level 1 of verification: is what the journal records what was planned, all of it, once?
 
+use std::collections::BTreeMap;
+
 use camino::Utf8Path;
 use llamark_record::Sha256;
 use llamark_record::build::BuildRecord;
 use llamark_record::digest::canonical_json;
-use llamark_record::journal::{Event, Outcome};
-use llamark_record::manifest::{Manifest, build_type};
+use llamark_record::journal::{Event, Gaps, Outcome, RunRecord};
+use llamark_record::manifest::{Manifest, Resource, build_type};
 use llamark_record::model::ModelRecord;
-use llamark_record::plan::{Plan, ResolvedPlan};
+use llamark_record::plan::{Case, Plan, ResolvedPlan};
 
 use crate::journal::{JOURNAL, Reader};
 use crate::ledger::{CaseLedger, StartLedger};
 use crate::set::{PLAN, SPEC, document_file, read_environment, read_plan};
 use crate::verify::{Check, said, shown};
 use crate::writer::build_file;
-use crate::{ArtifactError, Ledger, plain};
+use crate::{ArtifactError, Ledger, plain, seal};
 
 /// All checks of level 1. A newer format is an error; anything else that is wrong is in the checks.
 pub(crate) fn check(path: &Utf8Path, manifest: &Manifest) -> Result<Vec<Check>, ArtifactError> {
@@ -43,6 +45,7 @@ pub(crate) fn check(path: &Utf8Path, manifest: &Manifest) -> Result<Vec<Check>, 
         checks.push(check_models(&ledger, &resolved));
         checks.push(check_builds(&ledger, &resolved, path));
         checks.push(check_mapped(&ledger, &resolved));
+        checks.push(check_materials(&ledger, &resolved, manifest));
         checks.push(check_host(&ledger, path)?);
     }
     Ok(checks)
@@ -89,7 +92,7 @@ fn check_origin(plan: &Plan, manifest: &Manifest, check: &mut Check) {
 
 /// Each case once; each start of each case once in the schedule, and nothing else.
 fn check_schedule(plan: &Plan, check: &mut Check) {
-    let mut cases = std::collections::BTreeMap::new();
+    let mut cases = BTreeMap::new();
     for case in &plan.cases {
         if cases.insert(case.id.as_str(), case.starts).is_some() {
             check.problem(format!("the plan has the case {} twice", shown(&case.id)));
@@ -139,6 +142,11 @@ fn read_journal(
             }
         };
         if let Event::Run(run) = &mut entry.event {
+            let case = ledger.case(&run.id.case).map(|case| &case.case);
+            if let Some(problem) = case.and_then(|case| contradiction(run, case)) {
+                check.problem(format!("line {line}: {problem}"));
+                break;
+            }
             crate::journal::leave_arrivals(run);
         }
         if let Err(misplaced) = ledger.apply(entry) {
@@ -165,6 +173,37 @@ fn read_journal(
         check.problem("it has no end");
     }
     Ok(check)
+}
+
+/// What a run says of itself that its own numbers do not bear out, as far as they tell: the times between its tokens, and that
+/// it counts.
+fn contradiction(run: &RunRecord, case: &Case) -> Option<String> {
+    let measured = || run.measurement.iter().chain(run.streams.iter().map(|stream| &stream.measurement));
+    let arrivals = || measured().map(|one| one.arrivals.as_slice());
+    let is_bounded =
+        arrivals().all(|arrivals| arrivals.last().is_none_or(|(tokens, _)| *tokens <= case.max_tokens));
+    if run.gaps.is_some() && (!is_bounded || Gaps::of(arrivals()) != run.gaps) {
+        return Some("the times between the tokens of the run are not those of their arrivals".to_owned());
+    }
+    if !run.broken.is_empty() {
+        return None;
+    }
+    measured().find_map(|one| {
+        let cached = one.cached_tokens.unwrap_or(case.depth);
+        if one.generated_tokens != case.max_tokens {
+            let (generated, asked) = (one.generated_tokens, case.max_tokens);
+            Some(format!(
+                "a run that breaks no rule generated {generated} tokens, and {asked} were asked for"
+            ))
+        } else if cached != case.depth {
+            let depth = case.depth;
+            Some(format!(
+                "a run that breaks no rule took {cached} tokens from a cache, and {depth} were to be there"
+            ))
+        } else {
+            None
+        }
+    })
 }
 
 /// Every case came to an end. That it is the one that its starts bear out, the ledger has seen to.
@@ -320,6 +359,26 @@ fn check_mapped(ledger: &Ledger, resolved: &ResolvedPlan) -> Check {
                     check.problem(format!("start {number} of {case}: {}", shown(&reason)));
                 }
             }
+        }
+    }
+    check
+}
+
+/// What the manifest says went in is what the plan and the journal say. What it names besides (an archive that was fetched)
+/// only the manifest knows.
+fn check_materials(ledger: &Ledger, resolved: &ResolvedPlan, manifest: &Manifest) -> Check {
+    let mut check = Check::new(1, "materials of the manifest");
+    let stated = &manifest.predicate.build_definition.resolved_dependencies;
+    let mut by_name: BTreeMap<&str, Vec<&Resource>> = BTreeMap::new();
+    for resource in stated {
+        by_name.entry(&resource.name).or_default().push(resource);
+    }
+    let known = seal::resolved_dependencies(resolved, ledger, Vec::new());
+    for resource in &known {
+        check.count();
+        if !by_name.get(resource.name.as_str()).is_some_and(|stated| stated.contains(&resource)) {
+            let name = shown(&resource.name);
+            check.problem(format!("the manifest does not name {name} with the digest that it has here"));
         }
     }
     check

@@ -78,6 +78,7 @@ fn the_sample_passes_and_says_what_was_checked() {
     1 2 models by the plan
     1 2 builds by the plan
     1 6 programs and libraries that were run
+    1 9 materials of the manifest
     1 1 machine
     ");
 }

@@ -36,7 +36,8 @@ fn bench() -> Option<Bench> {
     let build_folder = server.parent().unwrap().to_owned();
     let name = server.file_name().unwrap().to_owned();
     let mut bench =
-        Bench::with(root, build_folder, &name, Utf8Path::new(&model).to_owned(), Some(folder), environment);
+        Bench::with(root, build_folder, &name, Utf8Path::new(&model).to_owned(), Some(folder), environment)
+            .with_all_files();
     bench.plan.timeouts.load_ms = 120_000;
     bench.plan.timeouts.request_ms = 60_000;
     bench.deadline = Duration::from_secs(400);

@@ -40,7 +40,7 @@ async fn start(server: &str, shape: SyntheticShape, quant: SyntheticQuant) -> (O
     let made = Synthetic::new(&description, None).unwrap();
     made.write(&model, 2, &mut |_| ControlFlow::Continue(())).unwrap();
     let (build, name) = (server.parent().unwrap().to_owned(), server.file_name().unwrap().to_owned());
-    let mut bench = Bench::with(root, build, &name, model, Some(folder), environment);
+    let mut bench = Bench::with(root, build, &name, model, Some(folder), environment).with_all_files();
     bench.plan.timeouts.load_ms = 120_000;
     bench.plan.timeouts.request_ms = 60_000;
     bench.deadline = Duration::from_secs(400);

@@ -11,6 +11,9 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_process::Interrupt;
 
+/// The longest path of an entry, bytes: that of Linux.
+const LONGEST_PATH: usize = 4096;
+
 /// Why an archive was not unpacked. Nothing of it is used then.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
@@ -58,6 +61,12 @@ pub enum ArchiveError {
     Twice {
         /// The entry.
         name: String,
+    },
+    /// A name that no file could have.
+    #[error("a name in it has {bytes} bytes, and a path has at most {LONGEST_PATH}")]
+    LongName {
+        /// Its length.
+        bytes: usize,
     },
     /// More entries than is believable.
     #[error("it has more than {limit} entries")]
@@ -192,6 +201,9 @@ pub(crate) fn names_ending(
 
 /// The path inside the folder that `name` means; empty for the folder itself.
 fn inside(name: &str) -> Result<String, ArchiveError> {
+    if name.len() > LONGEST_PATH {
+        return Err(ArchiveError::LongName { bytes: name.len() });
+    }
     let escapes = || ArchiveError::Escapes { name: name.to_owned() };
     if name.is_empty() || name.starts_with('/') || name.contains('\0') || name.contains('\\') {
         return Err(escapes());

@@ -80,6 +80,10 @@ impl Job<'_> {
         is_llama_cpp(&path)?;
         let begun = SystemTime::now();
         let entries = tree::entries(&path)?;
+        // What lies behind it would decide what is compiled, and is in no digest.
+        if let Some((name, target)) = tree::link_out(&entries)? {
+            return Err(FetchError::LinkOut { path, name, target });
+        }
         let fingerprint = tree::fingerprint(&entries);
         let place =
             self.cache("digests")?.join(format!("tree-{}.json", Sha256::of_bytes(path.as_str().as_bytes())));

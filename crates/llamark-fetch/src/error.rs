@@ -225,6 +225,18 @@ pub enum FetchError {
         /// Where.
         path: String,
     },
+    /// A link of a folder of the user's that leads out of it.
+    #[error(
+        "the link `{name}` in {path} leads out of it, to `{target}`: what lies there would be compiled, and is in no digest"
+    )]
+    LinkOut {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// The link, in the folder.
+        name: String,
+        /// Where it leads.
+        target: String,
+    },
     /// A record cannot be written. Cannot happen with the records that there are.
     #[error("cannot write a record")]
     Record(#[from] serde_json::Error),

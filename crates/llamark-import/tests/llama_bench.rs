@@ -113,6 +113,16 @@ fn any_backend_of_llama_cpp_is_imported_under_its_name() {
     }
 }
 
+/// One name for both would make their rows starts of one case.
+#[test]
+fn two_compilations_of_one_family_are_two_backends() {
+    let row = LINES.lines().next().unwrap();
+    let on = |backends: &str| row.replace("\"backends\": \"CPU\"", &format!("\"backends\": \"{backends}\""));
+    let imported = import(&format!("{}\n{}\n", on("CUDA"), on("CUDA,RPC"))).unwrap();
+    let names: Vec<&str> = imported.plan.plan.backends.iter().map(|backend| backend.name.as_str()).collect();
+    assert_eq!(names, ["cuda+backends=cuda", "cuda+backends=cuda-rpc"]);
+}
+
 /// Rows from before 2025, and those of forks of that time: a flag for each backend, and what the test is called.
 #[test]
 fn rows_that_say_of_each_backend_whether_it_was_compiled_in_are_read() {

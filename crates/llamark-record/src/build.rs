@@ -66,7 +66,8 @@ pub struct BuildRecord {
 
 impl BuildRecord {
     /// Why a file that a server executes is not the one of this build, as a sentence; `None` for what is, and for what does
-    /// not lie in the folder of the build.
+    /// not lie in the folder of the build. Where llamark did not compile it, the folder is the user's (`/usr` perhaps), and only
+    /// the files that were hashed are known.
     pub fn other_than_built(&self, file: &MappedFile) -> Option<String> {
         let shown = file.path.strip_suffix(DELETED).unwrap_or(&file.path);
         let name = shown.strip_prefix("{build}/")?;
@@ -75,6 +76,7 @@ impl BuildRecord {
             (Some(built), Some(sha256)) => {
                 format!("its sha256 is {}, not {}", sha256.short(), built.sha256.short())
             }
+            (None, _) if self.inputs.is_none() => return None,
             (None, _) => "nothing of that name was built".to_owned(),
             (Some(_), None) if shown != file.path => "it was replaced while the server ran".to_owned(),
             (Some(_), None) => {
@@ -96,6 +98,32 @@ impl BuildRecord {
 mod tests {
     use super::*;
 
+    /// A folder of the user's has more in it than what was hashed: `PREFIX/lib` beside `PREFIX/bin`.
+    #[test]
+    fn of_a_prebuilt_engine_only_what_was_hashed_is_known() {
+        let prebuilt = BuildRecord { inputs: None, ..record() };
+        let mapped = |path: &str| {
+            let sha256 = Some(Sha256::of_bytes(b"whatever"));
+            prebuilt.other_than_built(&MappedFile { path: path.to_owned(), bytes: None, sha256, error: None })
+        };
+        assert_eq!(mapped("{build}/lib/libggml.so"), None);
+        assert!(mapped("{build}/bin/libggml.so").is_some());
+    }
+
+    fn inputs() -> BuildInputs {
+        BuildInputs {
+            format: "llamark/build/v1".to_owned(),
+            source_tree: Sha256::of_bytes(b"tree"),
+            kind: BackendKind::Cpu,
+            cmake: BTreeMap::new(),
+            targets: Vec::new(),
+            tools: BTreeMap::new(),
+            sdk: BTreeMap::new(),
+            environment: BTreeMap::new(),
+            machine: "linux-x86_64".to_owned(),
+        }
+    }
+
     fn record() -> BuildRecord {
         let file = |name: &str| FileIdentity {
             name: name.to_owned(),
@@ -105,7 +133,7 @@ mod tests {
         BuildRecord {
             format: "llamark/build/v1".to_owned(),
             key: Sha256::of_bytes(b"key"),
-            inputs: None,
+            inputs: Some(inputs()),
             files: ["bin/llama-server", "bin/libggml.so"].map(file).to_vec(),
             server: "bin/llama-server".to_owned(),
             bench: None,

@@ -97,12 +97,14 @@ pub(crate) fn tally(plan: &Plan, cases: &[CaseSummary]) -> Option<CanaryTally> {
         let Some(count) = by_word.get(word) else { continue };
         let first = checks.iter().filter(|check| check.agreement == word).filter_map(|check| check.at).min();
         let first = first.map_or_else(String::new, |at| format!(" from token {at}"));
+        let why = checks.iter().find(|check| check.agreement == word && !check.reason.is_empty());
+        let why = why.map_or_else(String::new, |check| format!(" ({})", check.reason));
         parts.push(match parts.is_empty() {
             true => {
                 let cases = if checks.len() == 1 { "case" } else { "cases" };
-                format!("{word}{first} in {count} of {} {cases}", checks.len())
+                format!("{word}{first} in {count} of {} {cases}{why}", checks.len())
             }
-            false => format!("{word}{first} in {count}"),
+            false => format!("{word}{first} in {count}{why}"),
         });
     }
     (!parts.is_empty()).then(|| CanaryTally { tokens: canary.tokens, cases: by_word, text: parts.join("; ") })

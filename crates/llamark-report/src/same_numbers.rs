@@ -49,6 +49,10 @@ fn same(theirs: &Map<String, Value>, ours: &Map<String, Value>, place: &str) -> 
             (Value::Number(_), _) if name == "mean" => {
                 return Err(format!("{place} is not what the journal gives"));
             }
+            // We know of it, and have none.
+            (Value::Object(_) | Value::Number(_), Some(Value::Null)) => {
+                return Err(format!("{place} is not what the journal gives"));
+            }
             (Value::Object(inner), _) if inner.contains_key("mean") => {
                 return Err(format!("{place} is not what the journal gives"));
             }

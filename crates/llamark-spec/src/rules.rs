@@ -109,7 +109,7 @@ pub const RULES: &[Rule] = &[
     rule(
         "spec/context",
         Level::Meaning,
-        "`context` holds `depth`, the tokens of the prompt and `max_tokens`.",
+        "`context` holds `depth`, the tokens of the prompt and `max_tokens`, and the tokens of the canary.",
     ),
     rule(
         "spec/run-length",

@@ -140,6 +140,7 @@ fn largest<'a>(node: Option<&'a Node>, key: &str, default: u32) -> (i128, Option
 fn check_protocol(root: &Node, problems: &mut Vec<Problem>) {
     let protocol = root.get("protocol");
     check_context(root, protocol, problems);
+    check_canary(protocol, problems);
     check_run_length(protocol, problems);
     check_size(root, protocol, problems);
     until::check(protocol, problems);
@@ -178,6 +179,23 @@ fn check_context(root: &Node, protocol: Option<&Node>, problems: &mut Vec<Proble
         problem = problem.related(span, "the context");
     }
     problems.push(problem);
+}
+
+/// The canary is asked in the context of the runs. How many tokens its text has, only a model's tokenizer knows: one at least.
+fn check_canary(protocol: Option<&Node>, problems: &mut Vec<Problem>) {
+    let canary = protocol.and_then(|protocol| protocol.get("canary"));
+    let Some((tokens, place)) = numbers(canary.and_then(|canary| canary.get("tokens"))).into_iter().next()
+    else {
+        return;
+    };
+    let context = number_or(protocol, "context", defaults::CONTEXT);
+    if context <= 0 || tokens < context {
+        return;
+    }
+    let message =
+        format!("a context of {context} tokens is too small for a canary of {tokens} behind its text");
+    let help = "ask for fewer tokens: rounding and error are told apart by the first few";
+    problems.push(Problem::new("spec/context", place.clone(), message).help(help));
 }
 
 fn check_run_length(protocol: Option<&Node>, problems: &mut Vec<Problem>) {

@@ -287,14 +287,19 @@ where
     E: std::error::Error + Send + Sync + 'static + Hint,
 {
     if context.interrupt.is_set() {
-        return Failed {
-            exit: Exit::Interrupted,
-            error: anyhow::Error::msg("interrupted"),
-            hint: "the same command goes on where it stopped".to_owned(),
-        };
+        return interrupted();
     }
     let hint = error.hint();
     Failed { exit, error: anyhow::Error::new(error), hint }
+}
+
+/// What ends a command that was asked to stop.
+pub(crate) fn interrupted() -> Failed {
+    Failed {
+        exit: Exit::Interrupted,
+        error: anyhow::Error::msg("interrupted"),
+        hint: "the same command goes on where it stopped".to_owned(),
+    }
 }
 
 /// An error that may know what to do about it.

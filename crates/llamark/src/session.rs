@@ -375,13 +375,17 @@ pub(crate) fn ready(context: &Context, prepared: &Prepared, display: &Display) -
 
 /// `with_bench`: its llama-bench too, if there is one. Where there is none, the cases that need it say so.
 fn probed(context: &Context, built: Built, with_bench: bool) -> Result<Ready, Failed> {
+    // A program that was stopped with us has nothing wrong with it.
+    let unless_stopped = |failed| if context.interrupt.is_set() { resolve::interrupted() } else { failed };
     let server = built.folder.join(&built.record.server);
     let help = probe::probe(&server, &llamark_process::base_environment(), &context.interrupt)
-        .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --version"))?;
+        .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {server} --help"))
+        .map_err(unless_stopped)?;
     let bench = built.record.bench.as_ref().filter(|_| with_bench).map(|bench| built.folder.join(bench));
     let ask = |bench: Utf8PathBuf| {
         probe::probe_bench(&bench, &llamark_process::base_environment(), &context.interrupt)
             .or_fail_hint(Exit::BuildFailed, format!("try it by hand: {bench} --help"))
+            .map_err(unless_stopped)
     };
     let bench = bench.map(ask).transpose()?;
     Ok(Ready { built, help, bench })
@@ -396,11 +400,12 @@ fn compile_all(
 ) -> Result<BTreeMap<String, Ready>, Failed> {
     let mut built = BTreeMap::new();
     for (id, prepared) in &resolved.prepared {
-        match resolve::compile(context, prepared, display) {
-            Ok(build) => {
-                let users = resolved.plan.plan.backends.iter().filter(|backend| backend.build == *id);
-                let with_bench = users.into_iter().any(|backend| backend.tool == Tool::LlamaBench);
-                built.insert(id.clone(), probed(context, build, with_bench)?);
+        let users = resolved.plan.plan.backends.iter().filter(|backend| backend.build == *id);
+        let with_bench = users.into_iter().any(|backend| backend.tool == Tool::LlamaBench);
+        let ready = resolve::compile(context, prepared, display);
+        match ready.and_then(|build| probed(context, build, with_bench)) {
+            Ok(ready) => {
+                built.insert(id.clone(), ready);
             }
             Err(failed) if keep_going && failed.exit == Exit::BuildFailed => {
                 display.warn(&format!("{failed}"));

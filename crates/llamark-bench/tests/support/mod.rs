@@ -130,6 +130,20 @@ impl Bench {
         Self::with(root, build_folder, "bin/llama-server", model, Some(folder), BTreeMap::new())
     }
 
+    /// With everything in the folder of the build as what was built: a server maps its libraries from there.
+    pub fn with_all_files(mut self) -> Self {
+        for entry in self.build_folder.read_dir_utf8().unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name().to_owned();
+            if name.contains(".so") || name.starts_with("llama-") {
+                let bytes = std::fs::read(entry.path()).unwrap();
+                let sha256 = Sha256::of_bytes(&bytes);
+                self.build.files.push(FileIdentity { name, bytes: bytes.len() as u64, sha256 });
+            }
+        }
+        self
+    }
+
     /// A bench with any server.
     pub fn with(
         root: Utf8PathBuf,

@@ -137,6 +137,14 @@ fn bombs() {
     let (_keep, root) = folder();
     let error = try_unpack(&root, &gzip(&name), &Limits::default()).unwrap_err();
     assert!(matches!(error, ArchiveError::TooLarge { limit: 1_048_576 }), "{error}");
+    // A name with more folders than there is stack to make them.
+    let mut deep = Vec::new();
+    let long = "a/".repeat(400_000) + "f\0";
+    entry(&mut deep, EntryType::GNULongName, "././@LongLink", "", 0, long.as_bytes());
+    file(&mut deep, "cut", b"x");
+    let (_keep, root) = folder();
+    let error = try_unpack(&root, &gzip(&deep), &Limits::default()).unwrap_err();
+    assert!(error.to_string().contains("a name in it has 800001 bytes"), "{error}");
     // The ratio binds where the absolute bound does not.
     assert_eq!(Limits::default().for_length(1000), 200_000 + (64 << 20));
     assert_eq!(Limits::default().for_length(u64::MAX), 8 << 30);

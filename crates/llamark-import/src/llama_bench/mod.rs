@@ -118,12 +118,20 @@ struct Backends {
 impl Backends {
     fn of(rows: &[Row]) -> Self {
         let differing = differing(rows);
+        // Two compilations of one family are two backends: `CUDA` and `CUDA,RPC`.
+        let mut compiled: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+        for row in rows {
+            compiled.entry(family(row).1).or_default().insert(&row.backends);
+        }
         let mut backends = Self { all: Vec::new(), of_rows: Vec::new(), problems: Vec::new() };
         for row in rows {
             let by_name = settings(row);
             let (kind, family) = family(row);
             let variant = differing.iter().filter_map(|name| Some(format!("+{name}={}", by_name.get(name)?)));
-            let name = family + &variant.collect::<String>();
+            let is_one = compiled.get(&family).is_none_or(|all| all.len() == 1);
+            let own =
+                if is_one { String::new() } else { format!("+backends={}", model_id(&row.backends, "")) };
+            let name = family + &own + &variant.collect::<String>();
             let place = backends.all.iter().position(|known| known.name == name);
             backends.of_rows.push(place.unwrap_or(backends.all.len()));
             if place.is_none() {

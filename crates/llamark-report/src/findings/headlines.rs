@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{RULES, Scope, Severity};
+use super::{Finding, RULES, Scope, Severity, Subject};
 use crate::summary::Summary;
 
 /// One line about one finding, or about all of one code.
@@ -56,10 +56,14 @@ fn folded(summary: &Summary, places: &[usize], title: &str) -> String {
         Scope::Set => ("times", 0),
     };
     // A case may have two findings, of PP and of TG, and they need not follow each other.
-    let mut subjects = Vec::new();
-    for finding in &found {
-        if !subjects.contains(&&finding.subject) {
-            subjects.push(&finding.subject);
+    // A model has one for each prompt and shape.
+    let is_of_model = first.subject.scope == Scope::Model;
+    let mut subjects: Vec<&Subject> = Vec::new();
+    for Finding { subject, .. } in &found {
+        let is_known =
+            |known: &&Subject| if is_of_model { known.model == subject.model } else { *known == subject };
+        if !subjects.iter().any(is_known) {
+            subjects.push(subject);
         }
     }
     let count = subjects.len();

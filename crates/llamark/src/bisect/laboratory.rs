@@ -66,6 +66,7 @@ impl Laboratory<'_> {
 
     /// Compiles it, and asks its server what it can do.
     pub(crate) fn compile(&self, resolved: &Resolved) -> Result<(), Failed> {
+        self.context.have_machine(self.display)?;
         for prepared in resolved.prepared.values() {
             session::ready(self.context, prepared, self.display)?;
         }

@@ -46,7 +46,9 @@ struct Entry {
 
 pub(crate) fn run(context: &Context, args: &Gc) -> Outcome {
     let plans = plans(context)?;
-    let mut entries = entries(context, &plans);
+    // While somebody compiles or measures, everything may be in use: what a set does not refer to yet, and what it needs next.
+    let machine = Machine::of(context);
+    let mut entries = entries(context, &plans, &machine);
     if args.delete {
         for entry in entries.iter_mut().filter(|entry| entry.fate == Fate::Unused) {
             entry.fate = if remove(entry).or_fail(Exit::BadInput)? { Fate::Removed } else { Fate::InUse };
@@ -83,6 +85,39 @@ pub(crate) fn run(context: &Context, args: &Gc) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Whether somebody compiles or measures with this cache, on this machine or another that shares it.
+enum Machine {
+    /// Somebody does.
+    Busy,
+    /// Nobody does, and nobody begins to here while this lives.
+    Free {
+        /// Of this machine; absent where there is no cache yet.
+        _held: Option<Lock>,
+    },
+}
+
+impl Machine {
+    fn of(context: &Context) -> Self {
+        let ours = context.machine_lock();
+        let is_lock = |path: &Utf8PathBuf| {
+            path.file_name().is_some_and(|name| name.starts_with("machine-") && name.ends_with(".lock"))
+        };
+        let inside = context.cache.read_dir_utf8().into_iter().flatten().flatten();
+        let others: Vec<Utf8PathBuf> = inside
+            .map(camino::Utf8DirEntry::into_path)
+            .filter(|path| is_lock(path) && *path != ours)
+            .collect();
+        let is_taken = |path: &Utf8PathBuf| matches!(Lock::try_exclusive(path), Ok(None));
+        if others.iter().any(is_taken) {
+            return Self::Busy;
+        }
+        match Lock::try_exclusive(&ours) {
+            Ok(None) => Self::Busy,
+            held => Self::Free { _held: held.ok().flatten() },
+        }
+    }
+}
+
 /// The plan of every set, sealed or not. One that does not read could refer to anything, so that nothing is removed then.
 fn plans(context: &Context) -> Result<Vec<ResolvedPlan>, Failed> {
     let sets = context.store().sets(None).or_fail(Exit::NotVerified)?;
@@ -91,12 +126,12 @@ fn plans(context: &Context) -> Result<Vec<ResolvedPlan>, Failed> {
     sets.iter().map(|set| plan(&set.path)).collect()
 }
 
-fn entries(context: &Context, plans: &[ResolvedPlan]) -> Vec<Entry> {
+fn entries(context: &Context, plans: &[ResolvedPlan], machine: &Machine) -> Vec<Entry> {
     let keys: BTreeSet<_> = plans.iter().flat_map(|plan| plan.build_keys.values()).collect();
     let of = |path: Utf8PathBuf, lock, what, is_referred: bool| {
         let fate = match () {
             () if is_referred => Fate::Referred,
-            () if is_recent(&path) => Fate::InUse,
+            () if matches!(machine, Machine::Busy) || is_recent(&path) => Fate::InUse,
             () => Fate::Unused,
         };
         Entry { bytes: size(&path), path, what, fate, lock }
@@ -109,21 +144,13 @@ fn entries(context: &Context, plans: &[ResolvedPlan]) -> Vec<Entry> {
         let is_referred = plans.iter().any(|plan| cached.content.is_of(plan));
         all.push(of(cached.path, cached.lock, cached.content.word(), is_referred));
     }
-    // What is being compiled or measured has no lock of its own; who does that has the machine.
-    let machine = context.machine_lock();
-    let is_busy = Lock::try_exclusive(&machine).is_ok_and(|lock| lock.is_none());
     for folder in ["tmp", "scratch", "builds", "downloads", "git", "models", "sources"] {
         let Ok(inside) = context.cache.join(folder).read_dir_utf8() else { continue };
         for entry in inside.flatten() {
             // Whatever is being filled has such a name, wherever it is; in the first two, all is.
             let is_unfinished = entry.file_name().starts_with(files::TEMPORARY_PREFIX);
             if is_unfinished || matches!(folder, "tmp" | "scratch") {
-                let lock = Some(machine.clone());
-                let mut leftover = of(entry.into_path(), lock, "leftover of a run that was killed", false);
-                if is_busy {
-                    leftover.fate = Fate::InUse;
-                }
-                all.push(leftover);
+                all.push(of(entry.into_path(), None, "leftover of a run that was killed", false));
             }
         }
     }

@@ -56,7 +56,8 @@ pub(crate) fn run(context: &Context, args: &List) -> Outcome {
         return Ok(Exit::Done);
     }
     if listed.is_empty() {
-        context.terminal.text(&format!("no artifact sets in {}", shown(&context.artifacts)));
+        let what = args.name.as_ref().map_or_else(String::new, |name| format!(" of an experiment `{name}`"));
+        context.terminal.text(&format!("no artifact sets{what} in {}", shown(&context.artifacts)));
         return Ok(Exit::Done);
     }
     let mut text = String::new();

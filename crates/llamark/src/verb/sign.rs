@@ -34,6 +34,16 @@ pub(crate) fn sign(context: &Context, path: &Utf8Path, key: &Utf8Path) -> Result
             "`llamark verify` says all that is wrong",
         );
     }
+    if verification.level < 2 {
+        return fail(
+            Exit::NotVerified,
+            format!(
+                "{} was made by another version of llamark, and is not signed: its report cannot be made again here",
+                shown(path)
+            ),
+            "sign it with the version that made it",
+        );
+    }
     let signature = signature::make(context, path, key)?;
     vouch::put_signature(path, &signature).or_fail(Exit::NotVerified)?;
     match signature::of(context, path, None)? {

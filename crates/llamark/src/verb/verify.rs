@@ -130,10 +130,11 @@ pub(crate) fn without_signature(path: &Utf8Path, level: u8) -> Result<Verificati
     Ok(verification)
 }
 
-/// The version of llamark that made the derived files, where it is another than this.
+/// The version of llamark that made the derived files, where it is another than this: the manifest and the journal agree on it.
 fn another_version(set: &ArtifactSet) -> Option<&str> {
     let maker = set.sealed.as_ref()?.predicate.run_details.builder.version.get("llamark")?;
-    (maker != env!("CARGO_PKG_VERSION")).then_some(maker)
+    let of_journal = set.ledger().begin.as_ref().map(|begin| &begin.llamark);
+    (maker != env!("CARGO_PKG_VERSION") && of_journal == Some(maker)).then_some(maker)
 }
 
 /// Every derived file, made again from plan, journal and environment, byte for byte: level 2. Another version has other words

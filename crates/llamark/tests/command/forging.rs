@@ -92,20 +92,53 @@ fn verify(a_box: &Box, set: &Path, level: &str) -> i32 {
 
 const DERIVED: [&str; 3] = ["report.md", "summary.json", "results.parquet"];
 
+/// A run that breaks a rule does not count, whatever it says of itself.
+#[test]
+fn a_run_that_counts_is_one_that_breaks_no_rule() {
+    for (pointer, value, says) in [
+        ("/run/measurement/cached_tokens", 9, "took 9 tokens from a cache"),
+        ("/run/measurement/generated_tokens", 7, "generated 7 tokens"),
+        ("/run/gaps/p50_ns", 1, "not those of their arrivals"),
+    ] {
+        let (a_box, set) = forgery();
+        let head = change_journal(&set, is_counted_run, pointer, &serde_json::json!(value));
+        seal_anew(&set, Some(head));
+        let (_, err) = a_box.run(&["verify", "--level", "1", set.to_str().unwrap()], 3);
+        assert!(err.contains(says), "{pointer}: {err}");
+    }
+}
+
+/// Programs that read the manifest alone believe the digests in it.
+#[test]
+fn what_the_manifest_says_went_in_is_what_went_in() {
+    let (a_box, set) = forgery();
+    let path = set.join("manifest.json");
+    let mut manifest: Manifest = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let materials = &mut manifest.predicate.build_definition.resolved_dependencies;
+    let program = materials.iter_mut().find(|one| one.name.starts_with("build/cpu/")).unwrap();
+    program.digest.sha256 = Sha256::of_bytes(b"another program");
+    let name = program.name.clone();
+    std::fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+    seal_anew(&set, None);
+    let (_, err) = a_box.run(&["verify", set.to_str().unwrap()], 3);
+    assert!(err.contains("FAILED materials of the manifest") && err.contains(&name), "{err}");
+}
+
 /// Another version of llamark has other words: its report cannot be made again, and the numbers of its summary can.
 #[test]
 fn of_another_version_the_numbers_are_made_again() {
     let (a_box, set) = forgery();
+    let is_begin = |event: &Value| event.get("begin").is_some();
+    let head = change_journal(&set, is_begin, "/begin/llamark", &serde_json::json!("9.9.9"));
+    // The manifest alone is not believed.
+    seal_anew(&set, Some(head.clone()));
+    assert_eq!(verify(&a_box, &set, "2"), 3);
+    a_box.run(&["verify", set.to_str().unwrap()], 3);
     let path = set.join("manifest.json");
-    let by_another = || {
-        let text = std::fs::read_to_string(&path).unwrap();
-        let ours = format!("\"llamark\": \"{}\"", env!("CARGO_PKG_VERSION"));
-        assert!(text.contains(&ours));
-        std::fs::write(&path, text.replace(&ours, "\"llamark\": \"9.9.9\"")).unwrap();
-    };
-    by_another();
-    seal_anew(&set, None);
-    assert_eq!(verify(&a_box, &set, "2"), 0, "the same bytes are the same bytes");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ours = format!("\"llamark\": \"{}\"", env!("CARGO_PKG_VERSION"));
+    assert!(text.contains(&ours));
+    std::fs::write(&path, text.replace(&ours, "\"llamark\": \"9.9.9\"")).unwrap();
 
     let report = std::fs::read_to_string(set.join("report.md")).unwrap();
     std::fs::write(set.join("report.md"), report.replace("## Findings", "## What we found")).unwrap();

@@ -140,3 +140,29 @@ fn a_combined_test_of_llama_bench_makes_a_set_that_verifies() {
     a_box.run(&["import", "llama-bench", "pg.jsonl"], 5);
     a_box.run(&["verify"], 0);
 }
+
+/// A test of llama-bench is of the prompt or of the generation: two equal files are equal, and nothing of them is missing.
+#[test]
+fn two_imported_files_of_llama_bench_are_compared_by_what_they_have() {
+    let a_box = Box::new();
+    let rows = std::fs::read_to_string(LLAMA_BENCH).unwrap();
+    for name in ["one", "two"] {
+        let mut text = String::new();
+        for start in 0..5_u64 {
+            for row in rows.lines() {
+                let mut row: serde_json::Value = serde_json::from_str(row).unwrap();
+                for average in ["avg_ns", "stddev_ns", "avg_ts", "stddev_ts", "samples_ts"] {
+                    row.as_object_mut().unwrap().remove(average);
+                }
+                // Starts that differ by a tenth of a percent, and samples of each that differ less.
+                row["samples_ns"] =
+                    (0..3).map(|run| 1_000_000_000 + 1_000_000 * start + 1000 * run).collect();
+                text.push_str(&format!("{row}\n"));
+            }
+        }
+        std::fs::write(a_box.path(&format!("{name}.jsonl")), text).unwrap();
+        a_box.run(&["import", "llama-bench", &format!("{name}.jsonl")], 0);
+    }
+    let (out, _) = a_box.run(&["diff", "one", "two"], 0);
+    assert!(out.contains("equivalent") && !out.contains("missing"), "{out}");
+}

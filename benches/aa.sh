@@ -2,53 +2,61 @@
 # Does `diff` cry wolf, and does it see one? On the real server: `benches/aa.sh [PAIRS [EXPERIMENT]]`.
 #
 # Makes PAIRS pairs of sets of the same thing back to back and compares each: none may be called better or worse. Then measures once more
-# for each pair (or for the first SLOWED of them) beside a process that takes a tenth of every core (BUSY, a share), and
+# for each pair (or for the first SLOWED of them) with a server that stands still for a tenth of the time (THROTTLE, a share), and
 # compares with the first set of the pair: each must regress. Prints the change of each gating metric and counts both;
 # ends with 1 when a count is not what it should be. For a quiet machine: on a busy one, two sets of the same do differ.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 pairs=${1:-20}
 experiment=${2:-experiments/quickstart.yaml}
-busy=${BUSY:-0.1}
+throttle=${THROTTLE:-0.1}
 slowed_pairs=${SLOWED:-$pairs}
 llamark=${LLAMARK:-${CARGO_TARGET_DIR:-target}/debug/llamark}
 [ -x "$llamark" ] || cargo build --quiet
 artifacts=$(mktemp -d)
-burner=
 # With CALIBRATE=1 the usual noise of this machine is measured first, and counts in each comparison.
 [ -z "${CALIBRATE:-}" ] || "$llamark" --quiet --artifacts "$artifacts" calibrate "$experiment" >&2
-trap 'rm -rf "$artifacts"; [ -z "$burner" ] || kill "$burner"' EXIT
+trap 'rm -rf "$artifacts"' EXIT
 
-# measure: one more set; prints its folder.
+# measure [PREFIX...]: one more set; prints its folder.
 measure() {
   local before
   before=$(find "$artifacts" -name manifest.json | sort)
-  "$llamark" --quiet --artifacts "$artifacts" run "$experiment" --again >/dev/null
+  "$@" "$llamark" --quiet --artifacts "$artifacts" run "$experiment" --again >/dev/null
   comm -13 <(echo "$before") <(find "$artifacts" -name manifest.json | sort) | xargs dirname
 }
 
-# Takes that share of every core, in turns of 20 ms, until it is killed or this script is gone.
-burn() {
-  exec python3 - "$busy" "$$" <<'PYTHON'
-import os, signal, sys, time
-share, script = float(sys.argv[1]), int(sys.argv[2])
-children = []
-for core in range(len(os.sched_getaffinity(0))):
-    child = os.fork()
-    if child == 0:
-        while os.path.exists(f"/proc/{script}"):
-            begin = time.perf_counter()
-            while time.perf_counter() - begin < 0.02 * share:
-                pass
-            time.sleep(0.02 * (1 - share))
-        os._exit(0)
-    children.append(child)
-def stop(*_):
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-    os._exit(0)
-signal.signal(signal.SIGTERM, stop)
-signal.pause()
+# throttled SHARE COMMAND...: the command, while its server stands still for that share of each 20 ms: what is measured is
+# slower, and the machine is not.
+throttled() {
+  python3 - "$@" <<'PYTHON'
+import os, signal, subprocess, sys, time
+share, command = float(sys.argv[1]), sys.argv[2:]
+PERIOD = 0.02
+
+def server(parent):
+    """The llama-server that the command runs; none between two starts."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            name, _, rest = open(f"/proc/{pid}/stat").read().partition("(")[2].rpartition(")")
+        except OSError:
+            continue
+        if name == "llama-server" and int(rest.split()[1]) == parent:
+            return int(pid)
+
+running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+while running.poll() is None:
+    pid = server(running.pid)
+    try:
+        while pid and running.poll() is None:
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(PERIOD * share)
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(PERIOD * (1 - share))
+    except ProcessLookupError:
+        pass
+    time.sleep(0.005)
+sys.exit(running.returncode)
 PYTHON
 }
 
@@ -82,12 +90,7 @@ for pair in $(seq "$pairs"); do
     *) alarms=$((alarms + 1)) ;;
   esac
   [ "$pair" -le "$slowed_pairs" ] || continue
-  burn &
-  burner=$!
-  slowed=$(measure)
-  kill "$burner"
-  wait "$burner" || true
-  burner=
+  slowed=$(measure throttled "$throttle")
   compare "pair $pair, slowed" "$base" "$slowed"
   [ "$code" != 1 ] || found=$((found + 1))
 done

@@ -19,7 +19,7 @@ use crate::proof;
 use crate::protocol::{Halt, disagreements};
 use crate::server::{self, Launch, SpawnError};
 use crate::start::{self, Progress, Recorder, Start};
-use crate::telemetry::Watch;
+use crate::telemetry::{self, Watch};
 
 /// How often somebody is told that it is still at work.
 const TELL: Duration = Duration::from_millis(500);
@@ -92,17 +92,19 @@ pub(crate) async fn live(
         Err(unsupported) => {
             let program = start.build.bench.as_deref().unwrap_or("llama-bench");
             let program = server::hide(start, start.build_folder.join(program).as_str());
-            recorder.record(start::opened(start, vec![program], BTreeMap::new(), Vec::new()))?;
+            recorder.record(start::opened(start, vec![program], BTreeMap::new(), Vec::new(), None))?;
             let failure = failure::unsupported(unsupported.to_string(), &unsupported.hint());
             return start::close(start, Outcome::Failed(failure), None, recorder);
         }
     };
+    // Before the page cache is looked at: it takes memory, for a moment.
+    let pace = telemetry::pace(start);
     let cache = cache::prepare(start.shards, start.plan.procedure.cache, interrupt);
     let (argv, environment) = match planned.first() {
         Some(first) => (first.launch.argv.clone(), first.launch.environment.clone()),
         None => Default::default(),
     };
-    recorder.record(start::opened(start, argv, environment, cache))?;
+    recorder.record(start::opened(start, argv, environment, cache, pace))?;
     if let Some(reason) = start.known_files.touched(start.shards) {
         return start::close(start, Outcome::Invalid { reason }, None, recorder);
     }

@@ -8,7 +8,7 @@ use llamark_process::{Exit, Interrupt, Server};
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
 use llamark_record::journal::{
-    CachedFile, Cooled, Event, Failure, Outcome, StartClosed, StartId, StartOpened,
+    CachedFile, Cooled, Event, Failure, Outcome, Pace, StartClosed, StartId, StartOpened,
 };
 use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings, Tool};
 
@@ -21,7 +21,7 @@ use crate::mapped::KnownFiles;
 use crate::probe::ServerHelp;
 use crate::protocol::{Halt, Session};
 use crate::server::{self, SpawnError};
-use crate::telemetry::Watch;
+use crate::telemetry::{self, Watch};
 
 /// Grace of a server when somebody waits for us to stop: all of it must be over within 5 s.
 const GRACE_INTERRUPTED: Duration = Duration::from_secs(3);
@@ -164,13 +164,15 @@ async fn live(
         Ok(launch) => launch,
         Err(unsupported) => {
             let program = server::hide(start, server::program(start).as_str());
-            recorder.record(opened(start, vec![program], BTreeMap::new(), Vec::new()))?;
+            recorder.record(opened(start, vec![program], BTreeMap::new(), Vec::new(), None))?;
             let failure = failure::unsupported(unsupported.to_string(), &unsupported.hint());
             return close(start, Outcome::Failed(failure), None, recorder);
         }
     };
+    // Before the page cache is looked at: it takes memory, for a moment.
+    let pace = telemetry::pace(start);
     let cache = cache::prepare(start.shards, start.plan.procedure.cache, interrupt);
-    recorder.record(opened(start, launch.argv.clone(), launch.environment.clone(), cache))?;
+    recorder.record(opened(start, launch.argv.clone(), launch.environment.clone(), cache, pace))?;
     if let Some(reason) = start.known_files.touched(start.shards) {
         return close(start, Outcome::Invalid { reason }, None, recorder);
     }
@@ -203,12 +205,13 @@ pub(crate) fn opened(
     argv: Vec<String>,
     environment: BTreeMap<String, String>,
     cache: Vec<CachedFile>,
+    pace: Option<Box<Pace>>,
 ) -> Event {
     let conditions = host::conditions(start.roots);
     let changed = host::changed(start.roots, start.environment);
     let cooled = start.cooled.clone();
     let id = start.id.clone();
-    Event::StartOpened(StartOpened { id, argv, environment, conditions, changed, cache, cooled })
+    Event::StartOpened(StartOpened { id, argv, environment, conditions, changed, cache, cooled, pace })
 }
 
 /// How a start went that was measured so, and whose process ended so. `memory_kills` is their number before it began.
@@ -263,6 +266,7 @@ pub(crate) fn close(
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, RecordError> {
     let lifetime = exit.map(|exit| exit.lifetime).unwrap_or_default();
+    let pace = if outcome == Outcome::Ok { telemetry::pace(start) } else { None };
     recorder.record(Event::StartClosed(StartClosed {
         id: start.id.clone(),
         outcome: outcome.clone(),
@@ -272,6 +276,7 @@ pub(crate) fn close(
         lifetime_us: u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX),
         conditions: host::conditions(start.roots),
         changed: host::changed(start.roots, start.environment),
+        pace,
     }))?;
     Ok(outcome)
 }

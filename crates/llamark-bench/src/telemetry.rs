@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use llamark_process::Interrupt;
-use llamark_record::journal::Event;
+use llamark_record::journal::{Event, Pace};
 use llamark_record::metric::Windows;
 use llamark_record::plan::{BackendKind, PlannedBackend, TelemetryRate};
 use llamark_record::telemetry::{Availability, Channel, Phase};
@@ -113,6 +114,14 @@ impl Watch {
     fn since(&self, at: Instant) -> u64 {
         nanoseconds(at.saturating_duration_since(self.origin))
     }
+}
+
+/// How fast the processor itself is, with as many threads as the server computes with; nothing where a GPU computes, or where
+/// the plan wants no telemetry.
+pub(crate) fn pace(start: &Start<'_>) -> Option<Box<Pace>> {
+    let is_wanted = start.plan.telemetry != TelemetryRate::Off && is_on_processor(start.backend);
+    let threads = NonZeroU32::new(start.settings.threads).filter(|_| is_wanted)?;
+    llamark_telemetry::pace(threads).map(Box::new)
 }
 
 /// Whether the backend computes on the processor alone.

@@ -19,8 +19,10 @@ use crate::stated::StatedStart;
 use crate::telemetry::Telemetry;
 use crate::{CaseId, Sha256, SharedSha256};
 
+mod pace;
 mod procedure;
 
+pub use pace::Pace;
 pub use procedure::{
     CacheState, CachedFile, Cooled, CooledBy, Enough, EnoughBy, WarmedUp, WarmedUpBy, pages,
 };
@@ -147,6 +149,10 @@ pub struct StartOpened {
     /// How the pause before this start ended; absent where it waits for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooled: Option<Cooled>,
+    /// How fast the processor itself was, where it computes; absent where a GPU does, or where the plan wants no telemetry.
+    /// Boxed: a large set has many starts, and most fields of a start are small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Box<Pace>>,
 }
 
 /// The server answers.
@@ -403,6 +409,9 @@ pub struct StartClosed {
     /// As in [`StartOpened`], at the end.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Fact>,
+    /// As in [`StartOpened`], once the server is gone; only of a start that ended as planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace: Option<Box<Pace>>,
 }
 
 /// How a start, or a case, went.

@@ -117,6 +117,14 @@ impl Metric {
         !matches!(self, Self::Load | Self::Rss | Self::Vram | Self::Gtt)
     }
 
+    /// Whether it is of the tokens behind the first, so that a run of one token has none of it.
+    pub fn is_of_generation(self) -> bool {
+        matches!(
+            self,
+            Self::Tg | Self::TgStream | Self::Itl | Self::ItlP95 | Self::ItlP99 | Self::EnergyDecode
+        )
+    }
+
     /// Which way is better.
     pub fn direction(self) -> Direction {
         match self {

@@ -16,6 +16,7 @@ pub mod format;
 mod frame;
 mod llama_bench;
 mod loading;
+mod pace;
 mod perplexity;
 mod procedure;
 mod ro_crate;

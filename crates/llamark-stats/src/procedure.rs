@@ -223,6 +223,19 @@ fn decide_family(
     }
 }
 
+/// Whether a witness contradicts a verdict: the same cell decided once more, on what was measured relative to something that only
+/// the machine moves.
+///
+/// A change must show in both, so that the two together alarm no more often than the better of them; and what is equivalent is
+/// so no longer where the machine hid a loss. Nothing is called by the witness alone.
+pub fn contradicts(measured: Verdict, relative: Verdict) -> bool {
+    match measured {
+        Verdict::Regressed | Verdict::Improved => relative != measured,
+        Verdict::Equivalent => relative == Verdict::Regressed,
+        Verdict::Suspect | Verdict::Inconclusive => false,
+    }
+}
+
 /// A suspect measured again: its effect at the screen, and its estimate from fresh interleaved starts alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Retest {
@@ -431,6 +444,25 @@ mod tests {
         assert!(evidence.detectable.unwrap() > MARGIN);
         assert!(evidence.starts_needed.unwrap() > 3);
         assert_eq!(evidence.selected_interval, None);
+    }
+
+    #[test]
+    fn a_witness_takes_back_what_it_does_not_see_and_calls_nothing() {
+        let all = [
+            Verdict::Regressed,
+            Verdict::Improved,
+            Verdict::Suspect,
+            Verdict::Equivalent,
+            Verdict::Inconclusive,
+        ];
+        for relative in all {
+            assert_eq!(contradicts(Verdict::Regressed, relative), relative != Verdict::Regressed);
+            assert_eq!(contradicts(Verdict::Improved, relative), relative != Verdict::Improved);
+            assert_eq!(contradicts(Verdict::Equivalent, relative), relative == Verdict::Regressed);
+            assert!(
+                !contradicts(Verdict::Suspect, relative) && !contradicts(Verdict::Inconclusive, relative)
+            );
+        }
     }
 
     #[test]

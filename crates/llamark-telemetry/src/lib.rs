@@ -1,5 +1,6 @@
 //! Takes: roots of /proc and /sys, a process id, a rate.
-//! Gives: readings of the machine's sensors with their time stamps, and what they are worth for a span of time.
+//! Gives: readings of the machine's sensors with their time stamps, and what they are worth for a span of time; how fast the
+//! processor itself is.
 //! Never: a process, a server, the network; a file that is written; a 0 for what could not be read.
 
 mod csv;
@@ -8,6 +9,7 @@ mod error;
 mod fault;
 mod file;
 mod gpu_metrics;
+mod pace;
 mod probe;
 mod recording;
 mod roots;
@@ -19,6 +21,7 @@ mod thermometer;
 mod window;
 
 pub use error::TelemetryError;
+pub use pace::pace;
 pub use recording::Recording;
 pub use roots::Roots;
 pub use sampler::Sampler;

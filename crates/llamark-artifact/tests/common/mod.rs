@@ -442,6 +442,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         changed: BTreeMap::new(),
         cache: Vec::new(),
         cooled: None,
+        pace: None,
     })];
     let mut closed = StartClosed {
         id: id.clone(),
@@ -452,6 +453,7 @@ pub(crate) fn start_events(resolved: &ResolvedPlan, id: &StartId, fate: Fate) ->
         lifetime_us: 4_000_000,
         conditions,
         changed: BTreeMap::new(),
+        pace: None,
     };
     if fate == Fate::OutOfMemory {
         closed.exit_code = Some(1);

@@ -69,7 +69,8 @@ pub(super) fn of(
         );
         say(CaveatCode::Confounded, text);
     }
-    if causes.is_empty() && !is_same {
+    let is_compared = cases.iter().any(|case| !case.metrics.is_empty());
+    if causes.is_empty() && !is_same && is_compared {
         let text = "nothing that could be a cause differs between the sets, as far as they record it";
         say(CaveatCode::NothingDiffers, text.to_owned());
     }

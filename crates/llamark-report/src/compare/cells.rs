@@ -71,6 +71,12 @@ impl Levels {
         both.filter_map(|(number, value)| Some((*value, *by_number.get(number)?))).unzip()
     }
 
+    /// ln of each value with what `shift` says of its start added; without the starts that it says nothing of.
+    pub(super) fn shifted(&self, shift: impl Fn(u32) -> Option<f64>) -> Vec<f64> {
+        let both = self.numbers.iter().zip(&self.logarithms);
+        both.filter_map(|(number, value)| Some(value + shift(*number)?)).collect()
+    }
+
     /// Whether every start has the very same value.
     pub(super) fn agree_exactly(&self) -> bool {
         self.logarithms.windows(2).all(|pair| pair.first() == pair.last())

@@ -17,12 +17,13 @@ use rayon::prelude::*;
 use super::cells::{Levels, direction, effect, levels};
 use super::noise::History;
 use super::{exact, pairing, rules};
+use crate::counted;
 use crate::estimate::round;
 
 /// One metric of one pair, before it is decided.
 pub(super) struct Open<'a> {
     /// Place of the case in the list of pairs.
-    case: usize,
+    pub(super) case: usize,
     pub(super) id: &'a str,
     backend: &'a str,
     pub(super) metric: Metric,
@@ -45,13 +46,7 @@ pub(super) struct Pairs<'a> {
 /// Verdicts on every metric of these pairs, in their order.
 pub(super) fn judge(pairs: &Pairs<'_>, by: &Rules) -> Vec<CaseComparison> {
     let open = open(pairs, by);
-    let mut decided: Vec<Option<Decision>> = vec![None; open.len()];
-    let (gating, other) = rayon::join(|| family(&open, by, true), || family(&open, by, false));
-    for (place, decision) in gating.into_iter().chain(other) {
-        if let Some(slot) = decided.get_mut(place) {
-            *slot = Some(decision);
-        }
-    }
+    let decided = decided(&open, by);
     let mut cases: Vec<CaseComparison> =
         pairs.cases.par_iter().map(|(base, candidate)| empty(base, candidate)).collect();
     let compared: Vec<(usize, MetricComparison)> = open
@@ -70,6 +65,18 @@ pub(super) fn judge(pairs: &Pairs<'_>, by: &Rules) -> Vec<CaseComparison> {
     cases
 }
 
+/// What the procedure says of each; nothing where values are compared as they are, or there are none.
+pub(super) fn decided(open: &[Open<'_>], by: &Rules) -> Vec<Option<Decision>> {
+    let mut decided: Vec<Option<Decision>> = vec![None; open.len()];
+    let (gating, other) = rayon::join(|| family(open, by, true), || family(open, by, false));
+    for (place, decision) in gating.into_iter().chain(other) {
+        if let Some(slot) = decided.get_mut(place) {
+            *slot = Some(decision);
+        }
+    }
+    decided
+}
+
 /// Every metric of these pairs, undecided.
 pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
     let of_case = |(case, (base, candidate)): (usize, &(&'a CaseLedger, &'a CaseLedger))| {
@@ -78,7 +85,10 @@ pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
         for metric in Metric::ALL {
             let (a, b) = (of_base.remove(&metric), of_candidate.remove(&metric));
             let rule = rules::rule(by, metric);
-            if a.is_none() && b.is_none() && !rule.gates {
+            let is_nowhere = a.is_none() && b.is_none();
+            if is_nowhere
+                && (!rule.gates || [base, candidate].into_iter().all(|case| cannot_have(case, metric)))
+            {
                 continue;
             }
             let effect = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| effect(metric, pairs.design, a, b));
@@ -101,6 +111,14 @@ pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
         open
     };
     pairs.cases.par_iter().enumerate().flat_map_iter(of_case).collect()
+}
+
+/// Whether a case has none of a metric by what it is, so that nothing is missing: a test of llama-bench is of the prompt or of the
+/// generation, and a single token follows no other.
+fn cannot_have(case: &CaseLedger, metric: Metric) -> bool {
+    let is_stated = !case.stated.is_empty();
+    let has_a_value = || !counted::samples(case, metric).is_empty();
+    if is_stated { !has_a_value() } else { metric.is_of_generation() && case.case.max_tokens < 2 }
 }
 
 /// What is decided on the metrics that gate, or on the others, by their places.
@@ -131,6 +149,11 @@ impl<'a> Open<'a> {
             least_estimate: self.rule.least_estimate.unwrap_or(self.rule.minimum).ln_1p(),
             margin: self.rule.margin.ln_1p(),
         })
+    }
+
+    /// The same with another effect of which nothing earlier is known.
+    pub(super) fn with_effect(self, effect: Effect) -> Self {
+        Self { effect: Some(effect), history: None, ..self }
     }
 
     /// Whether the values are deterministic: bytes that every start of a side agrees on. Then they are compared as they
@@ -172,6 +195,7 @@ fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
         accepted: None,
         doubted: false,
         confirmation: None,
+        relative: Vec::new(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Two sets against each other: what may be compared, a verdict for each metric of each case, and what differs around.
 //!
 //! ```text
-//! fields -> classes -> differences -> pairing -> cells -> judge -> accept -> conclusion
+//! fields -> classes -> differences -> pairing -> cells -> judge -> pace -> accept -> conclusion
 //! ```
 
 mod accept;
@@ -18,6 +18,7 @@ mod in_turn;
 mod judge;
 mod noise;
 mod options;
+mod pace;
 mod pairing;
 mod perplexity;
 mod render;
@@ -145,7 +146,8 @@ fn compare_parts(
     let differences = differences::between(a, b, &common, [&options.across, by_plan])?;
     let rules = rules::of(&a.resolved.plan, options);
     let (pairs, mut cases) = pairs_of(base, candidate, &differences, options);
-    let judged = judge::judge(&pairs, &rules);
+    let mut judged = judge::judge(&pairs, &rules);
+    let of_pace = pace::apply(&mut judged, &pairs, &differences, &rules);
     let groups = groups::find(&pairs, &judged, &rules);
     cases.extend(judged);
     let stale = accept::apply(&mut cases, &options.accepted, &options.today);
@@ -169,6 +171,7 @@ fn compare_parts(
         None => None,
     };
     let mut caveats = caveats::of((&base, &candidate), (a, b), &cases, &differences);
+    caveats.extend(of_pace);
     caveats.extend(caveats::of_confirmation(confirmed_by.as_ref()));
     let gating = || cases.iter().flat_map(|case| &case.metrics).filter(|metric| metric.gates);
     let used = gating().filter(|metric| metric.evidence.is_some_and(|evidence| evidence.history.is_some()));

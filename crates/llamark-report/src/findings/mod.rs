@@ -14,6 +14,7 @@ mod first_run;
 mod headlines;
 mod load_steps;
 mod one_start;
+mod pace;
 mod page_cache;
 mod perplexity;
 mod procedure;
@@ -54,7 +55,7 @@ pub(crate) struct Context<'a> {
 /// Every finding of a set: errors, then warnings, then notes; in each by code, and as the rule orders them.
 pub(crate) fn find(summary: &Summary, ledger: &Ledger, procedure: Procedure) -> Vec<Finding> {
     let context = Context { summary, ledger, procedure };
-    let rules: [fn(&Context<'_>) -> Vec<Finding>; 18] = [
+    let rules: [fn(&Context<'_>) -> Vec<Finding>; 19] = [
         roofline::find,
         claims::find,
         canary::find,
@@ -67,6 +68,7 @@ pub(crate) fn find(summary: &Summary, ledger: &Ledger, procedure: Procedure) -> 
         wide::find,
         page_cache::find,
         procedure::find,
+        pace::find,
         confounded::find,
         prompt_tokens::find,
         unstated::find,

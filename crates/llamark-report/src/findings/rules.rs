@@ -87,6 +87,12 @@ pub(super) const CACHE_NOT_AS_ASKED: Rule = rule(
 );
 pub(super) const NOT_NARROW: Rule =
     rule("LM308", "not-narrow", Warning, "the starts ended before the interval was as narrow as was asked");
+pub(super) const UNEVEN_MACHINE: Rule = of_backends(rule(
+    "LM309",
+    "uneven-machine",
+    Warning,
+    "the processor itself was not as fast beside one start as beside another",
+));
 pub(super) const CONFOUNDED: Rule =
     rule("LM401", "confounded", Warning, "rows of one model differ in more than the backend");
 pub(super) const PROMPT_VARIES: Rule = rule(
@@ -109,7 +115,7 @@ pub(super) const NOT_PLANNED: Rule =
     of_backends(rule("LM603", "not-planned", Note, "models have no case on a backend"));
 
 /// Every rule, by code.
-pub const RULES: [Rule; 33] = [
+pub const RULES: [Rule; 34] = [
     BEYOND_BANDWIDTH,
     FAR_BELOW_BANDWIDTH,
     CONTRADICTED_CLAIM,
@@ -134,6 +140,7 @@ pub const RULES: [Rule; 33] = [
     MIXED_CACHE,
     CACHE_NOT_AS_ASKED,
     NOT_NARROW,
+    UNEVEN_MACHINE,
     CONFOUNDED,
     PROMPT_VARIES,
     PROMPT_LENGTHS,

@@ -6,6 +6,7 @@ mod common;
 mod differences;
 mod formats;
 mod in_turn;
+mod pace;
 mod rules;
 mod verdicts;
 

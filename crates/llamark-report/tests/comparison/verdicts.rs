@@ -1,6 +1,6 @@
 //! What is called, and what is not.
 
-use llamark_record::comparison::{CaveatCode, Conclusion, MetricComparison, Verdict};
+use llamark_record::comparison::{CaseComparison, CaveatCode, Conclusion, MetricComparison, Verdict};
 use llamark_record::journal::{BrokenRule, Failure, FailureKind, Outcome, Rule};
 use llamark_record::metric::Metric;
 use llamark_report::compare::{CompareOptions, Detail, Tally, markdown, terminal};
@@ -175,6 +175,27 @@ fn what_is_deterministic_is_compared_exactly() {
     let case = comparison.cases.iter().find(|case| case.id == "m0000/cpu/bridge").unwrap();
     assert!(case.exact[0].what.contains(" buffer on "), "{:?}", case.exact);
     assert!(caveat(&comparison, CaveatCode::OutputDiffers).is_some());
+}
+
+/// A single token follows no other: no rate of generation is missing.
+#[test]
+fn what_a_case_cannot_have_is_not_missing() {
+    let one_token = |seed| {
+        let mut parts = FIVE.seed(seed).build(usual);
+        for case in &mut parts.ledger.cases {
+            case.case.max_tokens = 1;
+            for run in case.starts.values_mut().flat_map(|start| &mut start.runs) {
+                run.gaps = None;
+                let measured = run.measurement.as_mut().unwrap();
+                (measured.generated_tokens, measured.generation_us) = (1, 0);
+            }
+        }
+        parts
+    };
+    let comparison = compared(&one_token(1), &one_token(2));
+    assert_eq!(comparison.conclusion, Conclusion::NoRegression);
+    let gating = |case: &CaseComparison| case.metrics.iter().filter(|metric| metric.gates).count();
+    assert!(comparison.cases.iter().all(|case| gating(case) == 1), "PP alone decides");
 }
 
 #[test]

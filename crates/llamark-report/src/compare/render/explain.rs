@@ -65,6 +65,16 @@ pub(super) fn lines(comparison: &Comparison, metric: &MetricComparison) -> Vec<S
             probability(evidence.p_not_equivalent)
         ));
     }
+    for relative in &metric.relative {
+        lines.push(format!(
+            "the processor {} at {} of the pace; relative to that {} (90 % {}), {}",
+            relative.to.verb(),
+            percent(1.0 + relative.pace),
+            crate::format::change(relative.change),
+            interval(relative.interval),
+            relative.verdict.word()
+        ));
+    }
     for (side, arm) in [("baseline", &metric.base), ("candidate", &metric.candidate)] {
         if let Some(arm) = arm {
             lines.push(arm_line(side, metric.metric, arm));

@@ -1,5 +1,6 @@
 //! Made-up comparisons whose truth is known, decided by every rule, and counted.
 
+pub(crate) mod drifting;
 pub(crate) mod grouping;
 mod noise;
 mod rules;

@@ -1,0 +1,245 @@
+//! Was it the machine? What was measured, held against how fast the processor itself was.
+//!
+//! Two sets that were measured one after the other met two states of the machine: somebody else computes beside the second,
+//! a clock is lower, a limit of power bites. Where the processor computes, each start has the pace of the processor before and
+//! behind it. So each rate is judged twice: as it was measured, and relative to the pace; and a change is called only where
+//! both are. No number is corrected by it: what is shown is what was measured.
+//!
+//! How fast threads come together is a witness of another kind: no rate is proportional to it, but cores that lie further apart
+//! (a virtual machine is moved from some to others) are another machine. Where that changed, what changed with it is suspect.
+//!
+//! Starts in turn need no witness, since what drifts moves both sides.
+
+use std::collections::BTreeMap;
+
+use llamark_artifact::CaseLedger;
+use llamark_record::comparison::{
+    CaseComparison, Cause, Caveat, CaveatCode, Difference, Interval, MetricComparison, PaceKind, Relative,
+    Rules, Verdict,
+};
+use llamark_record::environment::FieldClass;
+use llamark_record::metric::Metric;
+use llamark_stats::Direction;
+use llamark_stats::decide::{Estimate, MINIMUM_THROUGHPUT};
+use llamark_stats::procedure;
+use llamark_stats::shrink::Variance;
+use llamark_stats::start_level::{Design, Effect, unblocked};
+
+use super::cells::{Levels, direction};
+use super::judge::{self, Open, Pairs, change, conclude, word};
+use crate::estimate::round;
+use crate::format;
+use crate::pace::Paces;
+
+/// The kinds of work that what a metric tells is bound by. Those of generation are bound by memory, and by whatever takes the
+/// processor away.
+fn witnesses(metric: Metric) -> &'static [PaceKind] {
+    match metric {
+        Metric::Pp | Metric::Ttft | Metric::TtftP95 | Metric::TtftP99 => &[PaceKind::Compute],
+        Metric::Tg | Metric::TgStream | Metric::Itl | Metric::ItlP95 | Metric::ItlP99 => {
+            &[PaceKind::Compute, PaceKind::Memory]
+        }
+        Metric::Load
+        | Metric::Rss
+        | Metric::Vram
+        | Metric::Gtt
+        | Metric::EnergyPrefill
+        | Metric::EnergyDecode => &[],
+    }
+}
+
+/// The paces of both sides of each pair, by its place; where there are both, of as many threads.
+fn of_pairs(pairs: &Pairs<'_>, kind: PaceKind) -> BTreeMap<usize, [Paces; 2]> {
+    let both = |(place, (base, candidate)): (usize, &(&CaseLedger, &CaseLedger))| {
+        let paces = [Paces::of(base, kind)?, Paces::of(candidate, kind)?];
+        (paces[0].threads == paces[1].threads).then_some((place, paces))
+    };
+    pairs.cases.iter().enumerate().filter_map(both).collect()
+}
+
+/// What a change of how fast threads come together must exceed to be another machine: ln 1.1.
+const ANOTHER_MACHINE: f64 = 0.095_310_179_804_324_87;
+
+/// Whether what was changed between the sets is the machine itself, or the work by which its pace is told: then the pace is no
+/// witness, but a part of what is compared.
+fn is_treated(differences: &[Difference]) -> bool {
+    differences.iter().any(|difference| {
+        let of_machine =
+            matches!(difference.cause, Cause::Driver | Cause::Kernel | Cause::Power | Cause::Hardware);
+        difference.class != FieldClass::Nuisance && (of_machine || difference.field == "llamark")
+    })
+}
+
+/// Holds every metric that has a witness against it. Makes suspect what would be called changed and is not relative to the pace;
+/// and what would be called equivalent where the processor was faster and hid a loss. The cases are in the order of the pairs.
+pub(super) fn apply(
+    cases: &mut [CaseComparison],
+    pairs: &Pairs<'_>,
+    differences: &[Difference],
+    by: &Rules,
+) -> Vec<Caveat> {
+    if pairs.design == Design::Blocked {
+        return Vec::new();
+    }
+    let mut caveats = Vec::new();
+    for kind in PaceKind::ALL {
+        let paces = of_pairs(pairs, kind);
+        caveats.extend(caveat(kind, &paces, by));
+        if paces.is_empty() || is_treated(differences) {
+            continue;
+        }
+        match kind {
+            PaceKind::Compute | PaceKind::Memory => hold_against(kind, &paces, cases, pairs, by),
+            PaceKind::Sync => excuse(kind, &paces, cases, by),
+        }
+    }
+    cases.iter_mut().filter(|case| !case.metrics.is_empty()).for_each(conclude);
+    caveats
+}
+
+fn hold_against(
+    kind: PaceKind,
+    paces: &BTreeMap<usize, [Paces; 2]>,
+    cases: &mut [CaseComparison],
+    pairs: &Pairs<'_>,
+    by: &Rules,
+) {
+    let mut held = Vec::new();
+    let mut open = Vec::new();
+    // The family stays whole: what has no witness stands in it as it was measured.
+    for one in judge::open(pairs, by) {
+        let found = paces.get(&one.case).filter(|_| witnesses(one.metric).contains(&kind));
+        match found.and_then(|paces| Some((relative(&one, paces)?, pace_change(paces)?))) {
+            Some((effect, pace)) => {
+                held.push((open.len(), pace));
+                open.push(one.with_effect(effect));
+            }
+            None => open.push(one),
+        }
+    }
+    let decided = judge::decided(&open, by);
+    for (place, pace) in held {
+        let found = open.get(place).zip(decided.get(place).copied().flatten());
+        let Some((one, decision)) = found else { continue };
+        let Some(found) = decision.evidence else { continue };
+        let limits = [found.interval.low, found.interval.high].map(|limit| change(one.metric, limit));
+        let relative = Relative {
+            to: kind,
+            pace: round(pace),
+            change: round(change(one.metric, found.estimate.difference)),
+            interval: Interval {
+                low: round(limits[0].min(limits[1])),
+                high: round(limits[0].max(limits[1])),
+                level: round(found.interval.level),
+            },
+            verdict: word(decision.verdict),
+        };
+        let metrics = cases.get_mut(one.case).map(|case| &mut case.metrics);
+        if let Some(metric) = metrics.into_iter().flatten().find(|metric| metric.metric == one.metric) {
+            hear(metric, relative, decision.verdict);
+        }
+    }
+}
+
+/// Makes suspect what would be called changed where the machine became another one, and moved the same way.
+fn excuse(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, cases: &mut [CaseComparison], by: &Rules) {
+    for (place, [base, candidate]) in paces {
+        let Some(moved) = slowing(&base.times(), &candidate.times()) else { continue };
+        if moved.p_beyond(ANOTHER_MACHINE).is_none_or(|p| p > by.alpha) {
+            continue;
+        }
+        let excused = if moved.difference > 0.0 { Verdict::Regressed } else { Verdict::Improved };
+        let metrics = cases.get_mut(*place).map(|case| &mut case.metrics);
+        let of_runs = metrics.into_iter().flatten().filter(|metric| !witnesses(metric.metric).is_empty());
+        for metric in of_runs.filter(|metric| metric.verdict == excused) {
+            metric.reason =
+                format!("{}: it was not the same machine", sentence(kind, faster(moved.difference)));
+            metric.verdict = Verdict::Suspect;
+        }
+    }
+}
+
+/// How much longer the same work took beside the candidate, of the logarithms of its times.
+fn slowing(base: &[f64], candidate: &[f64]) -> Option<Estimate> {
+    let effect = unblocked(base, candidate, Direction::LowerIsBetter)?;
+    Estimate::new(&effect, &Variance::from_squares(effect.sum_of_squares, effect.df)?)
+}
+
+/// As a share: how much faster it was, of how much longer it took in logarithms.
+fn faster(slower: f64) -> f64 {
+    (-slower).exp_m1()
+}
+
+/// The effect on values as they would be, had the processor been as fast for each start.
+fn relative(open: &Open<'_>, [of_base, of_candidate]: &[Paces; 2]) -> Option<Effect> {
+    let direction = direction(open.metric);
+    let shifted = |levels: &Option<Levels>, paces: &Paces| {
+        // The longer its own work took, the less a rate is to blame.
+        let shift = |start: u32| {
+            let pace = *paces.by_start.get(&start)?;
+            Some(if direction == Direction::HigherIsBetter { pace } else { -pace })
+        };
+        Some(levels.as_ref()?.shifted(shift))
+    };
+    unblocked(&shifted(&open.base, of_base)?, &shifted(&open.candidate, of_candidate)?, direction)
+}
+
+/// How much faster the processor was for the candidate, as a share.
+fn pace_change([base, candidate]: &[Paces; 2]) -> Option<f64> {
+    let [base, candidate] = [base, candidate].map(|paces| llamark_stats::mean(&paces.times()));
+    Some(faster(candidate? - base?))
+}
+
+/// What the witness changes of a verdict.
+fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: procedure::Verdict) {
+    if measured(metric.verdict).is_some_and(|measured| procedure::contradicts(measured, of_witness)) {
+        metric.reason = format!(
+            "{}; relative to that it is {} ({})",
+            sentence(relative.to, relative.pace),
+            format::change(relative.change),
+            format::change_interval(relative.interval.low, relative.interval.high)
+        );
+        metric.verdict = Verdict::Suspect;
+    }
+    metric.relative.push(relative);
+}
+
+/// A verdict of the procedure; `None` for those that are not.
+fn measured(verdict: Verdict) -> Option<procedure::Verdict> {
+    match verdict {
+        Verdict::Regressed => Some(procedure::Verdict::Regressed),
+        Verdict::Improved => Some(procedure::Verdict::Improved),
+        Verdict::Suspect => Some(procedure::Verdict::Suspect),
+        Verdict::Equivalent => Some(procedure::Verdict::Equivalent),
+        Verdict::Inconclusive => Some(procedure::Verdict::Inconclusive),
+        Verdict::NotComparable | Verdict::Missing => None,
+    }
+}
+
+fn sentence(kind: PaceKind, pace: f64) -> String {
+    let word = if pace < 0.0 { "slower" } else { "faster" };
+    format!(
+        "the processor itself {} {} {word} beside the candidate",
+        kind.verb(),
+        format::percent(pace.abs())
+    )
+}
+
+/// That the processor itself was not as fast for one set as for the other, over all starts that are compared.
+fn caveat(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, by: &Rules) -> Option<Caveat> {
+    let all = |side: usize| -> Vec<f64> {
+        paces.values().filter_map(|both| both.get(side)).flat_map(Paces::times).collect()
+    };
+    let moved = slowing(&all(0), &all(1))?;
+    let minimum = if kind == PaceKind::Sync { ANOTHER_MACHINE } else { MINIMUM_THROUGHPUT };
+    if moved.p_beyond(minimum)? > by.alpha {
+        return None;
+    }
+    let interval = moved.interval(1.0 - 2.0 * by.alpha)?;
+    let text = format!(
+        "{} ({}), by the same work before and behind each start",
+        sentence(kind, faster(moved.difference)),
+        format::change_interval(faster(interval.high), faster(interval.low))
+    );
+    Some(Caveat { code: CaveatCode::OtherPace, text })
+}

@@ -1,0 +1,145 @@
+//! Was it the machine? What the pace of the processor changes of a verdict, and what it does not.
+
+use llamark_record::comparison::{CaveatCode, Comparison, Conclusion, PaceKind, Verdict};
+use llamark_record::journal::Pace;
+use llamark_record::metric::Metric;
+
+use crate::common::Parts;
+use crate::{FIVE, caveat, compared, fact, metric, on_terminal, usual};
+
+const CASE: &str = "m0003/cpu/bridge";
+
+/// With a processor that is so many times as fast as usual at computing and at reading memory, give or take a little.
+fn at_pace(parts: Parts, [compute, memory]: [f64; 2]) -> Parts {
+    with_paces(parts, [compute, memory, 1.0])
+}
+
+/// And at bringing threads together.
+fn with_paces(mut parts: Parts, [compute, memory, sync]: [f64; 3]) -> Parts {
+    let mut count = 0_u64;
+    let mut slices = |usual: f64, pace: f64| -> Vec<u64> {
+        count += 1;
+        let luck = 1.0 + 0.002 * ((count * 7 % 11) as f64 - 5.0) / 5.0;
+        vec![(usual * luck / pace) as u64; 8]
+    };
+    for start in parts.ledger.cases.iter_mut().flat_map(|case| case.starts.values_mut()) {
+        let mut pace = || {
+            let (compute_ns, memory_ns) = (slices(8e6, compute), slices(7e6, memory));
+            Some(Box::new(Pace { threads: 4, compute_ns, memory_ns, sync_ns: slices(6e5, sync) }))
+        };
+        start.opened.pace = pace();
+        start.closed.as_mut().unwrap().pace = pace();
+    }
+    parts
+}
+
+fn base() -> Parts {
+    at_pace(FIVE.build(usual), [1.0, 1.0])
+}
+
+fn candidate(speed: f64, pace: [f64; 2]) -> Parts {
+    at_pace(FIVE.seed(2).build(move |_| speed), pace)
+}
+
+fn verdicts(comparison: &Comparison) -> [Verdict; 2] {
+    [Metric::Pp, Metric::Tg].map(|one| metric(comparison, CASE, one).verdict)
+}
+
+#[test]
+fn what_the_processor_lost_as_well_is_suspect() {
+    let comparison = compared(&base(), &candidate(0.85, [0.85, 0.85]));
+    assert_eq!(verdicts(&comparison), [Verdict::Suspect; 2]);
+    assert_eq!(comparison.conclusion, Conclusion::Inconclusive);
+    let pp = metric(&comparison, CASE, Metric::Pp);
+    assert!(
+        pp.reason
+            .starts_with("the processor itself computed 15 % slower beside the candidate; relative to that"),
+        "{}",
+        pp.reason
+    );
+    assert!((pp.change.unwrap() + 0.15).abs() < 0.01, "what was measured is shown as it was measured");
+    assert!(pp.relative[0].change.abs() < 0.01 && (pp.relative[0].pace + 0.15).abs() < 0.01);
+    let said = caveat(&comparison, CaveatCode::OtherPace).unwrap();
+    assert!(said.text.contains("computed 15 % slower beside the candidate (-15"), "{}", said.text);
+    assert!(on_terminal(&comparison).contains("the processor itself"), "{}", on_terminal(&comparison));
+}
+
+#[test]
+fn what_the_processor_gained_as_well_is_no_improvement() {
+    let comparison = compared(&base(), &candidate(1.2, [1.2, 1.2]));
+    assert_eq!(verdicts(&comparison), [Verdict::Suspect; 2]);
+}
+
+#[test]
+fn a_loss_that_the_processor_did_not_have_stays_one() {
+    let comparison = compared(&base(), &candidate(0.85, [1.0, 1.0]));
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    assert_eq!(caveat(&comparison, CaveatCode::OtherPace), None);
+    let tg = metric(&comparison, CASE, Metric::Tg);
+    let kinds: Vec<PaceKind> = tg.relative.iter().map(|relative| relative.to).collect();
+    assert_eq!(kinds, [PaceKind::Compute, PaceKind::Memory]);
+    assert!(tg.relative.iter().all(|relative| relative.verdict == Verdict::Regressed), "{tg:?}");
+}
+
+#[test]
+fn a_loss_beyond_that_of_the_processor_stays_one() {
+    let comparison = compared(&base(), &candidate(0.7, [0.9, 0.9]));
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    assert!(caveat(&comparison, CaveatCode::OtherPace).is_some());
+}
+
+#[test]
+fn a_faster_processor_does_not_hide_a_loss() {
+    let comparison = compared(&base(), &candidate(1.0, [1.1, 1.1]));
+    assert_eq!(verdicts(&comparison), [Verdict::Suspect; 2]);
+    // Nor does a slower one make an improvement of what is the same.
+    assert_eq!(verdicts(&compared(&base(), &candidate(1.0, [0.9, 0.9]))), [Verdict::Equivalent; 2]);
+}
+
+#[test]
+fn reading_memory_is_a_witness_of_generation_alone() {
+    let comparison = compared(&base(), &candidate(0.85, [1.0, 0.85]));
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed, Verdict::Suspect]);
+}
+
+/// What a virtual machine shows that is moved to cores that lie further apart.
+#[test]
+fn cores_that_are_further_apart_are_another_machine() {
+    let slow = with_paces(FIVE.seed(2).build(|_| 0.8), [1.0, 1.3, 0.4]);
+    let comparison = compared(&base(), &slow);
+    assert_eq!(verdicts(&comparison), [Verdict::Suspect; 2]);
+    let reason = metric(&comparison, CASE, Metric::Pp).reason;
+    assert!(reason.contains("brought its threads together 60 % slower beside the candidate"), "{reason}");
+    assert!(caveat(&comparison, CaveatCode::OtherPace).is_some());
+    // Back again, it is no improvement; and what moved the other way has no excuse.
+    assert_eq!(verdicts(&compared(&slow, &base())), [Verdict::Suspect; 2]);
+    let loss = with_paces(FIVE.seed(2).build(|_| 0.8), [1.0, 1.0, 2.0]);
+    assert_eq!(verdicts(&compared(&base(), &loss)), [Verdict::Regressed; 2]);
+    // No rate is proportional to it, so that nothing is hidden by it either.
+    let same = with_paces(FIVE.seed(2).build(usual), [1.0, 1.0, 2.0]);
+    assert_eq!(verdicts(&compared(&base(), &same)), [Verdict::Equivalent; 2]);
+}
+
+#[test]
+fn where_the_machine_is_what_was_changed_its_pace_is_no_witness() {
+    let mut changed = candidate(0.85, [0.85, 0.85]);
+    fact(&mut changed, "kernel.release", "6.99");
+    let comparison = compared(&base(), &changed);
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    assert!(caveat(&comparison, CaveatCode::OtherPace).is_some(), "and is told all the same");
+}
+
+#[test]
+fn paces_of_other_work_say_nothing() {
+    let mut other = candidate(0.85, [0.85, 0.85]);
+    for start in other.ledger.cases.iter_mut().flat_map(|case| case.starts.values_mut()) {
+        start.opened.pace.as_mut().unwrap().threads = 8;
+        start.closed.as_mut().unwrap().pace.as_mut().unwrap().threads = 8;
+    }
+    let comparison = compared(&base(), &other);
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    assert!(metric(&comparison, CASE, Metric::Tg).relative.is_empty());
+    // And where one set has none.
+    let comparison = compared(&FIVE.build(usual), &candidate(0.85, [0.85, 0.85]));
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+}

@@ -1,0 +1,119 @@
+//! Made-up comparisons of sets that were measured one after the other on a machine that others use, with and without a witness
+//! of how fast it was.
+
+use llamark_stats::Direction;
+use llamark_stats::procedure::{Decision, Rules, Verdict, contradicts, decide};
+use llamark_stats::start_level::{start_median, unblocked};
+
+use super::WARMUP;
+use super::noise::{CaseNoise, Noise, Random};
+use super::rules;
+
+/// Starts in each arm, runs of each.
+const STARTS: usize = 3;
+const RUNS: usize = 5;
+/// Cases; one of them lost something.
+const CASES: usize = 6;
+/// As parts of the drift: how much the machine moves from one start to the next; and how far it is from what the witness saw
+/// before and behind a start while the start is measured.
+const WOBBLE: f64 = 0.3;
+const UNSEEN: f64 = 0.2;
+/// How much of what the machine loses pp and tg lose.
+const SHARE: [f64; 2] = [1.0, 0.8];
+/// Noise of the witness itself: computing, and reading memory.
+const OF_WITNESS: [f64; 2] = [0.003, 0.01];
+/// The witnesses that pp and tg are held against.
+const WITNESSES: [&[usize]; 2] = [&[0], &[0, 1]];
+
+/// What came of it, as measured and with the witness. Shares of one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcomes {
+    /// Comparisons with a call in a cell that did not change, or of the wrong sign.
+    pub(crate) wrong: [f64; 2],
+    /// Comparisons in which a cell of the slowed case was called slower.
+    pub(crate) found: [f64; 2],
+}
+
+/// The starts of one arm of a case: medians of pp and tg, and what the witnesses saw.
+#[derive(Default)]
+struct Arm {
+    levels: [Vec<f64>; 2],
+    paces: [Vec<f64>; 2],
+}
+
+impl Arm {
+    /// On a machine that is by `session` faster than usual.
+    fn measure(case: &CaseNoise, session: f64, drift: f64, loss: f64, random: &mut Random) -> Option<Self> {
+        let mut arm = Self::default();
+        for _ in 0..STARTS {
+            let [wobble, unseen] = random.normals();
+            let seen = session + WOBBLE * drift * wobble;
+            let machine = seen + UNSEEN * drift * unseen;
+            let shift = SHARE.map(|share| share * machine + (-loss).ln_1p());
+            let runs = case.start(RUNS, shift, random);
+            let luck = random.normals();
+            for place in [0, 1] {
+                arm.levels[place].push(start_median(&runs[place], WARMUP)?);
+                arm.paces[place].push(seen + OF_WITNESS[place] * luck[place]);
+            }
+        }
+        Some(arm)
+    }
+
+    /// The levels of a metric, relative to a witness.
+    fn relative(&self, metric: usize, witness: usize) -> Vec<f64> {
+        self.levels[metric].iter().zip(&self.paces[witness]).map(|(level, pace)| level - pace).collect()
+    }
+}
+
+/// So many comparisons on a machine whose pace differs between two sets by a standard deviation of `drift`, in which the first
+/// case lost so much.
+pub(crate) fn run(noise: &Noise, diffs: usize, drift: f64, loss: f64, seed: u64) -> Option<Outcomes> {
+    let mut sum = Outcomes::default();
+    for diff in 0..diffs {
+        let mut random = Random::new(seed, 2_000_000 + diff as u64);
+        let [between, _] = random.normals();
+        let mut arms = Vec::new();
+        for place in 0..CASES {
+            let case = CaseNoise::draw(noise, &mut random);
+            let base = Arm::measure(&case, 0.0, drift, 0.0, &mut random)?;
+            let lost = if place == 0 { loss } else { 0.0 };
+            arms.push([base, Arm::measure(&case, drift * between, drift, lost, &mut random)?]);
+        }
+        let decided = |of: &dyn Fn(&Arm, usize) -> Vec<f64>| -> Option<Vec<Decision>> {
+            let mut cells = Vec::new();
+            for (place, [base, candidate]) in arms.iter().enumerate() {
+                for metric in [0, 1] {
+                    let effect =
+                        unblocked(&of(base, metric), &of(candidate, metric), Direction::HigherIsBetter)?;
+                    cells.push(rules::cell(2 * place + metric, effect, (0.0, 0)));
+                }
+            }
+            Some(decide(&cells, &Rules::STANDARD))
+        };
+        let measured = decided(&|arm, metric| arm.levels[metric].clone())?;
+        let relative = [
+            decided(&|arm, metric| arm.relative(metric, 0))?,
+            decided(&|arm, metric| arm.relative(metric, WITNESSES[metric].len() - 1))?,
+        ];
+        for (rule, with_witness) in [false, true].into_iter().enumerate() {
+            let verdict = |cell: usize| {
+                let measured = measured[cell].verdict;
+                let is_contradicted =
+                    WITNESSES[cell % 2].iter().any(|one| contradicts(measured, relative[*one][cell].verdict));
+                if with_witness && is_contradicted { Verdict::Suspect } else { measured }
+            };
+            let is_slowed = |cell: usize| cell < 2 && loss > 0.0;
+            let is_wrong = |cell: usize| match verdict(cell) {
+                Verdict::Regressed => !is_slowed(cell),
+                Verdict::Improved => true,
+                _ => false,
+            };
+            sum.wrong[rule] += f64::from(u8::from((0..2 * CASES).any(is_wrong)));
+            let is_found = (0..2).any(|cell| verdict(cell) == Verdict::Regressed);
+            sum.found[rule] += f64::from(u8::from(is_found));
+        }
+    }
+    let share = |sum: [f64; 2]| sum.map(|sum| sum / diffs as f64);
+    Some(Outcomes { wrong: share(sum.wrong), found: share(sum.found) })
+}

@@ -7,6 +7,7 @@
 #[path = "../examples/simulate/study/mod.rs"]
 mod study;
 
+use study::drifting;
 use study::grouping;
 use study::searching::{self, Way};
 use study::{Design, Noise, REALISTIC, Rates, Rule, Study};
@@ -76,4 +77,15 @@ fn a_backend_that_moved_is_named_and_hardly_ever_another_group() {
     assert!(found.found >= 0.9 && found.alone <= 0.05 && found.wrong <= 0.04, "{found:?}");
     let still = grouping::run(&REALISTIC, 30, 60, 0.0, 1).unwrap();
     assert_eq!((still.wrong, still.found), (0.0, 0.0), "{still:?}");
+}
+
+#[test]
+fn a_machine_that_others_use_is_no_regression() {
+    let of = |drift: f64, loss: f64| drifting::run(&REALISTIC, 40, drift, loss, 1).unwrap();
+    for drift in [0.03, 0.1] {
+        let same = of(drift, 0.0);
+        // The drift is one that alarms without the witness; else this test would show nothing.
+        assert!(same.wrong[0] >= 0.3 && same.wrong[1] <= 0.05, "{drift} {same:?}");
+    }
+    assert!(of(0.0, 0.05).found[1] >= 0.9, "a machine that does not move costs hardly any power");
 }

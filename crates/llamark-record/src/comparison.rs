@@ -194,6 +194,8 @@ pub enum CaveatCode {
     NotInterleaved,
     /// The processor itself was not as fast for one set as for the other.
     OtherPace,
+    /// Starts do not count during which the machine went over to other cores.
+    MovedStarts,
     /// A noise file of the machine added what earlier starts showed.
     NoiseFile,
     /// What was suspected was measured again, and the fresh starts alone decide on it.

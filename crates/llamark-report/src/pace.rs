@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llamark_artifact::CaseLedger;
+use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::comparison::PaceKind;
 use llamark_record::journal::Pace;
 
@@ -45,4 +45,38 @@ fn slices(pace: &Pace, kind: PaceKind) -> impl Iterator<Item = f64> {
         PaceKind::Sync => &pace.sync_ns,
     };
     slices.iter().map(|time| float(*time))
+}
+
+/// How many times as long threads take to come together on other cores, at least, as a logarithm: twice. What a quiet machine
+/// shows is less, and cores with two caches in place of one take four times as long.
+const OTHER_CORES: f64 = std::f64::consts::LN_2;
+
+/// Logarithms of how long threads took to come together before and behind a start, as far as that is known.
+fn syncs(start: &StartLedger) -> impl Iterator<Item = f64> {
+    let behind = start.closed.as_ref().and_then(|closed| closed.pace.as_deref());
+    [start.opened.pace.as_deref(), behind].into_iter().flatten().filter_map(|pace| {
+        let median = llamark_stats::median(&slices(pace, PaceKind::Sync).collect::<Vec<_>>())?;
+        Some(median.ln()).filter(|time| time.is_finite())
+    })
+}
+
+/// Whether a machine was another one at some of these moments.
+fn is_moved(syncs: impl Iterator<Item = f64>) -> bool {
+    let (least, most) = syncs
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), sync| (least.min(sync), most.max(sync)));
+    most - least > OTHER_CORES
+}
+
+/// Whether the machine went over to other cores during a start: what was measured is of neither.
+pub(crate) fn moved_during(start: &StartLedger) -> bool {
+    is_moved(syncs(start))
+}
+
+/// Starts in turn, by number, of which the machine had other cores for one side than for the other.
+pub(crate) fn apart(base: &CaseLedger, candidate: &CaseLedger) -> BTreeSet<u32> {
+    let is_apart = |start: &&StartLedger| {
+        let other = candidate.starts.get(start.id.start);
+        other.is_some_and(|other| is_moved(syncs(start).chain(syncs(other))))
+    };
+    base.starts.values().filter(is_apart).map(|start| start.id.start).collect()
 }

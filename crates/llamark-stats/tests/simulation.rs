@@ -88,4 +88,10 @@ fn a_machine_that_others_use_is_no_regression() {
         assert!(same.wrong[0] >= 0.3 && same.wrong[1] <= 0.05, "{drift} {same:?}");
     }
     assert!(of(0.0, 0.05).found[1] >= 0.9, "a machine that does not move costs hardly any power");
+    let moved = |loss: f64| drifting::run_moved(&REALISTIC, 100, 0.1, loss, 1).unwrap();
+    assert!(
+        moved(0.1).found[1] >= 0.85 && moved(0.1).found[0] <= 0.9 && moved(0.0).wrong[1] <= 0.05,
+        "{:?}",
+        moved(0.1)
+    );
 }

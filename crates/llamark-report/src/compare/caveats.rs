@@ -8,6 +8,7 @@ use llamark_record::journal::CacheState;
 
 use super::rules::gates;
 use crate::format::counted;
+use crate::pace;
 use crate::summarize::Material;
 
 /// Every caveat, the gravest first.
@@ -82,6 +83,9 @@ pub(super) fn of(
         );
         say(CaveatCode::OutputDiffers, text);
     }
+    if let Some(text) = moved(materials, cases, interleaved) {
+        say(CaveatCode::MovedStarts, text);
+    }
     let caches: Vec<String> = cases
         .iter()
         .filter(|case| !case.metrics.is_empty())
@@ -96,6 +100,30 @@ pub(super) fn of(
         say(CaveatCode::OtherCache, text);
     }
     caveats
+}
+
+/// That starts met two machines, and so do not count for rates.
+fn moved(
+    (base, candidate): (Material<'_>, Material<'_>),
+    cases: &[CaseComparison],
+    interleaved: bool,
+) -> Option<String> {
+    let (mut all, mut moved) = (0_usize, 0_usize);
+    for case in cases.iter().filter(|case| !case.metrics.is_empty()) {
+        let Some((a, b)) = base.ledger.case(&case.id).zip(candidate.ledger.case(&case.id)) else { continue };
+        let apart = if interleaved { pace::apart(a, b) } else { BTreeSet::new() };
+        for start in a.starts.values().chain(b.starts.values()) {
+            all += 1;
+            moved += usize::from(pace::moved_during(start) || apart.contains(&start.id.start));
+        }
+    }
+    let of_pairs = if interleaved { ", or between the two of a pair" } else { "" };
+    (moved > 0).then(|| {
+        format!(
+            "the machine went over to other cores during {moved} of {all} starts{of_pairs} (their threads came together in \
+             less than half the time, or in more than twice of it): their rates are of neither, and do not count"
+        )
+    })
 }
 
 /// In which states of the page cache the two sides of a case loaded, where it was not one and the same: `cold, and warm

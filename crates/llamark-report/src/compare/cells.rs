@@ -1,15 +1,16 @@
 //! From the journal of a case to one number per start, and from two of these to one effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use llamark_artifact::CaseLedger;
 use llamark_record::comparison::Arm;
 use llamark_record::metric::{Direction, Metric};
 use llamark_stats::start_level::{self, Design, Effect, blocked, start_median, unblocked};
 
-use crate::counted;
+use super::pace::has_witness;
 use crate::estimate::round;
 use crate::format::float;
+use crate::{counted, pace};
 
 /// More invalid runs than this share, and a case says nothing: what is left was not chosen by chance.
 const MOST_INVALID: f64 = 0.2;
@@ -29,8 +30,13 @@ pub(super) struct Levels {
 pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
     let mut found: BTreeMap<Metric, Levels> = BTreeMap::new();
     for start in counted::starts(case).filter(|start| start.counts) {
+        let has_moved = start.measured.is_some_and(pace::moved_during);
         for metric in Metric::ALL {
             let levels = found.entry(metric).or_default();
+            if has_moved && has_witness(metric) {
+                levels.left_out += 1;
+                continue;
+            }
             let values = start.values(metric);
             // Warm-up runs are not among them, so that all of these count.
             let logarithm = if metric.is_of_runs() {
@@ -52,7 +58,37 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
     found
 }
 
+/// [`levels`] of two cases whose starts were made in turn: without the pairs that met two machines.
+pub(super) fn levels_in_turn(
+    base: &CaseLedger,
+    candidate: &CaseLedger,
+) -> (BTreeMap<Metric, Levels>, BTreeMap<Metric, Levels>) {
+    let (mut of_base, mut of_candidate) = (levels(base), levels(candidate));
+    let apart = pace::apart(base, candidate);
+    if !apart.is_empty() {
+        for side in [&mut of_base, &mut of_candidate] {
+            for levels in
+                side.iter_mut().filter(|(metric, _)| has_witness(**metric)).map(|(_, levels)| levels)
+            {
+                levels.leave_out(&apart);
+            }
+            side.retain(|_, levels| !levels.logarithms.is_empty());
+        }
+    }
+    (of_base, of_candidate)
+}
+
 impl Levels {
+    /// Without the starts of these numbers.
+    fn leave_out(&mut self, starts: &BTreeSet<u32>) {
+        let keep: Vec<bool> = self.numbers.iter().map(|number| !starts.contains(number)).collect();
+        let mut kept = keep.iter();
+        self.logarithms.retain(|_| kept.next().copied().unwrap_or(true));
+        let mut kept = keep.iter();
+        self.numbers.retain(|_| kept.next().copied().unwrap_or(true));
+        self.left_out += u64::try_from(keep.iter().filter(|keep| !**keep).count()).unwrap_or(u64::MAX);
+    }
+
     /// For the record.
     pub(super) fn arm(&self) -> Option<Arm> {
         Some(Arm {

@@ -3,10 +3,10 @@
 use llamark_artifact::ArtifactSet;
 use llamark_record::metric::{Direction, Metric};
 
-use super::cells::levels;
+use super::cells::levels_in_turn;
 
-/// ln of the first over the second of each pair of starts that both count, in the order of the starts, with the sign
-/// that makes it above zero where the second is worse. Empty when the sets were not measured in turn, or a side has no
+/// ln of the first over the second of each pair of starts that both count and met one machine, in the order of the starts, with the
+/// sign that makes it above zero where the second is worse. Empty when the sets were not measured in turn, or a side has no
 /// value.
 pub fn differences_in_turn(
     base: &ArtifactSet,
@@ -17,8 +17,11 @@ pub fn differences_in_turn(
     if !base.resolved.plan.is_interleaved_with(&candidate.resolved.plan) {
         return Vec::new();
     }
-    let of = |set: &ArtifactSet| levels(set.ledger().case(case)?).remove(&metric);
-    let Some((a, b)) = of(base).zip(of(candidate)) else { return Vec::new() };
+    let cases = base.ledger().case(case).zip(candidate.ledger().case(case));
+    let Some((mut a, mut b)) = cases.map(|(base, candidate)| levels_in_turn(base, candidate)) else {
+        return Vec::new();
+    };
+    let Some((a, b)) = a.remove(&metric).zip(b.remove(&metric)) else { return Vec::new() };
     let (a, b) = a.beside(&b);
     let sign = match metric.direction() {
         Direction::HigherIsBetter => 1.0,

@@ -14,7 +14,7 @@ use llamark_stats::procedure::{self, Cell, Decision};
 use llamark_stats::start_level::{Design, Effect, relative};
 use rayon::prelude::*;
 
-use super::cells::{Levels, direction, effect, levels};
+use super::cells::{Levels, direction, effect, levels, levels_in_turn};
 use super::noise::History;
 use super::{exact, pairing, rules};
 use crate::counted;
@@ -81,7 +81,10 @@ pub(super) fn decided(open: &[Open<'_>], by: &Rules) -> Vec<Option<Decision>> {
 pub(super) fn open<'a>(pairs: &Pairs<'a>, by: &Rules) -> Vec<Open<'a>> {
     let of_case = |(case, (base, candidate)): (usize, &(&'a CaseLedger, &'a CaseLedger))| {
         let mut open = Vec::new();
-        let (mut of_base, mut of_candidate) = (levels(base), levels(candidate));
+        let (mut of_base, mut of_candidate) = match pairs.design {
+            Design::Unblocked => (levels(base), levels(candidate)),
+            Design::Blocked => levels_in_turn(base, candidate),
+        };
         for metric in Metric::ALL {
             let (a, b) = (of_base.remove(&metric), of_candidate.remove(&metric));
             let rule = rules::rule(by, metric);

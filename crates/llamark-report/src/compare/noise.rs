@@ -9,7 +9,7 @@ use llamark_record::noise::{Calibration, NoiseCell, NoiseFile, Squares, measurem
 use llamark_record::plan::{Case, ResolvedPlan};
 use llamark_stats::start_level::Design;
 
-use super::cells::{effect, levels};
+use super::cells::{effect, levels_in_turn};
 use super::{Side, identity};
 use crate::error::ReportError;
 use crate::estimate::round;
@@ -95,7 +95,7 @@ pub fn calibration(base: &ArtifactSet, candidate: &ArtifactSet) -> Result<Calibr
     for case in &a.ledger.cases {
         let other = b.ledger.cases.iter().find(|other| other.case.id == case.case.id);
         let Some((other, measurement)) = other.zip(measurement(a.resolved, &case.case)?) else { continue };
-        let (of_base, of_candidate) = (levels(case), levels(other));
+        let (of_base, of_candidate) = levels_in_turn(case, other);
         for (metric, one) in &of_base {
             let Some(two) = of_candidate.get(metric) else { continue };
             let both = |design| effect(*metric, design, one, two);

@@ -48,6 +48,11 @@ fn witnesses(metric: Metric) -> &'static [PaceKind] {
     }
 }
 
+/// Whether the pace of the processor says something of it.
+pub(super) fn has_witness(metric: Metric) -> bool {
+    !witnesses(metric).is_empty()
+}
+
 /// The paces of both sides of each pair, by its place; where there are both, of as many threads.
 fn of_pairs(pairs: &Pairs<'_>, kind: PaceKind) -> BTreeMap<usize, [Paces; 2]> {
     let both = |(place, (base, candidate)): (usize, &(&CaseLedger, &CaseLedger))| {
@@ -150,7 +155,7 @@ fn excuse(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, cases: &mut [Case
         }
         let excused = if moved.difference > 0.0 { Verdict::Regressed } else { Verdict::Improved };
         let metrics = cases.get_mut(*place).map(|case| &mut case.metrics);
-        let of_runs = metrics.into_iter().flatten().filter(|metric| !witnesses(metric.metric).is_empty());
+        let of_runs = metrics.into_iter().flatten().filter(|metric| has_witness(metric.metric));
         for metric in of_runs.filter(|metric| metric.verdict == excused) {
             metric.reason =
                 format!("{}: it was not the same machine", sentence(kind, faster(moved.difference)));

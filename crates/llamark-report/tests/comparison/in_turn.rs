@@ -14,7 +14,7 @@ use crate::common::synthetic::Shape;
 use crate::{FIVE, caveat, compared, metric, on_terminal, slower, usual, with};
 
 /// The two as if their starts had been made in turn.
-fn in_turn(mut base: Parts, mut candidate: Parts) -> (Parts, Parts) {
+pub(crate) fn in_turn(mut base: Parts, mut candidate: Parts) -> (Parts, Parts) {
     let turns = |arm| Interleaved {
         purpose: Purpose::Confirmation,
         pairing: Sha256::of_bytes(b"pairing"),

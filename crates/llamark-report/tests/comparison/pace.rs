@@ -5,6 +5,7 @@ use llamark_record::journal::Pace;
 use llamark_record::metric::Metric;
 
 use crate::common::Parts;
+use crate::in_turn::in_turn;
 use crate::{FIVE, caveat, compared, fact, metric, on_terminal, usual};
 
 const CASE: &str = "m0003/cpu/bridge";
@@ -142,4 +143,67 @@ fn paces_of_other_work_say_nothing() {
     // And where one set has none.
     let comparison = compared(&FIVE.build(usual), &candidate(0.85, [0.85, 0.85]));
     assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+}
+
+/// The start of that number met other cores in every case: during it, or before it already.
+fn moved(mut parts: Parts, start: u32, during: bool) -> Parts {
+    for case in &mut parts.ledger.cases {
+        let met = case.starts.values_mut().find(|met| met.id.start == start).unwrap();
+        for measured in met.runs.iter_mut().filter_map(|run| run.measurement.as_mut()) {
+            measured.prompt_us = measured.prompt_us * 125 / 100;
+            measured.generation_us = measured.generation_us * 125 / 100;
+        }
+        let behind = met.closed.as_mut().unwrap().pace.as_mut();
+        let before = met.opened.pace.as_mut().filter(|_| !during);
+        for pace in before.into_iter().chain(behind) {
+            pace.sync_ns.iter_mut().for_each(|time| *time *= 4);
+        }
+    }
+    parts
+}
+
+#[test]
+fn starts_that_met_two_machines_do_not_count() {
+    let (base, candidate) = (base(), candidate(0.9, [1.0, 1.0]));
+    // One after the other: only the start during which the machine moved is of no machine.
+    let comparison = compared(&moved(base.clone(), 2, true), &candidate);
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    let pp = metric(&comparison, CASE, Metric::Pp);
+    let (base_arm, candidate_arm) = (pp.base.unwrap(), pp.candidate.unwrap());
+    assert_eq!((base_arm.starts.len(), base_arm.left_out, candidate_arm.starts.len()), (4, 1, 5));
+    let load = metric(&comparison, CASE, Metric::Load);
+    assert_eq!(load.base.unwrap().starts.len(), 5, "what is not computed is not touched");
+    let said = caveat(&comparison, CaveatCode::MovedStarts).unwrap();
+    assert!(said.text.contains("during 12 of 120 starts ("), "{}", said.text);
+    assert_eq!(caveat(&compared(&base, &candidate), CaveatCode::MovedStarts), None);
+}
+
+#[test]
+fn pairs_whose_starts_met_two_machines_do_not_count() {
+    let pair = |speed: f64| {
+        let slow = moved(candidate(speed, [1.0, 1.0]), 4, false);
+        in_turn(moved(base(), 2, true), slow)
+    };
+    let (a, b) = pair(0.9);
+    let comparison = compared(&a, &b);
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    let pp = metric(&comparison, CASE, Metric::Pp);
+    assert_eq!(
+        [pp.base.unwrap(), pp.candidate.unwrap()].map(|arm| (arm.starts.len(), arm.left_out)),
+        [(3, 2); 2]
+    );
+    let said = caveat(&comparison, CaveatCode::MovedStarts).unwrap();
+    assert!(said.text.contains("during 48 of 120 starts, or between the two of a pair"), "{}", said.text);
+    let (a, b) = pair(1.0);
+    assert_eq!(verdicts(&compared(&a, &b)), [Verdict::Equivalent; 2]);
+    // Without the witness, the same numbers decide nothing.
+    let blind = |mut parts: Parts| {
+        for start in parts.ledger.cases.iter_mut().flat_map(|case| case.starts.values_mut()) {
+            start.opened.pace = None;
+            start.closed.as_mut().unwrap().pace = None;
+        }
+        parts
+    };
+    let (a, b) = pair(0.9);
+    assert_eq!(verdicts(&compared(&blind(a), &blind(b))), [Verdict::Inconclusive; 2]);
 }

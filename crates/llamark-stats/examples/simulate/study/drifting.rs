@@ -1,9 +1,9 @@
-//! Made-up comparisons of sets that were measured one after the other on a machine that others use, with and without a witness
-//! of how fast it was.
+//! Made-up comparisons on a machine that others use, with and without a witness of how fast it was: of sets that were measured one
+//! after the other, and of starts in turn.
 
 use llamark_stats::Direction;
 use llamark_stats::procedure::{Decision, Rules, Verdict, contradicts, decide};
-use llamark_stats::start_level::{start_median, unblocked};
+use llamark_stats::start_level::{blocked, start_median, unblocked};
 
 use super::WARMUP;
 use super::noise::{CaseNoise, Noise, Random};
@@ -112,6 +112,72 @@ pub(crate) fn run(noise: &Noise, diffs: usize, drift: f64, loss: f64, seed: u64)
             sum.wrong[rule] += f64::from(u8::from((0..2 * CASES).any(is_wrong)));
             let is_found = (0..2).any(|cell| verdict(cell) == Verdict::Regressed);
             sum.found[rule] += f64::from(u8::from(is_found));
+        }
+    }
+    let share = |sum: [f64; 2]| sum.map(|sum| sum / diffs as f64);
+    Some(Outcomes { wrong: share(sum.wrong), found: share(sum.found) })
+}
+
+/// Pairs of starts in turn.
+pub(crate) const PAIRS: usize = 5;
+/// What the other of two states of the machine costs: a virtual machine of two cores, moved from cores with one cache to cores with
+/// two.
+const OTHER_CORES: f64 = 0.235;
+
+/// One start on such a machine: levels of pp and tg, and on which cores it was, before it and behind it.
+#[derive(Clone, Copy)]
+struct Moved {
+    levels: [f64; 2],
+    cores: [bool; 2],
+}
+
+/// So many comparisons of one case in turn, on a machine that goes over to its other cores during a start with that probability:
+/// of all pairs, and without those that met both.
+pub(crate) fn run_moved(noise: &Noise, diffs: usize, moves: f64, loss: f64, seed: u64) -> Option<Outcomes> {
+    let mut sum = Outcomes::default();
+    for diff in 0..diffs {
+        let mut random = Random::new(seed, 3_000_000 + diff as u64);
+        let case = CaseNoise::draw(noise, &mut random);
+        let mut on_others = false;
+        let mut start = |loss: f64, random: &mut Random| -> Option<Moved> {
+            let before = on_others;
+            on_others ^= random.uniform() < moves;
+            // What counts is the median of its runs, and the move was before the most of them or behind it.
+            let met = if random.uniform() < 0.5 { before } else { on_others };
+            let shift = (-loss).ln_1p() - if met { OTHER_CORES } else { 0.0 };
+            let runs = case.start(RUNS, [shift; 2], random);
+            let levels = [start_median(&runs[0], WARMUP)?, start_median(&runs[1], WARMUP)?];
+            Some(Moved { levels, cores: [before, on_others] })
+        };
+        let mut pairs = Vec::new();
+        for pair in 0..PAIRS {
+            // Who goes first alternates.
+            let first = start(if pair % 2 == 0 { 0.0 } else { loss }, &mut random)?;
+            let second = start(if pair % 2 == 0 { loss } else { 0.0 }, &mut random)?;
+            pairs.push(if pair % 2 == 0 { [first, second] } else { [second, first] });
+        }
+        let met_one = |pair: &&[Moved; 2]| {
+            let mut cores = pair.iter().flat_map(|start| start.cores);
+            cores.all(|cores| cores == pair[0].cores[0])
+        };
+        for (rule, with_witness) in [false, true].into_iter().enumerate() {
+            let kept: Vec<&[Moved; 2]> = pairs.iter().filter(|pair| !with_witness || met_one(pair)).collect();
+            let mut cells = Vec::new();
+            for metric in [0, 1] {
+                let side =
+                    |side: usize| -> Vec<f64> { kept.iter().map(|pair| pair[side].levels[metric]).collect() };
+                let effect = blocked(&side(0), &side(1), Direction::HigherIsBetter);
+                cells.extend(effect.map(|effect| rules::cell(metric, effect, (0.0, 0))));
+            }
+            let verdicts: Vec<Verdict> =
+                decide(&cells, &Rules::STANDARD).iter().map(|one| one.verdict).collect();
+            let is_wrong = |verdict: &Verdict| match verdict {
+                Verdict::Regressed => loss == 0.0,
+                Verdict::Improved => true,
+                _ => false,
+            };
+            sum.wrong[rule] += f64::from(u8::from(verdicts.iter().any(is_wrong)));
+            sum.found[rule] += f64::from(u8::from(verdicts.contains(&Verdict::Regressed)));
         }
     }
     let share = |sum: [f64; 2]| sum.map(|sum| sum / diffs as f64);

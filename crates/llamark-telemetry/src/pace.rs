@@ -104,7 +104,7 @@ impl Meeting {
             std::hint::spin_loop();
             looks = looks.wrapping_add(1);
             // More threads than processors: the one that is waited for needs this one.
-            if looks % 4096 == 0 {
+            if looks.is_multiple_of(4096) {
                 std::thread::yield_now();
             }
         }

@@ -266,6 +266,8 @@ pub(crate) fn close(
     recorder: &mut dyn Recorder,
 ) -> Result<Outcome, RecordError> {
     let lifetime = exit.map(|exit| exit.lifetime).unwrap_or_default();
+    let conditions = host::conditions(start.roots);
+    // Work of ours, behind all that tells of the server's.
     let pace = if outcome == Outcome::Ok { telemetry::pace(start) } else { None };
     recorder.record(Event::StartClosed(StartClosed {
         id: start.id.clone(),
@@ -274,7 +276,7 @@ pub(crate) fn close(
         signal: exit.and_then(|exit| exit.signal),
         max_rss_bytes: exit.and_then(|exit| exit.max_rss_bytes),
         lifetime_us: u64::try_from(lifetime.as_micros()).unwrap_or(u64::MAX),
-        conditions: host::conditions(start.roots),
+        conditions,
         changed: host::changed(start.roots, start.environment),
         pace,
     }))?;

@@ -403,7 +403,7 @@ pub struct Arm {
     pub starts: Vec<f64>,
     /// Runs that count, in all of these starts; for a metric of starts, the starts.
     pub runs: u64,
-    /// Starts that have too few valid runs to count.
+    /// Starts that have too few valid runs to count, or met two machines.
     pub left_out: u64,
 }
 

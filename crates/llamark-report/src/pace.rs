@@ -6,6 +6,7 @@ use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::comparison::PaceKind;
 use llamark_record::journal::Pace;
 
+use crate::counted::counts;
 use crate::format::float;
 
 /// ln of the median slice of a start, by its number, and the threads that all of them had.
@@ -15,11 +16,12 @@ pub(crate) struct Paces {
 }
 
 impl Paces {
-    /// Of the starts of a case; `None` where there are none, or not all of as many threads.
+    /// Of the starts of a case that count and met one machine; `None` where there are none, or not all of as many threads.
     pub(crate) fn of(case: &CaseLedger, kind: PaceKind) -> Option<Self> {
         let mut threads = BTreeSet::new();
         let mut by_start = BTreeMap::new();
-        for start in case.starts.values() {
+        let met_one = |start: &&StartLedger| counts(case, Some(start)) && !moved_during(start);
+        for start in case.starts.values().filter(met_one) {
             let behind = start.closed.as_ref().and_then(|closed| closed.pace.as_deref());
             let paces = [start.opened.pace.as_deref(), behind];
             let slices: Vec<f64> = paces.into_iter().flatten().flat_map(|pace| slices(pace, kind)).collect();
@@ -51,20 +53,23 @@ fn slices(pace: &Pace, kind: PaceKind) -> impl Iterator<Item = f64> {
 /// shows is less, and cores with two caches in place of one take four times as long.
 const OTHER_CORES: f64 = std::f64::consts::LN_2;
 
-/// Logarithms of how long threads took to come together before and behind a start, as far as that is known.
-fn syncs(start: &StartLedger) -> impl Iterator<Item = f64> {
+/// Threads, and the logarithm of how long they took to come together, before and behind a start, as far as that is known.
+pub(crate) fn syncs(start: &StartLedger) -> impl Iterator<Item = (u32, f64)> {
     let behind = start.closed.as_ref().and_then(|closed| closed.pace.as_deref());
     [start.opened.pace.as_deref(), behind].into_iter().flatten().filter_map(|pace| {
         let median = llamark_stats::median(&slices(pace, PaceKind::Sync).collect::<Vec<_>>())?;
-        Some(median.ln()).filter(|time| time.is_finite())
+        Some((pace.threads, median.ln())).filter(|(_, time)| time.is_finite())
     })
 }
 
-/// Whether a machine was another one at some of these moments.
-fn is_moved(syncs: impl Iterator<Item = f64>) -> bool {
-    let (least, most) = syncs
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), sync| (least.min(sync), most.max(sync)));
-    most - least > OTHER_CORES
+/// Whether a machine was another one at some of these moments. Of other numbers of threads nothing can be told.
+fn is_moved(syncs: impl Iterator<Item = (u32, f64)>) -> bool {
+    let syncs: Vec<(u32, f64)> = syncs.collect();
+    let Some((threads, _)) = syncs.first() else { return false };
+    let (least, most) = syncs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), (_, sync)| {
+        (least.min(*sync), most.max(*sync))
+    });
+    syncs.iter().all(|(other, _)| other == threads) && most - least > OTHER_CORES
 }
 
 /// Whether the machine went over to other cores during a start: what was measured is of neither.
@@ -75,8 +80,8 @@ pub(crate) fn moved_during(start: &StartLedger) -> bool {
 /// Starts in turn, by number, of which the machine had other cores for one side than for the other.
 pub(crate) fn apart(base: &CaseLedger, candidate: &CaseLedger) -> BTreeSet<u32> {
     let is_apart = |start: &&StartLedger| {
-        let other = candidate.starts.get(start.id.start);
-        other.is_some_and(|other| is_moved(syncs(start).chain(syncs(other))))
+        let Some(other) = candidate.starts.get(start.id.start) else { return false };
+        moved_during(start) || moved_during(other) || is_moved(syncs(start).chain(syncs(other)))
     };
     base.starts.values().filter(is_apart).map(|start| start.id.start).collect()
 }

@@ -32,47 +32,55 @@ const MEETINGS: usize = 100;
 /// And of each thread at least this much, more than a second cache holds.
 const BYTES_OF_THREAD: usize = 8 << 20;
 
-/// Times the work on so many threads at once; it takes a few tenths of a second. `None` where the threads cannot be had.
+/// Times the work on so many threads at once; it takes a few tenths of a second. `None` where the threads or the memory cannot be
+/// had, and where there are more threads than processors: then the times would be those of the scheduler.
 pub fn pace(threads: NonZeroU32) -> Option<Pace> {
-    let count = usize::try_from(threads.get()).ok()?;
-    let words = (BYTES / count).max(BYTES_OF_THREAD) / size_of::<u64>();
-    // One thread has nobody to meet; and threads without a processor of their own meet when the system lets them.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let meets = (2..=processors).contains(&count);
+    let count = usize::try_from(threads.get()).ok().filter(|count| *count <= processors)?;
+    let words = (BYTES / count).max(BYTES_OF_THREAD) / size_of::<u64>();
+    let memory = || {
+        let mut memory: Vec<u64> = Vec::new();
+        memory.try_reserve_exact(words).ok().map(|()| memory)
+    };
+    let ours = memory()?;
+    let of_others: Vec<Vec<u64>> = (1..count).map(|_| memory()).collect::<Option<_>>()?;
     // Nobody waits for a thread that could not be made.
     let gate: OnceLock<Option<Vec<Meeting>>> = OnceLock::new();
     let times = std::thread::scope(|scope| {
-        let thread = || gate.wait().as_ref().and_then(|places| work(places, words, meets));
-        let others: Vec<_> =
-            (1..count).map_while(|_| std::thread::Builder::new().spawn_scoped(scope, thread).ok()).collect();
+        let spawn = |memory| {
+            let thread = || gate.wait().as_ref().map(|places| work(places, memory, words));
+            std::thread::Builder::new().spawn_scoped(scope, thread).ok()
+        };
+        let others = of_others.into_iter().map_while(spawn).count();
         let places = || (0..PLACES).map(|_| Meeting::of(count)).collect();
-        let places = gate.get_or_init(|| (others.len() + 1 == count).then(places));
-        places.as_ref().and_then(|places| work(places, words, meets))
+        let places = gate.get_or_init(|| (others + 1 == count).then(places));
+        places.as_ref().map(|places| work(places, ours, words))
     });
     let times = times?;
     let of_kind = |kind: usize| times.iter().filter_map(|slice| slice.get(kind).copied()).collect();
-    let sync_ns = if meets { of_kind(2) } else { Vec::new() };
+    // One thread has nobody to meet.
+    let sync_ns = if count > 1 { of_kind(2) } else { Vec::new() };
     Some(Pace { threads: threads.get(), compute_ns: of_kind(0), memory_ns: of_kind(1), sync_ns })
 }
 
 /// The part of one thread: the times of each slice, of the three kinds in turn.
-fn work(places: &[Meeting], words: usize, meets: bool) -> Option<Vec<[u64; 3]>> {
-    let meeting = places.first()?;
+fn work(places: &[Meeting], mut memory: Vec<u64>, words: usize) -> Vec<[u64; 3]> {
     let block: Vec<f32> = (1..=BLOCK).map(|place| 1.0 / place as f32).collect();
-    // Written, so that the pages are there.
-    let memory = black_box(vec![1_u64; words]);
-    let meet = || (0..if meets { MEETINGS } else { 0 }).for_each(|_| places.iter().for_each(Meeting::wait));
-    let slice =
-        |_| [timed(meeting, || compute(&block)), timed(meeting, || read(&memory)), timed(meeting, meet)];
-    Some((0..WARM_UP + SLICES).map(slice).skip(WARM_UP).collect())
+    // Written by the thread that reads it, so that the pages are there, and near.
+    memory.resize(words, 1);
+    let memory = black_box(memory);
+    let meet = || (0..MEETINGS).for_each(|_| places.iter().for_each(Meeting::wait));
+    let slice = |_| [timed(places, || compute(&block)), timed(places, || read(&memory)), timed(places, meet)];
+    (0..WARM_UP + SLICES).map(slice).skip(WARM_UP).collect()
 }
 
 /// From all threads being here to the last of them being done.
-fn timed(meeting: &Meeting, slice: impl FnOnce()) -> u64 {
-    meeting.wait();
+fn timed(places: &[Meeting], slice: impl FnOnce()) -> u64 {
+    let all_are_here = || places.iter().take(1).for_each(Meeting::wait);
+    all_are_here();
     let begin = Instant::now();
     slice();
-    meeting.wait();
+    all_are_here();
     u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -103,7 +111,7 @@ impl Meeting {
         while self.rounds.load(Ordering::Acquire) == round {
             std::hint::spin_loop();
             looks = looks.wrapping_add(1);
-            // More threads than processors: the one that is waited for needs this one.
+            // Where others compute too, the one that is waited for may need this processor.
             if looks.is_multiple_of(4096) {
                 std::thread::yield_now();
             }
@@ -145,14 +153,20 @@ mod tests {
 
     #[test]
     fn every_slice_takes_time() {
-        for threads in [1, 2, 5] {
-            let found = pace(NonZeroU32::new(threads).unwrap()).unwrap();
+        for threads in [1, 2] {
+            let Some(found) = pace(NonZeroU32::new(threads).unwrap()) else {
+                assert!(threads > 1 && std::thread::available_parallelism().unwrap().get() == 1);
+                continue;
+            };
+            let slices = [&found.compute_ns, &found.memory_ns, &found.sync_ns].map(Vec::len);
             assert_eq!(
-                (found.threads, found.compute_ns.len(), found.memory_ns.len()),
-                (threads, SLICES, SLICES)
+                (found.threads, slices),
+                (threads, [SLICES, SLICES, if threads > 1 { SLICES } else { 0 }])
             );
             // A clock that stands still, or work that was left out, would show as nothing.
-            assert!(found.compute_ns.iter().chain(&found.memory_ns).all(|time| *time > 50_000), "{found:?}");
+            let all = [&found.compute_ns, &found.memory_ns, &found.sync_ns].into_iter().flatten();
+            assert!(all.into_iter().all(|time| *time > 20_000), "{found:?}");
         }
+        assert_eq!(pace(NonZeroU32::MAX), None, "more threads than processors");
     }
 }

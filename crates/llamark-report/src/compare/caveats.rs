@@ -83,7 +83,8 @@ pub(super) fn of(
         );
         say(CaveatCode::OutputDiffers, text);
     }
-    if let Some(text) = moved(materials, cases, interleaved) {
+    let compared = cases.iter().filter(|case| !case.metrics.is_empty()).map(|case| case.id.as_str());
+    if let Some(text) = moved(materials, compared) {
         say(CaveatCode::MovedStarts, text);
     }
     let caches: Vec<String> = cases
@@ -102,15 +103,15 @@ pub(super) fn of(
     caveats
 }
 
-/// That starts met two machines, and so do not count for rates.
-fn moved(
+/// That starts of these cases met two machines, and so do not count for rates.
+fn moved<'a>(
     (base, candidate): (Material<'_>, Material<'_>),
-    cases: &[CaseComparison],
-    interleaved: bool,
+    cases: impl Iterator<Item = &'a str>,
 ) -> Option<String> {
+    let interleaved = base.resolved.plan.is_interleaved_with(&candidate.resolved.plan);
     let (mut all, mut moved) = (0_usize, 0_usize);
-    for case in cases.iter().filter(|case| !case.metrics.is_empty()) {
-        let Some((a, b)) = base.ledger.case(&case.id).zip(candidate.ledger.case(&case.id)) else { continue };
+    for id in cases {
+        let Some((a, b)) = base.ledger.case(id).zip(candidate.ledger.case(id)) else { continue };
         let apart = if interleaved { pace::apart(a, b) } else { BTreeSet::new() };
         for start in a.starts.values().chain(b.starts.values()) {
             all += 1;
@@ -139,13 +140,20 @@ fn caches(materials: (Material<'_>, Material<'_>), id: &str) -> Option<String> {
     (base != candidate || base.contains(" or ")).then(|| format!("{base}, and {candidate} in the candidate"))
 }
 
-/// That what was suspected was measured again.
-pub(super) fn of_confirmation(by: Option<&[ComparedSet; 2]>) -> Option<Caveat> {
-    let [base, candidate] = by?;
+/// That what was suspected was measured again, and which of these starts do not count.
+pub(super) fn of_confirmation(
+    by: Option<&[ComparedSet; 2]>,
+    materials: Option<(Material<'_>, Material<'_>)>,
+) -> Vec<Caveat> {
+    let Some(([base, candidate], materials)) = by.zip(materials) else { return Vec::new() };
     let text = format!(
         "what looked or was worse was measured again in fresh starts, made in turn ({}/{} and {}/{}): those alone \
          decide it, under what this machine is now",
         base.name, base.id, candidate.name, candidate.id
     );
-    Some(Caveat { code: CaveatCode::Confirmed, text })
+    let cases = materials.0.ledger.cases.iter().map(|case| case.case.id.as_str());
+    let moved =
+        moved(materials, cases).map(|text| (CaveatCode::MovedStarts, format!("of the fresh ones: {text}")));
+    let all = [Some((CaveatCode::Confirmed, text)), moved];
+    all.into_iter().flatten().map(|(code, text)| Caveat { code, text }).collect()
 }

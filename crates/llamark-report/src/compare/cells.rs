@@ -22,8 +22,12 @@ pub(super) struct Levels {
     pub(super) logarithms: Vec<f64>,
     /// Which start each of these is, from 1.
     numbers: Vec<u32>,
-    runs: u64,
+    /// Runs of each of these that count.
+    runs: Vec<u64>,
+    /// Starts with too few runs.
     left_out: u64,
+    /// Starts that met two machines.
+    moved: u64,
 }
 
 /// The starts of a case that count, for every metric that it has.
@@ -33,11 +37,11 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
         let has_moved = start.measured.is_some_and(pace::moved_during);
         for metric in Metric::ALL {
             let levels = found.entry(metric).or_default();
-            if has_moved && has_witness(metric) {
-                levels.left_out += 1;
+            let values = start.values(metric);
+            if has_moved && has_witness(metric) && !values.is_empty() {
+                levels.moved += 1;
                 continue;
             }
-            let values = start.values(metric);
             // Warm-up runs are not among them, so that all of these count.
             let logarithm = if metric.is_of_runs() {
                 start_median(&values, 0)
@@ -48,13 +52,13 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
                 Some(logarithm) => {
                     levels.logarithms.push(logarithm);
                     levels.numbers.push(start.number);
-                    levels.runs += u64::try_from(values.len()).unwrap_or(u64::MAX);
+                    levels.runs.push(u64::try_from(values.len()).unwrap_or(u64::MAX));
                 }
                 None => levels.left_out += 1,
             }
         }
     }
-    found.retain(|_, levels| !levels.logarithms.is_empty());
+    found.retain(|_, levels| !levels.logarithms.is_empty() || levels.moved > 0);
     found
 }
 
@@ -72,21 +76,30 @@ pub(super) fn levels_in_turn(
             {
                 levels.leave_out(&apart);
             }
-            side.retain(|_, levels| !levels.logarithms.is_empty());
         }
     }
     (of_base, of_candidate)
 }
 
 impl Levels {
-    /// Without the starts of these numbers.
+    /// Without the starts of these numbers, which met two machines.
     fn leave_out(&mut self, starts: &BTreeSet<u32>) {
-        let keep: Vec<bool> = self.numbers.iter().map(|number| !starts.contains(number)).collect();
-        let mut kept = keep.iter();
-        self.logarithms.retain(|_| kept.next().copied().unwrap_or(true));
-        let mut kept = keep.iter();
-        self.numbers.retain(|_| kept.next().copied().unwrap_or(true));
-        self.left_out += u64::try_from(keep.iter().filter(|keep| !**keep).count()).unwrap_or(u64::MAX);
+        let all = std::mem::take(&mut self.logarithms).into_iter();
+        let all = all.zip(std::mem::take(&mut self.numbers)).zip(std::mem::take(&mut self.runs));
+        for ((logarithm, number), runs) in all {
+            if starts.contains(&number) {
+                self.moved += 1;
+            } else {
+                self.logarithms.push(logarithm);
+                self.numbers.push(number);
+                self.runs.push(runs);
+            }
+        }
+    }
+
+    /// Whether some of its starts met two machines.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved > 0
     }
 
     /// For the record.
@@ -94,8 +107,8 @@ impl Levels {
         Some(Arm {
             value: round(start_level::estimate(&self.logarithms)?),
             starts: self.logarithms.iter().map(|logarithm| round(logarithm.exp())).collect(),
-            runs: self.runs,
-            left_out: self.left_out,
+            runs: self.runs.iter().sum(),
+            left_out: self.left_out + self.moved,
         })
     }
 

@@ -9,6 +9,7 @@ use llamark_artifact::{CaseLedger, StartLedger};
 use llamark_record::Sha256;
 use llamark_record::comparison::Touches;
 use llamark_record::plan::{Plan, PromptContent};
+use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,25 +24,24 @@ pub(super) type Fields = BTreeMap<Path, (String, Touches)>;
 
 /// What both sets have, so that only this is compared: what one set lacks is told by its missing cases.
 pub(super) struct Common<'a> {
-    pub(super) cases: BTreeSet<&'a str>,
+    /// Cases whose shapes are told: as there may be very many, those whose shapes differ, unless all are wanted.
+    shapes: Vec<&'a str>,
     backends: BTreeSet<&'a str>,
     models: BTreeSet<&'a str>,
     prompts: BTreeSet<&'a str>,
 }
 
 impl<'a> Common<'a> {
-    pub(super) fn of(base: Material<'a>, candidate: Material<'a>) -> Self {
-        let cases = |material: Material<'a>| -> BTreeMap<&'a str, &'a CaseLedger> {
-            material.ledger.cases.iter().map(|case| (case.case.id.as_str(), case)).collect()
-        };
-        let other = cases(candidate);
-        let both: Vec<&CaseLedger> =
-            cases(base).into_values().filter(|case| other.contains_key(case.case.id.as_str())).collect();
+    /// With the shapes of all cases, or of those that differ.
+    pub(super) fn of(base: Material<'a>, candidate: Material<'a>, all_shapes: bool) -> Self {
+        let both = |case: &'a CaseLedger| Some((case, candidate.ledger.case(&case.case.id)?));
+        let both: Vec<(&CaseLedger, &CaseLedger)> = base.ledger.cases.iter().filter_map(both).collect();
+        let is_told = |(a, b): &&(&CaseLedger, &CaseLedger)| all_shapes || Shape::of(a) != Shape::of(b);
         Self {
-            cases: both.iter().map(|case| case.case.id.as_str()).collect(),
-            backends: both.iter().map(|case| case.case.backend.as_str()).collect(),
-            models: both.iter().map(|case| case.case.model.as_str()).collect(),
-            prompts: both.iter().map(|case| case.case.prompt.as_str()).collect(),
+            shapes: both.par_iter().filter(is_told).map(|(case, _)| case.case.id.as_str()).collect(),
+            backends: both.iter().map(|(case, _)| case.case.backend.as_str()).collect(),
+            models: both.iter().map(|(case, _)| case.case.model.as_str()).collect(),
+            prompts: both.iter().map(|(case, _)| case.case.prompt.as_str()).collect(),
         }
     }
 }
@@ -68,8 +68,8 @@ pub(super) fn fields(material: Material<'_>, common: &Common<'_>) -> Result<Fiel
             }
         }
     }
-    for case in material.ledger.cases.iter().filter(|case| common.cases.contains(case.case.id.as_str())) {
-        shape(case, &mut out);
+    for case in common.shapes.iter().filter_map(|id| material.ledger.case(id)) {
+        Shape::of(case).put(&case.case.id, &mut out);
     }
     if let Some(begin) = &material.ledger.begin {
         out.put(&["llamark"], &begin.llamark, &Touches::All);
@@ -201,33 +201,59 @@ fn models(material: Material<'_>, common: &Common<'_>, out: &mut Collector) -> R
 }
 
 /// What one run of a case is, as planned and as the server counted it.
-fn shape(case: &CaseLedger, out: &mut Collector) {
-    let planned = &case.case;
-    let touches = Touches::Case(planned.id.clone());
-    for (name, value) in [
-        ("max_tokens", planned.max_tokens),
-        ("depth", planned.depth),
-        ("concurrency", planned.concurrency),
-        ("context", planned.context),
-        ("warmup", planned.warmup),
-        ("runs", planned.runs),
-        ("starts", planned.starts),
-    ] {
-        out.put(&["case", &planned.id, name], &value.to_string(), &touches);
-    }
-    let ready = || case.starts.values().filter_map(|start| start.ready.as_ref());
-    let list = |values: BTreeSet<String>| values.into_iter().collect::<Vec<_>>().join(", ");
-    let stated = case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens);
-    let tokens = case.starts.values().filter_map(StartLedger::prompt_tokens).chain(stated);
-    let tokens = list(tokens.map(|tokens| tokens.to_string()).collect());
-    let ids = list(ready().map(|ready| ready.prompt_ids.to_string()).collect());
-    let depth_ids = ready().filter_map(|ready| ready.depth_ids.as_ref());
-    let depth_ids = list(depth_ids.map(ToString::to_string).collect());
-    for (name, value) in [("prompt_tokens", tokens), ("prompt_ids", ids), ("depth_ids", depth_ids)] {
-        if !value.is_empty() {
-            out.put(&["case", &planned.id, name], &value, &touches);
+#[derive(PartialEq)]
+struct Shape<'a> {
+    planned: [(&'static str, u32); 7],
+    prompt_tokens: BTreeSet<u32>,
+    prompt_ids: BTreeSet<&'a Sha256>,
+    depth_ids: BTreeSet<&'a Sha256>,
+}
+
+impl<'a> Shape<'a> {
+    fn of(case: &'a CaseLedger) -> Self {
+        let planned = &case.case;
+        let ready = || case.starts.values().filter_map(|start| start.ready.as_ref());
+        let stated = case.stated.values().flat_map(|start| &start.runs).filter_map(|run| run.prompt_tokens);
+        Self {
+            planned: [
+                ("max_tokens", planned.max_tokens),
+                ("depth", planned.depth),
+                ("concurrency", planned.concurrency),
+                ("context", planned.context),
+                ("warmup", planned.warmup),
+                ("runs", planned.runs),
+                ("starts", planned.starts),
+            ],
+            prompt_tokens: case
+                .starts
+                .values()
+                .filter_map(StartLedger::prompt_tokens)
+                .chain(stated)
+                .collect(),
+            prompt_ids: ready().map(|ready| &ready.prompt_ids).collect(),
+            depth_ids: ready().filter_map(|ready| ready.depth_ids.as_ref()).collect(),
         }
     }
+
+    fn put(&self, id: &str, out: &mut Collector) {
+        let touches = Touches::Case(id.to_owned());
+        for (name, value) in self.planned {
+            out.put(&["case", id, name], &value.to_string(), &touches);
+        }
+        for (name, values) in [
+            ("prompt_tokens", listed(&self.prompt_tokens)),
+            ("prompt_ids", listed(&self.prompt_ids)),
+            ("depth_ids", listed(&self.depth_ids)),
+        ] {
+            if !values.is_empty() {
+                out.put(&["case", id, name], &values, &touches);
+            }
+        }
+    }
+}
+
+fn listed<T: ToString>(values: &BTreeSet<T>) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Value, ReportError> {

@@ -180,6 +180,10 @@ fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
         (Some(_), None, _) => (Verdict::Missing, no_value(open.metric, "the candidate")),
         (None, None, _) => (Verdict::Missing, no_value(open.metric, "neither side")),
         (None, Some(_), _) => (Verdict::Missing, no_value(open.metric, "the baseline")),
+        (Some(a), Some(b), None) if a.has_moved() || b.has_moved() => (
+            Verdict::Inconclusive,
+            "no start that met one machine is left: it went over to other cores".to_owned(),
+        ),
         (Some(a), Some(b), None) if open.design == Design::Blocked && a.beside(b).0.is_empty() => (
             Verdict::Inconclusive,
             "no start counts on both sides, so that there is no pair of them".to_owned(),

@@ -141,14 +141,15 @@ fn compare_parts(
     declared: Option<&Declared<'_>>,
 ) -> Result<Comparison, ReportError> {
     let (a, b) = (base.material, candidate.material);
-    let common = fields::Common::of(a, b);
+    // Whoever declares a field may mean one that does not differ.
+    let common = fields::Common::of(a, b, !options.across.is_empty());
     let by_plan = declared.map_or(&[][..], |declared| &declared.variants.differs);
     let differences = differences::between(a, b, &common, [&options.across, by_plan])?;
     let rules = rules::of(&a.resolved.plan, options);
     let (pairs, mut cases) = pairs_of(base, candidate, &differences, options);
     let mut judged = judge::judge(&pairs, &rules);
-    let of_pace = pace::apply(&mut judged, &pairs, &differences, &rules);
     let groups = groups::find(&pairs, &judged, &rules);
+    let of_pace = pace::apply(&mut judged, &pairs, &differences, &rules);
     cases.extend(judged);
     let stale = accept::apply(&mut cases, &options.accepted, &options.today);
     if let Some([again_base, again]) = &fresh {
@@ -172,7 +173,8 @@ fn compare_parts(
     };
     let mut caveats = caveats::of((&base, &candidate), (a, b), &cases, &differences);
     caveats.extend(of_pace);
-    caveats.extend(caveats::of_confirmation(confirmed_by.as_ref()));
+    let of_fresh = fresh.map(|[base, candidate]| (base.material, candidate.material));
+    caveats.extend(caveats::of_confirmation(confirmed_by.as_ref(), of_fresh));
     let gating = || cases.iter().flat_map(|case| &case.metrics).filter(|metric| metric.gates);
     let used = gating().filter(|metric| metric.evidence.is_some_and(|evidence| evidence.history.is_some()));
     caveats.extend(noise::caveat(options.noise.as_ref(), a, used.count(), gating().count()));

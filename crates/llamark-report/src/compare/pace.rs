@@ -8,7 +8,8 @@
 //! How fast threads come together is a witness of another kind: no rate is proportional to it, but cores that lie further apart
 //! (a virtual machine is moved from some to others) are another machine. Where that changed, what changed with it is suspect.
 //!
-//! Starts in turn need no witness, since what drifts moves both sides.
+//! Starts in turn need neither, since what drifts moves both sides. Those that met two machines are left out of both kinds of
+//! comparison before that (`cells.rs`).
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ use llamark_stats::shrink::Variance;
 use llamark_stats::start_level::{Design, Effect, unblocked};
 
 use super::cells::{Levels, direction};
+use super::differences::touches_case;
 use super::judge::{self, Open, Pairs, change, conclude, word};
 use crate::estimate::round;
 use crate::format;
@@ -65,35 +67,41 @@ fn of_pairs(pairs: &Pairs<'_>, kind: PaceKind) -> BTreeMap<usize, [Paces; 2]> {
 /// What a change of how fast threads come together must exceed to be another machine: ln 1.1.
 const ANOTHER_MACHINE: f64 = 0.095_310_179_804_324_87;
 
-/// Whether what was changed between the sets is the machine itself, or the work by which its pace is told: then the pace is no
-/// witness, but a part of what is compared.
-fn is_treated(differences: &[Difference]) -> bool {
+/// Whether what was changed between the sets, as far as it has to do with a case, is the machine that it was computed on: then its
+/// pace is no witness, but a part of what is compared.
+fn is_treated(differences: &[Difference], case: &str) -> bool {
     differences.iter().any(|difference| {
         let of_machine =
             matches!(difference.cause, Cause::Driver | Cause::Kernel | Cause::Power | Cause::Hardware);
-        difference.class != FieldClass::Nuisance && (of_machine || difference.field == "llamark")
+        // The pace is that of the processor, and so is what it is a witness of.
+        let of_gpu = difference.field.starts_with("host.gpu.");
+        let matters = difference.class != FieldClass::Nuisance && touches_case(&difference.touches, case);
+        matters && of_machine && !of_gpu
     })
 }
 
-/// Holds every metric that has a witness against it. Makes suspect what would be called changed and is not relative to the pace;
-/// and what would be called equivalent where the processor was faster and hid a loss. The cases are in the order of the pairs.
+/// Holds every metric that has a witness against it, and makes suspect what would be called changed and is not relative to the
+/// pace. The cases are in the order of the pairs.
 pub(super) fn apply(
     cases: &mut [CaseComparison],
     pairs: &Pairs<'_>,
     differences: &[Difference],
     by: &Rules,
 ) -> Vec<Caveat> {
-    if pairs.design == Design::Blocked {
+    // Another version of llamark may do other work.
+    let is_other_work = differences.iter().any(|difference| difference.field == "llamark");
+    if pairs.design == Design::Blocked || is_other_work {
         return Vec::new();
     }
     let mut caveats = Vec::new();
     for kind in PaceKind::ALL {
-        let paces = of_pairs(pairs, kind);
+        let mut paces = of_pairs(pairs, kind);
         caveats.extend(caveat(kind, &paces, by));
-        if paces.is_empty() || is_treated(differences) {
-            continue;
-        }
+        paces.retain(|place, _| {
+            pairs.cases.get(*place).is_some_and(|(case, _)| !is_treated(differences, &case.case.id))
+        });
         match kind {
+            _ if paces.is_empty() => {}
             PaceKind::Compute | PaceKind::Memory => hold_against(kind, &paces, cases, pairs, by),
             PaceKind::Sync => excuse(kind, &paces, cases, by),
         }
@@ -149,7 +157,8 @@ fn hold_against(
 /// Makes suspect what would be called changed where the machine became another one, and moved the same way.
 fn excuse(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, cases: &mut [CaseComparison], by: &Rules) {
     for (place, [base, candidate]) in paces {
-        let Some(moved) = slowing(&base.times(), &candidate.times()) else { continue };
+        let slowing = slowing(base, candidate).and_then(|effect| estimate(&effect));
+        let Some(moved) = slowing else { continue };
         if moved.p_beyond(ANOTHER_MACHINE).is_none_or(|p| p > by.alpha) {
             continue;
         }
@@ -164,10 +173,14 @@ fn excuse(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, cases: &mut [Case
     }
 }
 
-/// How much longer the same work took beside the candidate, of the logarithms of its times.
-fn slowing(base: &[f64], candidate: &[f64]) -> Option<Estimate> {
-    let effect = unblocked(base, candidate, Direction::LowerIsBetter)?;
-    Estimate::new(&effect, &Variance::from_squares(effect.sum_of_squares, effect.df)?)
+/// How much longer the same work took beside the candidate.
+fn slowing(base: &Paces, candidate: &Paces) -> Option<Effect> {
+    unblocked(&base.times(), &candidate.times(), Direction::LowerIsBetter)
+}
+
+/// With the variance of its own starts.
+fn estimate(effect: &Effect) -> Option<Estimate> {
+    Estimate::new(effect, &Variance::from_squares(effect.sum_of_squares, effect.df)?)
 }
 
 /// As a share: how much faster it was, of how much longer it took in logarithms.
@@ -232,10 +245,19 @@ fn sentence(kind: PaceKind, pace: f64) -> String {
 
 /// That the processor itself was not as fast for one set as for the other, over all starts that are compared.
 fn caveat(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, by: &Rules) -> Option<Caveat> {
-    let all = |side: usize| -> Vec<f64> {
-        paces.values().filter_map(|both| both.get(side)).flat_map(Paces::times).collect()
+    // Case by case, each with the weight of its starts: those of one may be of more threads than those of another, and work longer.
+    let effects: Vec<Effect> =
+        paces.values().filter_map(|[base, candidate]| slowing(base, candidate)).collect();
+    let first = effects.first()?;
+    let weight: f64 = effects.iter().map(|effect| 1.0 / effect.c).sum();
+    let pooled = Effect {
+        difference: effects.iter().map(|effect| effect.difference / effect.c).sum::<f64>() / weight,
+        sum_of_squares: effects.iter().map(|effect| effect.sum_of_squares).sum(),
+        df: effects.iter().map(|effect| effect.df).fold(0, u32::saturating_add),
+        c: 1.0 / weight,
+        ..*first
     };
-    let moved = slowing(&all(0), &all(1))?;
+    let moved = estimate(&pooled)?;
     let minimum = if kind == PaceKind::Sync { ANOTHER_MACHINE } else { MINIMUM_THROUGHPUT };
     if moved.p_beyond(minimum)? > by.alpha {
         return None;

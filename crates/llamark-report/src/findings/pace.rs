@@ -1,36 +1,70 @@
 //! LM309: the processor itself was not as fast beside one start as beside another.
 
+use llamark_artifact::CaseLedger;
 use llamark_record::comparison::PaceKind;
 
 use super::rules::UNEVEN_MACHINE;
-use super::{Context, Finding};
-use crate::format::{counted, percent};
-use crate::pace::Paces;
+use super::{Context, Finding, list};
+use crate::format::percent;
+use crate::pace::{self, Paces};
 
-/// A difference that no quiet machine shows between the same work and the same work.
+/// A difference that no quiet machine shows between the same work and the same work, as a share of its speed.
 const UNEVEN: f64 = 0.05;
+/// The same of bringing threads together.
+const UNEVEN_SYNC: f64 = 0.5;
 
 pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
     (0..context.summary.backends.len()).filter_map(|backend| of_backend(context, backend)).collect()
 }
 
 fn of_backend(context: &Context<'_>, backend: usize) -> Option<Finding> {
-    let of_cases = context
-        .of_backend(backend)
-        .filter_map(|(place, _)| Paces::of(context.ledger.cases.get(place)?, PaceKind::Compute));
-    let paces: Vec<f64> = of_cases.flat_map(|paces| paces.by_start.into_values()).collect();
-    let (fastest, slowest) =
-        (paces.iter().copied().min_by(f64::total_cmp)?, paces.iter().copied().max_by(f64::total_cmp)?);
-    let slower = -(fastest - slowest).exp_m1();
-    if slower < UNEVEN {
+    let cases: Vec<&CaseLedger> =
+        context.of_backend(backend).filter_map(|(place, _)| context.ledger.cases.get(place)).collect();
+    let slower = slower(&cases, PaceKind::Compute).filter(|slower| *slower >= UNEVEN);
+    let apart = slower_sync(&cases);
+    let mut said = Vec::new();
+    if let Some(slower) = slower {
+        said.push(format!("computed up to {} slower beside one start than beside another", percent(slower)));
+    }
+    if let Some(apart) = apart {
+        said.push(format!(
+            "brought its threads together up to {} slower, as a virtual machine does that is moved to cores that lie further apart",
+            percent(apart)
+        ));
+    }
+    if said.is_empty() {
         return None;
     }
     let text = format!(
-        "{}: the processor itself, by the same work before and behind each of {}, was up to {} slower beside one than beside \
-         another. Something else had a part of it, and of what was measured.",
+        "{}: by the same work before and behind each start, the processor itself {}. Something else had a part of it, and of what \
+         was measured.",
         context.backend(backend),
-        counted(u64::try_from(paces.len()).ok()?, "start"),
-        percent(slower)
+        list(&said)
     );
-    Some(Finding::new(&UNEVEN_MACHINE, context.subject_of_backends([backend]), text).number("slower", slower))
+    let mut finding = Finding::new(&UNEVEN_MACHINE, context.subject_of_backends([backend]), text);
+    for (name, share) in [("compute", slower), ("sync", apart)] {
+        if let Some(share) = share {
+            finding = finding.number(name, share);
+        }
+    }
+    Some(finding)
+}
+
+/// How much slower the slowest start was than the fastest, of those that met one machine.
+fn slower(cases: &[&CaseLedger], kind: PaceKind) -> Option<f64> {
+    let times: Vec<f64> =
+        cases.iter().filter_map(|case| Paces::of(case, kind)).flat_map(|paces| paces.times()).collect();
+    spread(&times)
+}
+
+fn slower_sync(cases: &[&CaseLedger]) -> Option<f64> {
+    let starts = cases.iter().flat_map(|case| case.starts.values());
+    let times: Vec<f64> = starts.flat_map(pace::syncs).map(|(_, time)| time).collect();
+    spread(&times).filter(|slower| *slower > UNEVEN_SYNC)
+}
+
+fn spread(times: &[f64]) -> Option<f64> {
+    let least = times.iter().copied().min_by(f64::total_cmp)?;
+    let most = times.iter().copied().max_by(f64::total_cmp)?;
+    Some(-(least - most).exp_m1())
 }

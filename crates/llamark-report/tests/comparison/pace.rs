@@ -90,11 +90,12 @@ fn a_loss_beyond_that_of_the_processor_stays_one() {
 }
 
 #[test]
-fn a_faster_processor_does_not_hide_a_loss() {
-    let comparison = compared(&base(), &candidate(1.0, [1.1, 1.1]));
-    assert_eq!(verdicts(&comparison), [Verdict::Suspect; 2]);
-    // Nor does a slower one make an improvement of what is the same.
-    assert_eq!(verdicts(&compared(&base(), &candidate(1.0, [0.9, 0.9]))), [Verdict::Equivalent; 2]);
+fn a_witness_calls_nothing() {
+    for pace in [0.9, 1.1] {
+        let comparison = compared(&base(), &candidate(1.0, [pace, pace]));
+        assert_eq!(verdicts(&comparison), [Verdict::Equivalent; 2]);
+        assert!(caveat(&comparison, CaveatCode::OtherPace).is_some(), "it is told all the same");
+    }
 }
 
 #[test]
@@ -116,7 +117,6 @@ fn cores_that_are_further_apart_are_another_machine() {
     assert_eq!(verdicts(&compared(&slow, &base())), [Verdict::Suspect; 2]);
     let loss = with_paces(FIVE.seed(2).build(|_| 0.8), [1.0, 1.0, 2.0]);
     assert_eq!(verdicts(&compared(&base(), &loss)), [Verdict::Regressed; 2]);
-    // No rate is proportional to it, so that nothing is hidden by it either.
     let same = with_paces(FIVE.seed(2).build(usual), [1.0, 1.0, 2.0]);
     assert_eq!(verdicts(&compared(&base(), &same)), [Verdict::Equivalent; 2]);
 }
@@ -128,6 +128,19 @@ fn where_the_machine_is_what_was_changed_its_pace_is_no_witness() {
     let comparison = compared(&base(), &changed);
     assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
     assert!(caveat(&comparison, CaveatCode::OtherPace).is_some(), "and is told all the same");
+    // What differs of a GPU, or of another backend, is not the machine that the processor's cases are computed on.
+    let mut other = candidate(0.85, [0.85, 0.85]);
+    fact(&mut other, "gpu.0.driver", "6.99");
+    assert_eq!(verdicts(&compared(&base(), &other)), [Verdict::Suspect; 2]);
+}
+
+#[test]
+fn another_llamark_may_do_other_work() {
+    let mut other = candidate(0.85, [0.85, 0.85]);
+    "9.9.9".clone_into(&mut other.ledger.begin.as_mut().unwrap().llamark);
+    let comparison = compared(&base(), &other);
+    assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
+    assert_eq!(caveat(&comparison, CaveatCode::OtherPace), None);
 }
 
 #[test]
@@ -206,4 +219,33 @@ fn pairs_whose_starts_met_two_machines_do_not_count() {
     };
     let (a, b) = pair(0.9);
     assert_eq!(verdicts(&compared(&blind(a), &blind(b))), [Verdict::Inconclusive; 2]);
+}
+
+/// More threads take longer to come together, on the same cores.
+#[test]
+fn two_numbers_of_threads_are_not_two_machines() {
+    let mut many = with_paces(FIVE.seed(2).build(usual), [1.0, 1.0, 0.2]);
+    for start in many.ledger.cases.iter_mut().flat_map(|case| case.starts.values_mut()) {
+        start.opened.pace.as_mut().unwrap().threads = 16;
+        start.closed.as_mut().unwrap().pace.as_mut().unwrap().threads = 16;
+    }
+    let (base, many) = in_turn(base(), many);
+    let comparison = compared(&base, &many);
+    assert_eq!(verdicts(&comparison), [Verdict::Equivalent; 2]);
+    assert_eq!(caveat(&comparison, CaveatCode::MovedStarts), None);
+}
+
+#[test]
+fn where_every_start_met_two_machines_that_is_the_reason() {
+    let mut all = base();
+    for start in 1..=5 {
+        all = moved(all, start, true);
+    }
+    let comparison = compared(&all, &candidate(0.9, [1.0, 1.0]));
+    assert_eq!(verdicts(&comparison), [Verdict::Inconclusive; 2]);
+    let reason = metric(&comparison, CASE, Metric::Tg).reason;
+    assert!(reason.contains("no start that met one machine is left"), "{reason}");
+    assert!(
+        comparison.cases.iter().all(|case| case.metrics.iter().all(|one| one.metric != Metric::TgStream))
+    );
 }

@@ -4,8 +4,9 @@
 # Makes PAIRS pairs of sets of the same thing back to back and compares each: none may be called better or worse. Then measures once more
 # for each pair (or for the first SLOWED of them) with a server that stands still for a tenth of the time (THROTTLE, a share), and
 # compares with the first set of the pair: each must regress, at once, or where it is a suspect by `--confirm`, whose fresh
-# starts of the candidate stand still likewise. Prints the change of each gating metric and counts all of it; ends with 1 when a
-# count is not what it should be. STARTS is the number of fresh starts a side.
+# starts of the candidate stand still likewise. At last IN_TURN sets of two sides in turn (`ab:`), STARTS pairs of starts each: none
+# may be called where both are the same, and each must regress where one of them stands still. Prints the change of each gating metric and counts all of it; ends with 1 when a
+# count is not what it should be. STARTS is also the number of fresh starts a side.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 pairs=${1:-20}
@@ -13,13 +14,14 @@ experiment=${2:-experiments/quickstart.yaml}
 throttle=${THROTTLE:-0.1}
 slowed_pairs=${SLOWED:-$pairs}
 starts=${STARTS:-8}
+in_turn=${IN_TURN:-0}
 llamark=${LLAMARK:-${CARGO_TARGET_DIR:-target}/debug/llamark}
 [ -x "$llamark" ] || cargo build --quiet
 artifacts=$(mktemp -d)
-slow=
+slow= same_in_turn= slow_in_turn=
 # With CALIBRATE=1 the usual noise of this machine is measured first, and counts in each comparison.
 [ -z "${CALIBRATE:-}" ] || "$llamark" --quiet --artifacts "$artifacts" calibrate "$experiment" >&2
-trap 'rm -rf "$artifacts" "$slow"' EXIT
+trap 'rm -rf "$artifacts" "$slow" "$same_in_turn" "$slow_in_turn"' EXIT
 
 # measure EXPERIMENT: one more set; prints its folder.
 measure() {
@@ -33,6 +35,15 @@ measure() {
 slow=$(dirname "$experiment")/.bench-slowed.yaml
 sed -E 's/^name: .*/name: slowed/; s/^( *)label: CPU$/\1label: CPU\n\1env: { LLAMARK_BENCH_SLOWED: "1" }/' "$experiment" >"$slow"
 grep -q LLAMARK_BENCH_SLOWED "$slow"
+# And two sides in turn, of which the second has that variable, or another one.
+sides() { # sides NAME VARIABLE
+  sed -E "s/^name: .*/name: $1/; s/^  starts: .*/  starts: $starts/" "$experiment"
+  echo "ab: { base: { label: one, env: { LLAMARK_BENCH_SIDE: one } }, candidate: { label: two, env: { $2: \"1\" } } }"
+}
+same_in_turn=$(dirname "$experiment")/.bench-same-in-turn.yaml
+slow_in_turn=$(dirname "$experiment")/.bench-slowed-in-turn.yaml
+sides same-in-turn LLAMARK_BENCH_SIDE >"$same_in_turn"
+sides slowed-in-turn LLAMARK_BENCH_SLOWED >"$slow_in_turn"
 
 # Makes every server with that variable stand still for that share of each 20 ms: what is measured is slower, and the machine
 # is not. Until this script is gone.
@@ -104,6 +115,14 @@ for pair in $(seq "$pairs"); do
   compare "pair $pair, slowed, confirmed" "$base" "$slowed" --confirm --starts "$starts"
   if [ "$code" = 1 ]; then confirmed=$((confirmed + 1)); else missed=$((missed + 1)); fi
 done
+in_turn_alarms=0 in_turn_found=0
+for turn in $(seq "$in_turn"); do
+  compare "turn $turn, the same" "$(measure "$same_in_turn")"
+  [ "$code-$improved" = 0-0 ] || [ "$code-$improved" = 6-0 ] || in_turn_alarms=$((in_turn_alarms + 1))
+  compare "turn $turn, slowed" "$(measure "$slow_in_turn")"
+  [ "$code" != 1 ] || in_turn_found=$((in_turn_found + 1))
+done
 echo "$pairs pairs of the same: $alarms with an alarm, $equivalent shown to be equivalent, $undecided undecided;" \
   "of $slowed_pairs slowdowns $found found at once, $confirmed by fresh starts, $missed not"
-[ "$alarms" = 0 ] && [ "$missed" = 0 ]
+echo "$in_turn sets of $starts pairs in turn of the same: $in_turn_alarms with an alarm; of $in_turn slowdowns $in_turn_found found"
+[ "$alarms" = 0 ] && [ "$missed" = 0 ] && [ "$in_turn_alarms" = 0 ] && [ "$in_turn_found" = "$in_turn" ]

@@ -10,7 +10,7 @@
 use std::io::Read as _;
 
 use camino::Utf8Path;
-use llamark_record::journal::{Entry, Event, Gaps, Measurement, RunRecord, StartId};
+use llamark_record::journal::{Entry, Gaps, Measurement, RunRecord, StartId};
 use llamark_record::manifest::Manifest;
 use llamark_record::{CaseId, Sha256, SharedSha256};
 use sha2::Digest as _;
@@ -21,7 +21,7 @@ use crate::{ArtifactError, Ledger, plain};
 /// Bytes that are read, hashed and parsed before the next: small enough to stay near the processor.
 const CHUNK: usize = 1 << 20;
 
-/// Folds the sealed journal of the set in `path`, without the arrivals of tokens, into the ledger.
+/// Folds the sealed journal of the set in `path`, without what a comparison does not look at, into the ledger.
 ///
 /// # Errors
 /// [`ArtifactError::Changed`] when the bytes are not those of the manifest; when a line is none, does not follow the
@@ -98,9 +98,7 @@ impl Lines<'_> {
         } else {
             let mut entry: Entry =
                 serde_json::from_slice(line).map_err(|error| self.bad(LineProblem::Json(error)))?;
-            if let Event::Run(run) = &mut entry.event {
-                crate::journal::leave_arrivals(run);
-            }
+            crate::journal::leave_unread(&mut entry.event);
             self.follow(entry.seq, entry.prev.as_str().as_bytes())?;
             entry.hash.as_str().as_bytes().clone_into(&mut self.head);
             self.ledger.apply(entry)
@@ -292,7 +290,7 @@ impl<'a> Cursor<'a> {
 
 #[cfg(test)]
 mod tests {
-    use llamark_record::journal::{BrokenRule, Rule, Stream};
+    use llamark_record::journal::{BrokenRule, Event, Rule, Stream};
     use proptest::prelude::*;
 
     use super::*;

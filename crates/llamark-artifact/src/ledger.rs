@@ -128,6 +128,18 @@ pub struct Misplaced {
 }
 
 impl StartLedger {
+    /// Drops what [`crate::ArtifactSet::read_by_seal`] leaves out.
+    pub fn leave_unread(&mut self) {
+        (self.opened.argv, self.opened.conditions, self.opened.changed) = Default::default();
+        if let Some(ready) = &mut self.ready {
+            (ready.proofs, ready.mapped, ready.build_info) = Default::default();
+        }
+        if let Some(closed) = &mut self.closed {
+            (closed.conditions, closed.changed) = Default::default();
+        }
+        self.runs.iter_mut().for_each(crate::journal::leave_arrivals);
+    }
+
     /// Whether this attempt came to an end of its own, good or bad; it is not tried again then.
     pub fn is_settled(&self) -> bool {
         self.closed.as_ref().is_some_and(|closed| closed.outcome != Outcome::Interrupted)

@@ -1,6 +1,7 @@
 //! An artifact set as read back from disk.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use llamark_record::Sha256;
 use llamark_record::environment::{ENVIRONMENT_FORMAT, Environment};
 use llamark_record::manifest::{BUILD_TYPE, IMPORT_BUILD_TYPE, Manifest};
 use llamark_record::plan::{Document, PLAN_FORMAT, ResolvedPlan};
@@ -64,8 +65,8 @@ impl ArtifactSet {
         Ok(Self { path: path.to_owned(), id: id_of(path), resolved, environment, sealed, ledger })
     }
 
-    /// Reads a set to compare it: as [`Self::read`], but many times faster for one that is sealed, and without the
-    /// arrivals of tokens. Its journal is checked against the digest in the manifest as a whole, and not by the
+    /// Reads a set to compare it: as [`Self::read`], but many times faster for one that is sealed, and without what
+    /// a comparison does not look at: the arrivals of tokens; of each start its command, the moment, and what was proven. Its journal is checked against the digest in the manifest as a whole, and not by the
     /// digest of each line ([`crate::verify`] proves that the two agree).
     ///
     /// # Errors
@@ -78,13 +79,18 @@ impl ArtifactSet {
     }
 
     fn read_sealed(path: &Utf8Path, manifest: Manifest) -> Result<Self, ArtifactError> {
-        let resolved = read_plan(path)?.0;
+        let (resolved, bytes) = read_plan(path)?;
         let environment = read_environment(path)?;
         let mut ledger = Ledger::new(&resolved.plan);
         if let Err(error) = by_seal::fold(&mut ledger, &manifest, path) {
             // Line by line it can be said what is wrong, or that a newer llamark wrote it.
             Self::read(path)?;
             return Err(error);
+        }
+        // Its canonical text, and a newline.
+        let plan = Sha256::of_bytes(bytes.strip_suffix(b"\n").unwrap_or(&bytes));
+        if ledger.begin.as_ref().is_none_or(|begin| begin.plan != plan) {
+            return Err(ArtifactError::Changed { path: path.join(PLAN) });
         }
         Ok(Self {
             path: path.to_owned(),

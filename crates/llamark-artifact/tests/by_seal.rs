@@ -5,21 +5,18 @@
 mod common;
 
 use camino::Utf8Path;
-use llamark_artifact::{ArtifactError, ArtifactSet, Ledger};
+use llamark_artifact::{ArtifactError, ArtifactSet, Ledger, StartLedger};
 
-/// The ledger without the arrivals, which are not read by the seal.
-fn without_arrivals(mut ledger: Ledger) -> Ledger {
+/// The ledger without what is not read by the seal.
+fn without_unread(mut ledger: Ledger) -> Ledger {
     for case in &mut ledger.cases {
-        let superseded = case.superseded.iter_mut();
-        for run in case.starts.values_mut().chain(superseded).flat_map(|start| &mut start.runs) {
-            run.measurement.iter_mut().for_each(|measurement| measurement.arrivals.clear());
-        }
+        case.starts.values_mut().chain(&mut case.superseded).for_each(StartLedger::leave_unread);
     }
     ledger
 }
 
 fn ledger_of(set: &ArtifactSet) -> Ledger {
-    without_arrivals(set.ledger().clone())
+    without_unread(set.ledger().clone())
 }
 
 /// Replaces the journal, which is read-only.

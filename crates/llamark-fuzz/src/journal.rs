@@ -135,9 +135,7 @@ pub fn journal_events(data: &[u8]) {
         for start in
             ledger.cases.iter_mut().flat_map(|case| case.starts.values_mut().chain(&mut case.superseded))
         {
-            for measurement in start.runs.iter_mut().filter_map(|run| run.measurement.as_mut()) {
-                measurement.arrivals.clear();
-            }
+            start.leave_unread();
         }
         // What the quick reader leaves out, and nothing else.
         ledger.finished_at.clone_from(&quick.ledger().finished_at);

@@ -140,7 +140,33 @@ pub(crate) fn add_rounding(estimate: &mut Estimate, half_unit: Option<f64>) {
 /// To 12 significant digits: far more than was measured, and few enough that the last bit of another machine's
 /// mathematical library does not change the bytes of a summary.
 pub(crate) fn round(value: f64) -> f64 {
+    round_quickly(value).unwrap_or_else(|| round_in_decimal(value))
+}
+
+fn round_in_decimal(value: f64) -> f64 {
     format!("{value:.11e}").parse().unwrap_or(value)
+}
+
+/// The same without a text, where no rounding of the arithmetic can have a part in it: a comparison has millions of numbers.
+///
+/// m = value·10^k with 12 digits before its point. The product is off by less than 0.001, so that the whole number next to it is
+/// sure unless it lies about half between two. That number and 10^k are exact, and so the division rounds once, as reading
+/// the decimal text would.
+fn round_quickly(value: f64) -> Option<f64> {
+    /// The powers of ten that are exact.
+    const POWERS: [f64; 23] = [
+        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+        1e18, 1e19, 1e20, 1e21, 1e22,
+    ];
+    let place = 11.0 - value.abs().log10().floor();
+    if !(0.0..23.0).contains(&place) {
+        return None;
+    }
+    let power = POWERS.iter().zip(0_u8..).find(|(_, k)| f64::from(*k) == place)?.0;
+    let scaled = value.abs() * power;
+    let whole = scaled.round();
+    let is_sure = (scaled - whole).abs() < 0.499 && scaled > 1e11 + 1.0 && scaled < 1e12 - 1.0;
+    is_sure.then(|| (whole / power).copysign(value))
 }
 
 fn indices(frame: &DataFrame) -> Result<Vec<usize>, PolarsError> {
@@ -161,4 +187,36 @@ fn by_case(frame: &DataFrame, column: &str) -> Result<BTreeMap<usize, Vec<f64>>,
         }
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_number_is_rounded_as_its_decimal_text_is() {
+        for value in
+            [0.0, 1.0, 0.1, 1e11, 999_999_999_999.5, 1e12, 1e-30, 1e300, f64::MIN_POSITIVE, 123_456_789_012.5]
+        {
+            assert_eq!(round(value).to_bits(), round_in_decimal(value).to_bits(), "{value}");
+            assert_eq!(round(-value).to_bits(), round_in_decimal(-value).to_bits(), "{value}");
+        }
+        assert!(round(f64::NAN).is_nan() && round(f64::INFINITY) == f64::INFINITY);
+        assert!(round_quickly(0.034_567_891_234_567_89).is_some(), "the usual way is the quick one");
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_to_round_agree(digits in 1_u64..1 << 53, exponent in -30_i32..20, digit in 0_u64..1_000_000_000_000) {
+            let any = digits as f64 * 10_f64.powi(exponent);
+            prop_assert_eq!(round(any).to_bits(), round_in_decimal(any).to_bits());
+            // About half between two.
+            let half = (digit as f64 + 0.5) / 10_f64.powi(exponent.abs());
+            for near in [half, half.next_up(), half.next_down()] {
+                prop_assert_eq!(round(near).to_bits(), round_in_decimal(near).to_bits());
+            }
+        }
+    }
 }

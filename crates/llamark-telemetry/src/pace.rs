@@ -23,14 +23,14 @@ const BLOCK: usize = 2048;
 const ROUNDS: usize = 81_920;
 /// Memory that a slice reads, all threads together: more than most processors have in caches.
 const BYTES: usize = 128 << 20;
+/// And of each thread at least this much, more than a second cache holds.
+const BYTES_OF_THREAD: usize = 8 << 20;
 /// How often it reads it.
 const PASSES: usize = 2;
 /// Places at which threads meet: a line of a cache has its home somewhere, and one place would tell of that.
 const PLACES: usize = 64;
 /// How often all threads meet at each of them in a slice.
 const MEETINGS: usize = 100;
-/// And of each thread at least this much, more than a second cache holds.
-const BYTES_OF_THREAD: usize = 8 << 20;
 
 /// Times the work on so many threads at once; it takes a few tenths of a second. `None` where the threads or the memory cannot be
 /// had, and where there are more threads than processors: then the times would be those of the scheduler.
@@ -58,8 +58,8 @@ pub fn pace(threads: NonZeroU32) -> Option<Pace> {
     });
     let times = times?;
     let of_kind = |kind: usize| times.iter().filter_map(|slice| slice.get(kind).copied()).collect();
-    // One thread has nobody to meet.
-    let sync_ns = if count > 1 { of_kind(2) } else { Vec::new() };
+    // One thread has nobody to meet; and fewer than there are processors may lie anywhere, here and in the server.
+    let sync_ns = if count > 1 && count == processors { of_kind(2) } else { Vec::new() };
     Some(Pace { threads: threads.get(), compute_ns: of_kind(0), memory_ns: of_kind(1), sync_ns })
 }
 

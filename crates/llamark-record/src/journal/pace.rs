@@ -18,7 +18,7 @@ pub struct Pace {
     /// Slices of reading more memory than most caches hold, all threads together.
     pub memory_ns: Vec<u64>,
     /// Slices of some thousand meetings of all threads, each awake until the last one is there: what cores that are far from each
-    /// other, as a virtual machine may be given them, take longer for. None of a single thread, nor of more than there are
-    /// processors.
+    /// other, as a virtual machine may be given them, take longer for. None unless there is a thread for each processor: fewer may
+    /// lie anywhere.
     pub sync_ns: Vec<u64>,
 }

@@ -50,7 +50,7 @@ fn slices(pace: &Pace, kind: PaceKind) -> impl Iterator<Item = f64> {
 }
 
 /// How many times as long threads take to come together on other cores, at least, as a logarithm: twice. What a quiet machine
-/// shows is less, and cores with two caches in place of one take four times as long.
+/// shows is less, and cores that share no cache take four times as long.
 const OTHER_CORES: f64 = std::f64::consts::LN_2;
 
 /// Threads, and the logarithm of how long they took to come together, before and behind a start, as far as that is known.

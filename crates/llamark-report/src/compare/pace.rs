@@ -212,8 +212,8 @@ fn pace_change([base, candidate]: &[Paces; 2]) -> Option<f64> {
 fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: procedure::Verdict) {
     if measured(metric.verdict).is_some_and(|measured| procedure::contradicts(measured, of_witness)) {
         metric.reason = format!(
-            "{}; relative to that it is {} ({})",
-            sentence(relative.to, relative.pace),
+            "relative to the pace of the processor, which {} beside the candidate, it is {} ({})",
+            by_how_much(relative.to, relative.pace),
             format::change(relative.change),
             format::change_interval(relative.interval.low, relative.interval.high)
         );
@@ -235,12 +235,13 @@ fn measured(verdict: Verdict) -> Option<procedure::Verdict> {
 }
 
 fn sentence(kind: PaceKind, pace: f64) -> String {
+    format!("the processor itself {} beside the candidate", by_how_much(kind, pace))
+}
+
+/// `computed 19 % slower`.
+fn by_how_much(kind: PaceKind, pace: f64) -> String {
     let word = if pace < 0.0 { "slower" } else { "faster" };
-    format!(
-        "the processor itself {} {} {word} beside the candidate",
-        kind.verb(),
-        format::percent(pace.abs())
-    )
+    format!("{} {} {word}", kind.verb(), format::percent(pace.abs()))
 }
 
 /// That the processor itself was not as fast for one set as for the other, over all starts that are compared.

@@ -53,8 +53,9 @@ fn what_the_processor_lost_as_well_is_suspect() {
     assert_eq!(comparison.conclusion, Conclusion::Inconclusive);
     let pp = metric(&comparison, CASE, Metric::Pp);
     assert!(
-        pp.reason
-            .starts_with("the processor itself computed 15 % slower beside the candidate; relative to that"),
+        pp.reason.starts_with(
+            "relative to the pace of the processor, which computed 15 % slower beside the candidate, it is "
+        ),
         "{}",
         pp.reason
     );

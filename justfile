@@ -58,6 +58,7 @@ reference-sets:
 
 # Licences, bans and sources of the dependencies
 deny:
+    cargo fetch --quiet --locked
     cargo deny --offline check licenses bans sources
 
 # Everything that CI runs

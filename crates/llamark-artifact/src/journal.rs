@@ -17,7 +17,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::Sha256;
 use llamark_record::digest::canonical_json;
-use llamark_record::journal::{Entry, Event, JOURNAL_FORMAT, RunRecord};
+use llamark_record::journal::{
+    Entry, Event, JOURNAL_FORMAT, RunRecord, StartClosed, StartOpened, StartReady,
+};
 use serde::Serialize;
 
 use crate::{ArtifactError, canonical, files, plain};
@@ -316,17 +318,23 @@ pub(crate) fn leave_arrivals(run: &mut RunRecord) {
 pub(crate) fn leave_unread(event: &mut Event) {
     match event {
         Event::Run(run) => leave_arrivals(run),
-        Event::StartOpened(opened) => {
-            (opened.argv, opened.conditions, opened.changed) = Default::default();
-        }
-        Event::StartReady(ready) => {
-            (ready.proofs, ready.mapped, ready.build_info) = Default::default();
-        }
-        Event::StartClosed(closed) => {
-            (closed.conditions, closed.changed) = Default::default();
-        }
+        Event::StartOpened(opened) => leave_of_opened(opened),
+        Event::StartReady(ready) => leave_of_ready(ready),
+        Event::StartClosed(closed) => leave_of_closed(closed),
         _ => {}
     }
+}
+
+pub(crate) fn leave_of_opened(opened: &mut StartOpened) {
+    (opened.argv, opened.conditions, opened.changed) = Default::default();
+}
+
+pub(crate) fn leave_of_ready(ready: &mut StartReady) {
+    (ready.proofs, ready.mapped, ready.build_info) = Default::default();
+}
+
+pub(crate) fn leave_of_closed(closed: &mut StartClosed) {
+    (closed.conditions, closed.changed) = Default::default();
 }
 
 #[cfg(test)]

@@ -130,13 +130,9 @@ pub struct Misplaced {
 impl StartLedger {
     /// Drops what [`crate::ArtifactSet::read_by_seal`] leaves out.
     pub fn leave_unread(&mut self) {
-        (self.opened.argv, self.opened.conditions, self.opened.changed) = Default::default();
-        if let Some(ready) = &mut self.ready {
-            (ready.proofs, ready.mapped, ready.build_info) = Default::default();
-        }
-        if let Some(closed) = &mut self.closed {
-            (closed.conditions, closed.changed) = Default::default();
-        }
+        crate::journal::leave_of_opened(&mut self.opened);
+        self.ready.iter_mut().for_each(crate::journal::leave_of_ready);
+        self.closed.iter_mut().for_each(crate::journal::leave_of_closed);
         self.runs.iter_mut().for_each(crate::journal::leave_arrivals);
     }
 

@@ -21,6 +21,7 @@ use crate::counted;
 use crate::estimate::round;
 
 /// One metric of one pair, before it is decided.
+#[derive(Clone)]
 pub(super) struct Open<'a> {
     /// Place of the case in the list of pairs.
     pub(super) case: usize,

@@ -94,6 +94,8 @@ pub(super) fn apply(
         return Vec::new();
     }
     let mut caveats = Vec::new();
+    // Of the cases as they were measured: opened once, and only where there is a witness.
+    let open = std::cell::LazyCell::new(|| judge::open(pairs, by));
     for kind in PaceKind::ALL {
         let mut paces = of_pairs(pairs, kind);
         caveats.extend(caveat(kind, &paces, by));
@@ -102,7 +104,7 @@ pub(super) fn apply(
         });
         match kind {
             _ if paces.is_empty() => {}
-            PaceKind::Compute | PaceKind::Memory => hold_against(kind, &paces, cases, pairs, by),
+            PaceKind::Compute | PaceKind::Memory => hold_against(kind, &paces, cases, &open, by),
             PaceKind::Sync => excuse(kind, &paces, cases, by),
         }
     }
@@ -114,13 +116,13 @@ fn hold_against(
     kind: PaceKind,
     paces: &BTreeMap<usize, [Paces; 2]>,
     cases: &mut [CaseComparison],
-    pairs: &Pairs<'_>,
+    measured: &[Open<'_>],
     by: &Rules,
 ) {
     let mut held = Vec::new();
-    let mut open = Vec::new();
+    let mut open = Vec::with_capacity(measured.len());
     // The family stays whole: what has no witness stands in it as it was measured.
-    for one in judge::open(pairs, by) {
+    for one in measured.iter().cloned() {
         let found = paces.get(&one.case).filter(|_| witnesses(one.metric).contains(&kind));
         match found.and_then(|paces| Some((relative(&one, paces)?, pace_change(paces)?))) {
             Some((effect, pace)) => {

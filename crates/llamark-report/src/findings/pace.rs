@@ -20,7 +20,7 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
 fn of_backend(context: &Context<'_>, backend: usize) -> Option<Finding> {
     let cases: Vec<&CaseLedger> =
         context.of_backend(backend).filter_map(|(place, _)| context.ledger.cases.get(place)).collect();
-    let slower = slower(&cases, PaceKind::Compute).filter(|slower| *slower >= UNEVEN);
+    let slower = slower_at_computing(&cases).filter(|slower| *slower >= UNEVEN);
     let apart = slower_sync(&cases);
     let mut said = Vec::new();
     if let Some(slower) = slower {
@@ -51,9 +51,12 @@ fn of_backend(context: &Context<'_>, backend: usize) -> Option<Finding> {
 }
 
 /// How much slower the slowest start was than the fastest, of those that met one machine.
-fn slower(cases: &[&CaseLedger], kind: PaceKind) -> Option<f64> {
-    let times: Vec<f64> =
-        cases.iter().filter_map(|case| Paces::of(case, kind)).flat_map(|paces| paces.times()).collect();
+fn slower_at_computing(cases: &[&CaseLedger]) -> Option<f64> {
+    let times: Vec<f64> = cases
+        .iter()
+        .filter_map(|case| Paces::of(case, PaceKind::Compute))
+        .flat_map(|paces| paces.times())
+        .collect();
     spread(&times)
 }
 

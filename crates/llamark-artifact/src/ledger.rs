@@ -65,6 +65,8 @@ pub struct Ledger {
     imported: bool,
     /// When a case has enough starts; absent: when all of the plan are made.
     until: Option<Until>,
+    /// Pairs of starts that are enough where two sets are measured in turn; absent: all are made.
+    pairs: Option<u32>,
     /// Place in `cases` of the same case in the other variant, by the id of the case.
     partners: HashMap<String, usize>,
     /// Whether the plan leaves the number of warm-up runs to what they show.
@@ -248,6 +250,7 @@ impl Ledger {
             perplexity_chunks: plan.perplexity.as_ref().map(|planned| planned.chunks),
             imported: plan.document().is_some(),
             until: plan.procedure.until,
+            pairs: plan.interleaved.as_ref().and_then(|turns| turns.pairs),
             partners: enough::partners(plan),
             warms_until_steady: plan.procedure.warmup != WarmUp::Counted,
             schedule: plan.schedule.clone(),

@@ -6,8 +6,9 @@ mod common;
 
 use common::{Fate, Shape, folder, start_events, store};
 use llamark_artifact::SetWriter;
+use llamark_record::Sha256;
 use llamark_record::journal::{CaseClosed, Enough, EnoughBy, Event, Outcome, StartId, WarmedUp, WarmedUpBy};
-use llamark_record::plan::{Procedure, ResolvedPlan, Until, WarmUp};
+use llamark_record::plan::{Arm, Interleaved, Procedure, Purpose, ResolvedPlan, Until, WarmUp};
 
 const FIVE_STARTS: Shape = Shape { models: 1, backends: 1, starts: 5, warmup: 3, runs: 2, tokens: 4 };
 
@@ -152,4 +153,35 @@ fn after_enough_there_is_no_other_start() {
     let second = StartId { start: 2, ..id };
     let opened = start_events(&resolved, &second, Fate::Ok).remove(0);
     assert!(refusal(&mut writer, opened).contains("the case has enough starts"));
+}
+
+/// Of two sets in turn: not before as many pairs as were asked for were made. Which of them met one machine, one set cannot tell.
+#[test]
+fn a_case_in_turn_has_enough_once_it_has_as_many_pairs_as_were_asked_for() {
+    let (_keep, root) = folder();
+    let mut resolved = common::plan(FIVE_STARTS);
+    resolved.plan.interleaved = Some(Interleaved {
+        purpose: Purpose::Confirmation,
+        pairing: Sha256::of_bytes(b"pairing"),
+        arm: Arm::Base,
+        first: vec![Arm::Base; 5],
+        pairs: Some(3),
+    });
+    let mut writer = common::begin(&store(&root), &resolved);
+    common::record_inputs(&mut writer, &resolved);
+    let start = |writer: &mut SetWriter| {
+        let id = writer.ledger().pending().remove(0);
+        append(writer, start_events(&resolved, &id, Fate::Ok));
+        id
+    };
+    start(&mut writer);
+    let id = start(&mut writer);
+    let enough = |starts, by| Event::Enough(Enough { case: id.case.to_string(), starts, by });
+    assert!(refusal(&mut writer, enough(2, EnoughBy::Pairs)).contains("not enough for that reason"));
+    for _ in 0..2 {
+        start(&mut writer);
+    }
+    assert!(refusal(&mut writer, enough(4, EnoughBy::Narrow)).contains("not enough for that reason"));
+    append(&mut writer, [enough(4, EnoughBy::Pairs)]);
+    assert_eq!(writer.ledger().cases[0].outcome_of_starts(), Some(Outcome::Ok));
 }

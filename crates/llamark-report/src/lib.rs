@@ -35,6 +35,7 @@ pub use derived::{derived_files, derived_from, summary_json};
 pub use error::ReportError;
 pub use frame::{results_csv, results_json, results_parquet};
 pub use llama_bench::{LlamaBench, llama_bench};
+pub use pace::pairs_on_one_machine;
 pub use ro_crate::{RO_CRATE, ro_crate};
 pub use same_numbers::same_numbers;
 pub use summarize::{Material, summarize, summarize_material};

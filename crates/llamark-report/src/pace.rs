@@ -85,3 +85,15 @@ pub(crate) fn apart(base: &CaseLedger, candidate: &CaseLedger) -> BTreeSet<u32> 
     };
     base.starts.values().filter(is_apart).map(|start| start.id.start).collect()
 }
+
+/// How many pairs of two cases in turn count on both sides and met one machine. What was measured has no part in it, so that
+/// who makes others in place of those that did not chooses nothing.
+pub fn pairs_on_one_machine(base: &CaseLedger, candidate: &CaseLedger) -> usize {
+    let apart = apart(base, candidate);
+    let is_one = |start: &&StartLedger| {
+        let other = candidate.starts.get(start.id.start);
+        let count = counts(base, Some(start)) && other.is_some_and(|other| counts(candidate, Some(other)));
+        count && !apart.contains(&start.id.start)
+    };
+    base.starts.values().filter(is_one).count()
+}

@@ -113,6 +113,7 @@ pub(crate) fn stopped(case: &CaseLedger, until: Option<Until>, metrics: &Metrics
     let by = match case.enough.as_ref().map(|enough| enough.by) {
         Some(EnoughBy::Narrow) => "narrow",
         Some(EnoughBy::Time) => "time",
+        Some(EnoughBy::Pairs) => "pairs",
         None => "most",
     };
     let widest = widest.max_by(f64::total_cmp);

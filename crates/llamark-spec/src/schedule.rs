@@ -68,7 +68,7 @@ pub fn interleave(plan: &mut Plan, cases: &[&str], how: &Turns) {
     plan.cases.retain(|case| cases.contains(&case.id.as_str()));
     plan.cases.sort_by(|a, b| a.id.cmp(&b.id));
     for case in &mut plan.cases {
-        case.starts = how.starts;
+        case.starts = how.most.max(how.starts);
     }
     plan.leave_unused();
     plan.seed = how.seed;
@@ -79,7 +79,8 @@ pub fn interleave(plan: &mut Plan, cases: &[&str], how: &Turns) {
     let (purpose, pairing, arm) = (how.purpose, how.pairing.clone(), how.arm);
     // Its variants are cases like any others then: what takes turns are the two plans.
     plan.ab = None;
-    plan.interleaved = Some(Interleaved { purpose, pairing, arm, first });
+    let pairs = (how.most > how.starts).then_some(how.starts);
+    plan.interleaved = Some(Interleaved { purpose, pairing, arm, first, pairs });
     plan.name = format!("{}-{}", plan.name, purpose.word());
 }
 
@@ -92,8 +93,10 @@ pub struct Turns {
     pub pairing: Sha256,
     /// Which of them.
     pub arm: Arm,
-    /// Starts of each case in each arm.
+    /// Pairs of starts of each case that are to meet one machine.
     pub starts: u32,
+    /// Pairs of starts of each case that are made at most, to have so many.
+    pub most: u32,
     /// Seed of every order.
     pub seed: u32,
 }

@@ -234,8 +234,8 @@ pub fn contradicts(measured: Verdict, relative: Verdict) -> bool {
 /// A suspect measured again: its effect at the screen, and its estimate from fresh interleaved starts alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Retest {
-    /// D of the comparison that made it a suspect.
-    pub screened: f64,
+    /// D of the comparison that made it a suspect; `None` of one that was undecided, and pointed nowhere.
+    pub screened: Option<f64>,
     /// The estimate of the fresh starts only, its variance steadied by the pools of the screen
     /// ([`Pools::estimate`]): what is usual was learned from other cells, and says nothing of the effect of this one.
     pub fresh: Estimate,
@@ -246,7 +246,7 @@ pub struct Retest {
 }
 
 /// Decides on suspects from fresh data alone: the minimum-effect test, Holm over the suspects at `alpha`, and the
-/// same sign as at the screen. What is not confirmed is equivalent when the fresh data show that, else inconclusive.
+/// same sign as at the screen, if that had one. What is not confirmed is equivalent when the fresh data show that, else inconclusive.
 /// In the order given. There is at most one such round: running again until it passes is what this replaces.
 ///
 /// `None` for an estimate that is not finite.
@@ -254,7 +254,7 @@ pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Verdict>> {
     let p: Option<Vec<f64>> = retests.iter().map(|retest| retest.fresh.p_beyond(retest.minimum)).collect();
     let adjusted = holm(&p?)?;
     let verdict = |(retest, p): (&Retest, &f64)| {
-        let same_sign = retest.screened * retest.fresh.difference > 0.0;
+        let same_sign = retest.screened.is_none_or(|screened| screened * retest.fresh.difference > 0.0);
         Some(match (*p <= alpha && same_sign, retest.fresh.difference > 0.0) {
             (true, true) => Verdict::Regressed,
             (true, false) => Verdict::Improved,
@@ -463,7 +463,7 @@ mod tests {
     fn confirmation_needs_the_same_sign_and_holm() {
         let fresh = |difference| Estimate { difference, standard_error: 0.003, df: 8.0 };
         let retest = |screened, difference| Retest {
-            screened,
+            screened: Some(screened),
             fresh: fresh(difference),
             minimum: MINIMUM_THROUGHPUT,
             margin: MARGIN,

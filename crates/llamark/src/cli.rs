@@ -238,6 +238,15 @@ pub(crate) struct Calibrate {
     pub(crate) json: bool,
 }
 
+/// What `--confirm` measures again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Confirm {
+    /// What looks or is worse
+    Worse,
+    /// That, and what is inconclusive: until it is known, on a machine that others use
+    Undecided,
+}
+
 /// Formats of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DiffFormat {
@@ -291,11 +300,11 @@ pub(crate) struct Diff {
     /// File of accepted regressions (YAML or JSON; schema: `llamark schema accepted`): shown, and no failure
     #[arg(long, value_name = "FILE")]
     pub(crate) accept: Option<Utf8PathBuf>,
-    /// Measure what looks or is worse again, in fresh starts of both made in turn on this machine: they alone decide.
-    /// At most one such round
-    #[arg(long, conflicts_with = "sensitive")]
-    pub(crate) confirm: bool,
-    /// Starts of each case on each side with `--confirm`
+    /// Measure again, in fresh starts of both made in turn on this machine: they alone decide. At most one such round
+    #[arg(long, value_name = "WHAT", conflicts_with = "sensitive",
+        num_args = 0..=1, require_equals = true, default_missing_value = "worse")]
+    pub(crate) confirm: Option<Confirm>,
+    /// Pairs of starts of each case with `--confirm`. Those that met two machines are replaced, up to three times as many
     #[arg(long, value_name = "N", default_value_t = 5, requires = "confirm",
         value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub(crate) starts: u32,

@@ -87,7 +87,7 @@ fn dispatch(cli: Cli) -> Outcome {
 fn finishes_its_record(verb: &Verb) -> bool {
     match verb {
         Verb::Lock(_) | Verb::Build(_) | Verb::Run(_) | Verb::Calibrate(_) | Verb::Bisect(_) => true,
-        Verb::Diff(args) => args.confirm,
+        Verb::Diff(args) => args.confirm.is_some(),
         Verb::Validate(_)
         | Verb::Plan(_)
         | Verb::Report(_)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use camino::Utf8PathBuf;
-use llamark_artifact::{ArtifactSet, CaseLedger, Found, Given, SetWriter};
+use llamark_artifact::{ArtifactSet, CaseLedger, Found, Given, Ledger, SetWriter};
 use llamark_bench::probe::{self, ServerHelp};
 use llamark_bench::{KnownFiles, RecordError, Recorder, Start, host};
 use llamark_build::{Built, Prepared};
@@ -158,15 +158,24 @@ impl<'a> Session<'a> {
         let ledger = self.writer.ledger();
         let Some(case) = ledger.case(id) else { return Ok(false) };
         let Some(by) = ledger.enough(case) else { return Ok(false) };
-        let (starts, most) = (u32::try_from(case.starts.len()).unwrap_or(u32::MAX), case.case.starts);
+        let most = case.case.starts;
         let why = match by {
             EnoughBy::Narrow => "its rates are known as well as was asked",
             EnoughBy::Time => "the time is used up",
+            EnoughBy::Pairs => "as many pairs as were asked for met one machine",
         };
+        let starts = self.end_case(id, by)?;
         self.display.step("Enough", &format!("{id}: {starts} of at most {most} starts, {why}"));
+        Ok(true)
+    }
+
+    /// Ends a case that is not settled before all of its starts were made; how many were.
+    pub(crate) fn end_case(&mut self, id: &str, by: EnoughBy) -> Result<u32, Failed> {
+        let made = self.case_ledger(id).map_or(0, |case| case.starts.len());
+        let starts = u32::try_from(made).unwrap_or(u32::MAX);
         self.append(Event::Enough(Enough { case: id.to_owned(), starts, by }))?;
         self.close_case(id)?;
-        Ok(true)
+        Ok(starts)
     }
 
     /// The start of that case and number, where the set does not hold it yet and the case is not settled.
@@ -175,10 +184,15 @@ impl<'a> Session<'a> {
         pending.into_iter().find(|id| *id.case == *planned.case && id.start == planned.start)
     }
 
-    /// How long what is pending takes, if it can be told.
+    /// How long what is pending takes, if it can be told; of two sets in turn, as long as each further pair meets one machine.
     pub(crate) fn left(&self) -> Option<Duration> {
-        let pending = self.writer.ledger().pending();
-        self.estimate.starts(pending.iter().map(|id| &*id.case), self.plan().plan.cooldown_ms)
+        let plan = &self.plan().plan;
+        let mut pending = self.writer.ledger().pending();
+        if let Some(pairs) = plan.interleaved.as_ref().and_then(|turns| turns.pairs) {
+            let mut next: Option<u32> = None;
+            pending.retain(|id| id.start <= pairs.max(*next.get_or_insert(id.start)));
+        }
+        self.estimate.starts(pending.iter().map(|id| &*id.case), plan.cooldown_ms)
     }
 
     /// Ends what is open, then seals.
@@ -204,8 +218,12 @@ impl<'a> Session<'a> {
         &self.resolved.plan
     }
 
+    pub(crate) fn ledger(&self) -> &Ledger {
+        self.writer.ledger()
+    }
+
     fn case_ledger(&self, id: &str) -> Option<&CaseLedger> {
-        self.writer.ledger().case(id)
+        self.ledger().case(id)
     }
 
     /// A set that was interrupted between the last start of a case and its end still owes that end.

@@ -3,10 +3,14 @@
 //! Each is an ordinary set with a plan, a journal and a seal of its own. What joins them is in both plans
 //! (`interleaved`): the same pairing, which arm each is, and which arm goes first at each start. An interrupted pair
 //! goes on where it stopped; the block in which that happened has its two starts further apart.
+//!
+//! A pair that met two machines (`llamark_report::pairs_on_one_machine`) decides nothing, so another is made in its place. That
+//! is told by telemetry, and not by what was measured: nothing is chosen that way.
 
 use camino::Utf8PathBuf;
-use llamark_artifact::{Found, Store};
+use llamark_artifact::{ArtifactSet, CaseLedger, Found, Ledger, Store};
 use llamark_record::environment::Environment;
+use llamark_record::journal::{EnoughBy, Outcome};
 use llamark_record::plan::{Arm, PlannedStart};
 
 use crate::context::Context;
@@ -14,6 +18,12 @@ use crate::display::Display;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::resolve::Resolved;
 use crate::session::Session;
+
+/// The most pairs that are made to have so many that met one machine: three times as many. A machine that moves in two pairs of
+/// three is one for nobody to measure on.
+pub(crate) fn most(pairs: u32) -> u32 {
+    pairs.saturating_mul(3)
+}
 
 /// One of the two: what it is measured from.
 pub(crate) struct Given {
@@ -25,7 +35,7 @@ pub(crate) struct Given {
 
 /// One of the two: measured already, or open.
 enum Side<'a> {
-    Sealed(Utf8PathBuf),
+    Sealed(Box<ArtifactSet>),
     Open(Box<Session<'a>>),
 }
 
@@ -75,7 +85,8 @@ pub(crate) fn measure(
     let [of_base, of_candidate] = found;
     let open = |given: Given, found| -> Result<Side<'_>, Failed> {
         if let Some(Found::Sealed(path)) = found {
-            return Ok(Side::Sealed(path));
+            let set = ArtifactSet::read_by_seal(&path).or_fail(Exit::NotVerified)?;
+            return Ok(Side::Sealed(Box::new(set)));
         }
         let session =
             Session::open(context, &given.text, given.resolved, environment, found, display, false)?;
@@ -83,8 +94,13 @@ pub(crate) fn measure(
     };
     let mut base = open(base, of_base)?;
     let mut candidate = open(candidate, of_candidate)?;
-    let total = schedule.len();
+    let total = match turns.pairs {
+        Some(_) => format!("at most {}", schedule.len()),
+        None => schedule.len().to_string(),
+    };
     for (place, (planned, first)) in schedule.iter().zip(&turns.first).enumerate() {
+        // Before the pair too: whoever stopped it may have done so between the ends of the two sides.
+        end_if_enough(&mut base, &mut candidate, &planned.case, turns.pairs, display)?;
         for arm in [*first, first.other()] {
             let left = base.left().zip(candidate.left()).map(|(a, b)| a + b);
             let side = if arm == Arm::Base { &mut base } else { &mut candidate };
@@ -92,11 +108,66 @@ pub(crate) fn measure(
                 format!("pair {} of {total}, {} #{}, {}", place + 1, planned.case, planned.start, arm.word());
             side.start(planned, &name, left)?;
         }
+        end_if_enough(&mut base, &mut candidate, &planned.case, turns.pairs, display)?;
     }
     Ok([base.finish()?, candidate.finish()?])
 }
 
+/// Ends a case in both sets once as many of its pairs as are wanted met one machine. Where one side came to a bad end, there are
+/// no pairs: the other then has as many starts as were asked for.
+fn end_if_enough(
+    base: &mut Side<'_>,
+    candidate: &mut Side<'_>,
+    case: &str,
+    wanted: Option<u32>,
+    display: &Display,
+) -> Result<(), Failed> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let Some((a, b)) = base.case(case).zip(candidate.case(case)) else { return Ok(()) };
+    let is_bad = |case: &CaseLedger| {
+        let outcome = case.outcome.clone().or_else(|| case.outcome_of_starts());
+        outcome.is_some_and(|outcome| outcome != Outcome::Ok)
+    };
+    let found = llamark_report::pairs_on_one_machine(a, b);
+    let made = a.starts.len();
+    let is_enough = if is_bad(a) || is_bad(b) {
+        made.max(b.starts.len()) >= wanted as usize
+    } else {
+        // A pair of which only one side was made is not to be left half.
+        found >= wanted as usize && made == b.starts.len()
+    };
+    if !is_enough {
+        return Ok(());
+    }
+    let ended = [base.end(case)?, candidate.end(case)?];
+    if made > found && ended == [true; 2] {
+        display.step("Replaced", &format!("{case}: {} of {made} pairs met two machines", made - found));
+    }
+    Ok(())
+}
+
 impl Side<'_> {
+    fn ledger(&self) -> &Ledger {
+        match self {
+            Self::Sealed(set) => set.ledger(),
+            Self::Open(session) => session.ledger(),
+        }
+    }
+
+    fn case(&self, id: &str) -> Option<&CaseLedger> {
+        self.ledger().case(id)
+    }
+
+    /// Ends a case, unless it came to its end before; whether it did.
+    fn end(&mut self, id: &str) -> Result<bool, Failed> {
+        let is_open =
+            self.case(id).is_some_and(|case| case.outcome.is_none() && case.outcome_of_starts().is_none());
+        match self {
+            Self::Open(session) if is_open => session.end_case(id, EnoughBy::Pairs).map(|_| true),
+            _ => Ok(false),
+        }
+    }
+
     fn left(&self) -> Option<std::time::Duration> {
         match self {
             Self::Sealed(_) => Some(std::time::Duration::ZERO),
@@ -122,7 +193,7 @@ impl Side<'_> {
 
     fn finish(self) -> Result<Utf8PathBuf, Failed> {
         match self {
-            Self::Sealed(path) => Ok(path),
+            Self::Sealed(set) => Ok(set.path.clone()),
             Self::Open(session) => session.finish(),
         }
     }

@@ -40,9 +40,10 @@ impl Ledger {
         (is_over && made >= until.least).then_some(EnoughBy::Time)
     }
 
-    /// Fewer starts than planned are enough only where the plan says so, and when the numbers say so.
+    /// Fewer starts than planned are enough only where the plan says so, and when the numbers say so. Of two sets in turn, which
+    /// pairs met one machine takes both sets to tell; this one alone must have had so many starts.
     pub(super) fn check_enough(&self, enough: &Enough) -> Option<String> {
-        if self.until.is_none() {
+        if self.until.is_none() && self.pairs.is_none() {
             return Some("the plan has a fixed number of starts".to_owned());
         }
         let Some(case) = self.case(&enough.case) else {
@@ -55,7 +56,11 @@ impl Ledger {
         if made(case) != Some(enough.starts) {
             return Some(format!("{settled} starts were made"));
         }
-        (self.enough(case) != Some(enough.by))
+        let is_enough = match (enough.by, self.pairs) {
+            (EnoughBy::Pairs, Some(pairs)) => enough.starts >= pairs,
+            (by, _) => self.enough(case) == Some(by),
+        };
+        (!is_enough)
             .then(|| format!("by the rule of the plan, {settled} starts are not enough for that reason"))
     }
 

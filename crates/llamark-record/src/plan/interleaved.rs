@@ -19,6 +19,10 @@ pub struct Interleaved {
     pub arm: Arm,
     /// For each start of the schedule, in its order: the arm that goes first. Drawn from `seed`.
     pub first: Vec<Arm>,
+    /// Pairs of starts after which a case has enough, if that many met one machine; its `starts` are the most that are made.
+    /// Absent: all are made. Left out of the file where absent, so that plans that are older than this field keep their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<u32>,
 }
 
 /// What makes a pairing this one.

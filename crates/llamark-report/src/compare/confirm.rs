@@ -13,13 +13,27 @@ use crate::error::ReportError;
 use crate::estimate::round;
 use crate::format;
 
-/// Whether a metric is to be measured again: it gates, looks or is worse, and nobody accepted it.
+/// What fresh starts are to decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// What looks or is worse.
+    Worse,
+    /// That, and what is inconclusive.
+    Undecided,
+}
+
+/// Whether a metric is to be measured again: it gates, looks or is worse (or is undecided), and nobody accepted it.
 ///
 /// An improvement is not: it costs nobody anything. A suspect is, whichever way it points, unless it is one for what the
 /// candidate computes. Bytes that were compared exactly have no luck that fresh starts could take away.
-pub fn is_to_confirm(metric: &MetricComparison) -> bool {
-    let open = matches!(metric.verdict, Verdict::Regressed | Verdict::Suspect);
-    metric.gates && open && !metric.doubted && metric.evidence.is_some() && metric.accepted.is_none()
+pub fn is_to_confirm(metric: &MetricComparison, again: Again) -> bool {
+    let is_open = match metric.verdict {
+        Verdict::Regressed | Verdict::Suspect => metric.evidence.is_some(),
+        // Also where too few starts met one machine, or there was one: fresh ones have more to say.
+        Verdict::Inconclusive => again == Again::Undecided,
+        _ => false,
+    };
+    metric.gates && is_open && !metric.doubted && metric.accepted.is_none()
 }
 
 /// Puts the verdicts of the fresh starts in place of those that are to be confirmed. Where the fresh sets have no
@@ -27,7 +41,7 @@ pub fn is_to_confirm(metric: &MetricComparison) -> bool {
 pub(super) fn apply(
     cases: &mut [CaseComparison],
     screen: &Pairs<'_>,
-    fresh: &Pairs<'_>,
+    (fresh, again): (&Pairs<'_>, Again),
     by: &Rules,
 ) -> Result<(), ReportError> {
     let seen: Vec<Cell<'_>> =
@@ -39,7 +53,7 @@ pub(super) fn apply(
         fresh.iter().map(|open| ((open.id, open.metric), open)).collect();
     let mut retests = Vec::new();
     for case in cases.iter_mut() {
-        for metric in case.metrics.iter_mut().filter(|metric| is_to_confirm(metric)) {
+        for metric in case.metrics.iter_mut().filter(|metric| is_to_confirm(metric, again)) {
             let open = by_place.get(&(case.id.as_str(), metric.metric)).copied();
             match open.and_then(|open| Some((open, retest(metric, open, &pools)?))) {
                 Some((open, retest)) => retests.push((metric, open, retest)),
@@ -77,7 +91,9 @@ struct Fresh<'a, 'b> {
 
 fn retest<'a>(metric: &MetricComparison, open: &Open<'a>, pools: &Pools<'a>) -> Option<Retest> {
     let cell = open.cell()?;
-    let screened = metric.evidence?.difference;
+    // What was inconclusive pointed nowhere.
+    let is_directed = metric.verdict != Verdict::Inconclusive;
+    let screened = metric.evidence.map(|evidence| evidence.difference).filter(|_| is_directed);
     // Two of them that agree by chance would say anything.
     let enough = cell.effect.starts >= llamark_stats::decide::FEWEST_STARTS;
     let fresh = pools.estimate(&cell).filter(|_| enough)?;
@@ -106,15 +122,16 @@ fn decide(metric: &mut MetricComparison, verdict: Verdict, found: &Fresh<'_, '_>
         p: round(found.p),
         p_adjusted: round(found.p_adjusted),
     };
-    let said = if verdict == Verdict::Regressed || verdict == Verdict::Improved {
-        "confirmed"
-    } else {
-        "not confirmed"
+    let is_changed = verdict == Verdict::Regressed || verdict == Verdict::Improved;
+    let said = match (found.retest.screened.is_some(), is_changed) {
+        (true, true) => "confirmed",
+        (true, false) => "not confirmed",
+        (false, _) => verdict.word(),
     };
     metric.reason = format!(
-        "{} at first ({}); {said} by {} pairs of fresh starts: {} ({})",
+        "{} at first{}; {said} by {} pairs of fresh starts: {} ({})",
         confirmation.screened.word(),
-        metric.change.map_or_else(String::new, format::change),
+        metric.change.map_or_else(String::new, |change| format!(" ({})", format::change(change))),
         found.open.effect.map_or(0, |effect| effect.starts),
         format::change(confirmation.change),
         format::change_interval(interval.low, interval.high),

@@ -33,7 +33,7 @@ use llamark_record::comparison::{
     Verdict,
 };
 
-pub use confirm::is_to_confirm;
+pub use confirm::{Again, is_to_confirm};
 pub use in_turn::differences_in_turn;
 pub use judge::change;
 pub use noise::calibration;
@@ -80,20 +80,21 @@ pub fn compare(
     compare_sides(side(base, a.as_ref()), side(candidate, b.as_ref()), options)
 }
 
-/// [`compare`], and what it calls worse or suspects decided by two sets of fresh starts that were made in turn.
+/// [`compare`], and what it leaves open decided by two sets of fresh starts that were made in turn.
 ///
 /// # Errors
 /// As [`compare`].
 pub fn compare_confirmed(
     screen: [&ArtifactSet; 2],
     fresh: [&ArtifactSet; 2],
+    again: Again,
     options: &Options,
 ) -> Result<Comparison, ReportError> {
     let ([a, b], [c, d]) = (screen, fresh);
     let manifests = [manifest_of(a)?, manifest_of(b)?, manifest_of(c)?, manifest_of(d)?];
     let [of_a, of_b, of_c, of_d] = manifests.each_ref().map(Option::as_ref);
     let fresh = [side(c, of_c), side(d, of_d)];
-    compare_all(side(a, of_a), side(b, of_b), Some(fresh), options)
+    compare_all(side(a, of_a), side(b, of_b), Some((fresh, again)), options)
 }
 
 fn side<'a>(set: &'a ArtifactSet, manifest: Option<&'a Sha256>) -> Side<'a> {
@@ -120,14 +121,14 @@ pub fn compare_sides(
     compare_all(base, candidate, None, options)
 }
 
-/// [`compare_sides`], with two sets of fresh starts where something was measured again.
+/// [`compare_sides`], with two sets of fresh starts where something was measured again, and what they are to decide.
 ///
 /// # Errors
 /// As [`compare`].
 pub fn compare_all(
     base: Side<'_>,
     candidate: Side<'_>,
-    fresh: Option<[Side<'_>; 2]>,
+    fresh: Option<([Side<'_>; 2], Again)>,
     options: &Options,
 ) -> Result<Comparison, ReportError> {
     compare_parts([base, candidate], fresh, options, None)
@@ -136,7 +137,7 @@ pub fn compare_all(
 /// [`compare_all`]; `declared` is what the plan says where both sides are variants of one set.
 fn compare_parts(
     [base, candidate]: [Side<'_>; 2],
-    fresh: Option<[Side<'_>; 2]>,
+    fresh: Option<([Side<'_>; 2], Again)>,
     options: &Options,
     declared: Option<&Declared<'_>>,
 ) -> Result<Comparison, ReportError> {
@@ -152,10 +153,11 @@ fn compare_parts(
     let of_pace = pace::apply(&mut judged, &pairs, &differences, &rules);
     cases.extend(judged);
     let stale = accept::apply(&mut cases, &options.accepted, &options.today);
-    if let Some([again_base, again]) = &fresh {
-        let (fresh, _missing) = pairs_of(*again_base, *again, &[], options);
-        confirm::apply(&mut cases, &pairs, &fresh, &rules)?;
+    if let Some(([base, candidate], again)) = fresh {
+        let (fresh, _missing) = pairs_of(base, candidate, &[], options);
+        confirm::apply(&mut cases, &pairs, (&fresh, again), &rules)?;
     }
+    let fresh = fresh.map(|(sides, _)| sides);
     canary::apply(&mut cases, a.ledger, b.ledger);
     perplexity::apply(&mut cases, a, b);
     sort(&mut cases);

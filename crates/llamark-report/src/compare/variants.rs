@@ -65,6 +65,7 @@ impl View {
         let whole = material.ledger;
         let mut resolved = material.resolved.variant(arm)?;
         resolved.plan.interleaved = Some(Interleaved {
+            pairs: None,
             purpose: Purpose::Variants,
             pairing: pairing.clone(),
             arm,

@@ -7,7 +7,9 @@ use llamark_record::comparison::{
 use llamark_record::metric::Metric;
 use llamark_record::noise::{Calibration, NOISE_FORMAT, NoiseCell, NoiseFile, Squares, measurement};
 use llamark_record::plan::{Arm, Interleaved, PageCache, Purpose, Tool};
-use llamark_report::compare::{CompareOptions, Detail, Side, Tally, compare_all, is_to_confirm, markdown};
+use llamark_report::compare::{
+    Again, CompareOptions, Detail, Side, Tally, compare_all, is_to_confirm, markdown,
+};
 
 use crate::common::Parts;
 use crate::common::synthetic::Shape;
@@ -16,6 +18,7 @@ use crate::{FIVE, caveat, compared, metric, on_terminal, slower, usual, with};
 /// The two as if their starts had been made in turn.
 pub(crate) fn in_turn(mut base: Parts, mut candidate: Parts) -> (Parts, Parts) {
     let turns = |arm| Interleaved {
+        pairs: None,
         purpose: Purpose::Confirmation,
         pairing: Sha256::of_bytes(b"pairing"),
         arm,
@@ -27,10 +30,14 @@ pub(crate) fn in_turn(mut base: Parts, mut candidate: Parts) -> (Parts, Parts) {
 }
 
 fn confirmed(screen: (&Parts, &Parts), fresh: (&Parts, &Parts)) -> Comparison {
+    decided(Again::Worse, screen, fresh)
+}
+
+fn decided(again: Again, screen: (&Parts, &Parts), fresh: (&Parts, &Parts)) -> Comparison {
     let digest = Sha256::of_bytes(b"a set");
     let [a, b, c, d] = [screen.0, screen.1, fresh.0, fresh.1]
         .map(|parts| Side { material: parts.material(), manifest: Some(&digest) });
-    compare_all(a, b, Some([c, d]), &CompareOptions::default()).unwrap()
+    compare_all(a, b, Some(([c, d], again)), &CompareOptions::default()).unwrap()
 }
 
 /// Noisy enough that a case alone does not show 1.5 %; twenty of them do.
@@ -154,9 +161,38 @@ fn only_what_fresh_starts_can_decide_is_measured_again() {
     let (base, candidate) = (FIVE.build(usual), FIVE.seed(2).build(slower(3, 0.1)));
     let comparison = compared(&base, &candidate);
     let found = metric(&comparison, "m0003/cpu/bridge", Metric::Tg);
-    assert!(is_to_confirm(&found));
-    assert!(!is_to_confirm(&MetricComparison { doubted: true, verdict: Verdict::Suspect, ..found.clone() }));
-    assert!(!is_to_confirm(&MetricComparison { evidence: None, ..found }));
+    let is_measured = |again, found: &MetricComparison| is_to_confirm(found, again);
+    for again in [Again::Worse, Again::Undecided] {
+        assert!(is_measured(again, &found));
+        let doubted = MetricComparison { doubted: true, verdict: Verdict::Suspect, ..found.clone() };
+        assert!(!is_measured(again, &doubted));
+        assert!(!is_measured(again, &MetricComparison { evidence: None, ..found.clone() }));
+        assert!(!is_measured(again, &MetricComparison { verdict: Verdict::Equivalent, ..found.clone() }));
+    }
+    // Where nothing is known of the noise, fresh starts have all the more to say.
+    let open = MetricComparison { verdict: Verdict::Inconclusive, evidence: None, ..found };
+    assert!(is_measured(Again::Undecided, &open) && !is_measured(Again::Worse, &open));
+}
+
+/// One start a side decides nothing. Fresh ones do, in either direction, since there was none.
+#[test]
+fn fresh_starts_decide_what_was_inconclusive_too() {
+    let once = Shape::new(6, 1);
+    let (base, candidate) = (once.build(usual), once.seed(2).build(usual));
+    let fresh = Shape::new(6, 5);
+    let id = "m0003/cpu/bridge";
+    for (loss, verdict) in [(0.1, Verdict::Regressed), (-0.1, Verdict::Improved), (0.0, Verdict::Equivalent)]
+    {
+        let (a, b) = in_turn(fresh.seed(3).build(usual), fresh.seed(4).build(slower(3, loss)));
+        let comparison = decided(Again::Undecided, (&base, &candidate), (&a, &b));
+        let found = metric(&comparison, id, Metric::Tg);
+        assert_eq!(found.verdict, verdict, "{}", found.reason);
+        let said = format!("; {} by 5 pairs of fresh starts: ", verdict.word());
+        assert!(found.reason.starts_with("inconclusive at first (") && found.reason.contains(&said));
+        // Who asked for less got less.
+        let comparison = confirmed((&base, &candidate), (&a, &b));
+        assert_eq!(metric(&comparison, id, Metric::Tg).verdict, Verdict::Inconclusive);
+    }
 }
 
 /// In turn, start i of one side ran beside start i of the other: those that one side lacks have no partner.

@@ -3,6 +3,7 @@
 use llamark_record::comparison::{CaveatCode, Comparison, Conclusion, PaceKind, Verdict};
 use llamark_record::journal::Pace;
 use llamark_record::metric::Metric;
+use llamark_report::pairs_on_one_machine;
 
 use crate::common::Parts;
 use crate::in_turn::in_turn;
@@ -199,6 +200,11 @@ fn pairs_whose_starts_met_two_machines_do_not_count() {
         in_turn(moved(base(), 2, true), slow)
     };
     let (a, b) = pair(0.9);
+    let met_one = |a: &Parts, b: &Parts| pairs_on_one_machine(&a.ledger.cases[3], &b.ledger.cases[3]);
+    assert_eq!(met_one(&a, &b), 3, "so that two others are made in their place");
+    let mut lacks_one = b.clone();
+    lacks_one.ledger.cases[3].starts.retain(|number| number != 1);
+    assert_eq!([met_one(&a, &lacks_one), met_one(&lacks_one, &a), met_one(&a, &a)], [2, 2, 4]);
     let comparison = compared(&a, &b);
     assert_eq!(verdicts(&comparison), [Verdict::Regressed; 2]);
     let pp = metric(&comparison, CASE, Metric::Pp);

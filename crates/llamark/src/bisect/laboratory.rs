@@ -117,7 +117,14 @@ impl Laboratory<'_> {
         let seed = self.loaded.plan.seed.wrapping_add(round);
         let arm = |resolved: &Resolved, arm: Arm| {
             let mut resolved = resolved.clone();
-            let turns = Turns { purpose: Purpose::Bisection, pairing: pairing.clone(), arm, starts, seed };
+            let turns = Turns {
+                purpose: Purpose::Bisection,
+                pairing: pairing.clone(),
+                arm,
+                starts,
+                most: starts,
+                seed,
+            };
             llamark_spec::interleave(&mut resolved.plan.plan, &[self.case.as_str()], &turns);
             Given { text: self.loaded.text.clone(), resolved }
         };

@@ -86,7 +86,11 @@ fn next_round(
             let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
             let seed = plan.seed.wrapping_add(round);
             let (purpose, pairing) = (Purpose::Calibration, pairing.clone());
-            llamark_spec::interleave(plan, &cases, &Turns { purpose, pairing, arm, starts, seed });
+            llamark_spec::interleave(
+                plan,
+                &cases,
+                &Turns { purpose, pairing, arm, starts, most: turns::most(starts), seed },
+            );
             turns::Given { text: loaded.text.clone(), resolved }
         };
         let given = [arm(Arm::Base), arm(Arm::Candidate)];

@@ -1,4 +1,4 @@
-//! `llamark diff --confirm`: fresh starts of both sides, in turn, of what looks or is worse.
+//! `llamark diff --confirm`: fresh starts of both sides, in turn, of what looks or is worse, or is not decided.
 
 use camino::Utf8Path;
 use llamark_artifact::ArtifactSet;
@@ -7,7 +7,7 @@ use llamark_record::Sha256;
 use llamark_record::comparison::Comparison;
 use llamark_record::environment::{Environment, FieldClass};
 use llamark_record::plan::{Arm, Pairing, Purpose};
-use llamark_report::compare::is_to_confirm;
+use llamark_report::compare::{Again, is_to_confirm};
 use llamark_spec::Turns;
 
 use crate::context::{Context, shown};
@@ -30,17 +30,21 @@ pub(crate) fn fresh(
     context: &Context,
     sets: [&ArtifactSet; 2],
     comparison: &Comparison,
+    again: Again,
     starts: u32,
 ) -> Result<Option<[ArtifactSet; 2]>, Failed> {
     let mut cases: Vec<&str> = comparison
         .cases
         .iter()
-        .filter(|case| case.metrics.iter().any(is_to_confirm))
+        .filter(|case| case.metrics.iter().any(|metric| is_to_confirm(metric, again)))
         .map(|case| case.id.as_str())
         .collect();
     cases.sort_unstable();
     if cases.is_empty() {
-        context.terminal.text("Nothing looks or is worse: there is nothing to confirm");
+        context.terminal.text(match again {
+            Again::Worse => "Nothing looks or is worse: there is nothing to confirm",
+            Again::Undecided => "Everything is decided: there is nothing to confirm",
+        });
         return Ok(None);
     }
     context.terminal.step("Confirming", &format!("{} in {starts} fresh starts a side", cases.join(", ")));
@@ -52,7 +56,14 @@ pub(crate) fn fresh(
     let [base, candidate] = sets;
     let pairing = pairing(comparison)?;
     let seed = base.resolved.plan.seed.wrapping_add(ROUND);
-    let turns = |arm| Turns { purpose: Purpose::Confirmation, pairing: pairing.clone(), arm, starts, seed };
+    let turns = |arm| Turns {
+        purpose: Purpose::Confirmation,
+        pairing: pairing.clone(),
+        arm,
+        starts,
+        most: turns::most(starts),
+        seed,
+    };
     let mut missing = Vec::new();
     let a = side(context, base, &cases, &turns(Arm::Base), &display, &mut missing)?;
     let b = side(context, candidate, &cases, &turns(Arm::Candidate), &display, &mut missing)?;
@@ -171,7 +182,8 @@ fn only_round(context: &Context, given: [&Resolved; 2], pairing: &Sha256) -> Res
             let same_arm = |arm| resolved.plan.plan.interleaved.as_ref().is_some_and(|own| own.arm == arm);
             if of_this.is_some_and(|turns| same_arm(turns.arm)) && set.resolved != resolved.plan {
                 let cases: Vec<&str> = set.resolved.plan.cases.iter().map(|case| case.id.as_str()).collect();
-                let starts = set.resolved.plan.cases.first().map_or(0, |case| case.starts);
+                let planned = || set.resolved.plan.cases.first().map_or(0, |case| case.starts);
+                let starts = of_this.and_then(|turns| turns.pairs).unwrap_or_else(planned);
                 return fail(
                     Exit::BadInput,
                     format!(

@@ -9,9 +9,9 @@ use llamark_artifact::{ArtifactError, ArtifactSet};
 use llamark_record::comparison::{AcceptedChange, Comparison, Conclusion};
 use llamark_record::noise::NoiseFile;
 use llamark_report::ReportError;
-use llamark_report::compare::{self, CompareOptions, Detail};
+use llamark_report::compare::{self, Again, CompareOptions, Detail};
 
-use crate::cli::{Diff, DiffFormat};
+use crate::cli::{Confirm, Diff, DiffFormat};
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::noise_file;
@@ -40,10 +40,10 @@ fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<Compar
     let [base, candidate] = &*sets;
     let options = options(args, noise(context, args, base, candidate)?)?;
     let comparison = llamark_report::compare(base, candidate, &options).map_err(failed)?;
-    if args.confirm
-        && let Some([a, b]) = confirm::fresh(context, [base, candidate], &comparison, args.starts)?
+    if let Some(again) = args.confirm.map(Again::from)
+        && let Some([a, b]) = confirm::fresh(context, [base, candidate], &comparison, again, args.starts)?
     {
-        return compare::compare_confirmed([base, candidate], [&a, &b], &options).map_err(failed);
+        return compare::compare_confirmed([base, candidate], [&a, &b], again, &options).map_err(failed);
     }
     Ok(comparison)
 }
@@ -52,7 +52,7 @@ fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<Compar
 fn of_variants(context: &Context, args: &Diff) -> Result<Comparison, Failed> {
     let path = context.find_set(Some(&args.base))?;
     let set = whole(&path, ArtifactSet::read_whole(&path))?;
-    if args.confirm && set.resolved.plan.ab.is_some() {
+    if args.confirm.is_some() && set.resolved.plan.ab.is_some() {
         return fail(
             Exit::BadInput,
             "the two variants of one set were measured in turn already: there is nothing that `--confirm` would add",
@@ -87,6 +87,15 @@ fn noise(
         Some(path) => noise_file::read(path).map(Some),
         None if candidate.environment.fingerprint() == host => noise_file::of_host(context, &host),
         None => Ok(None),
+    }
+}
+
+impl From<Confirm> for Again {
+    fn from(confirm: Confirm) -> Self {
+        match confirm {
+            Confirm::Worse => Self::Worse,
+            Confirm::Undecided => Self::Undecided,
+        }
     }
 }
 

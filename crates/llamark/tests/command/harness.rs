@@ -203,6 +203,10 @@ fn processes_of(program: &Path) -> Vec<u32> {
 fn fake_server() -> PathBuf {
     let command = Path::new(LLAMARK);
     let fake = command.parent().unwrap().join("examples/fake_server_of_the_command");
-    assert!(fake.is_file(), "{} is built by `cargo test`, not by `cargo test --test`", fake.display());
+    assert!(
+        fake.is_file(),
+        "{} is missing: `cargo test` without the name of a test builds it, and so does `cargo build -p llamark --examples`",
+        fake.display()
+    );
     fake
 }

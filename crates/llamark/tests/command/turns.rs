@@ -58,7 +58,7 @@ fn a_calibration_is_two_sets_in_turn_and_a_noise_file_that_diff_uses() {
     a_box.model("fox", &at(4000.0)).model("hen", &at(4000.0));
     a_box.experiment(&["fox", "hen"], "runs: 3, starts: 1");
     let (_, err) = a_box.run(&["calibrate", "box.yaml", "--starts", "4"], 0);
-    assert!(err.contains("pair 8 of 8") && err.contains("fox/cpu/p tg:"), "{err}");
+    assert!(err.contains("pair 8 of at most 24") && err.contains("fox/cpu/p tg:"), "{err}");
     let sets = folders(&a_box, "box-calibrate");
     assert_eq!(sets.len(), 2);
     let mut arms = Vec::new();
@@ -66,7 +66,7 @@ fn a_calibration_is_two_sets_in_turn_and_a_noise_file_that_diff_uses() {
         a_box.run(&["verify", set.to_str().unwrap()], 0);
         let plan = json(&std::fs::read_to_string(set.join("plan.json")).unwrap());
         let turns = plan["plan"]["interleaved"].clone();
-        assert_eq!(turns["first"].as_array().unwrap().len(), 8);
+        assert_eq!(turns["first"].as_array().unwrap().len(), 24);
         arms.push((turns["arm"].clone(), turns["pairing"].clone(), turns["first"].clone()));
     }
     assert_ne!(arms[0].0, arms[1].0);
@@ -176,6 +176,31 @@ fn a_real_regression_is_confirmed_once() {
     // What is better needs no confirmation.
     let (_, err) = a_box.run(&["diff", &candidate, &base, "--confirm"], 0);
     assert!(err.contains("nothing to confirm"), "{err}");
+}
+
+/// Three jittery starts a side leave it open; fresh pairs of as many starts as it takes do not.
+#[test]
+fn what_is_inconclusive_is_decided_by_fresh_starts_where_that_is_asked_for() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox"], "runs: 2, starts: 1");
+    std::fs::write(a_box.path("engine/fake.json"), at(4000.0)).unwrap();
+    a_box.run(&["run", "box.yaml"], 0);
+    a_box.run(&["run", "box.yaml", "--again"], 0);
+    let [base, candidate] = <[PathBuf; 2]>::try_from(a_box.sets()).unwrap();
+    let sets = [base.to_str().unwrap(), candidate.to_str().unwrap()];
+    let (_, err) = a_box.run(&["diff", sets[0], sets[1], "--confirm"], 6);
+    assert!(err.contains("Nothing looks or is worse"), "{err}");
+    let args = ["diff", sets[0], sets[1], "--confirm=undecided", "--starts", "6", "-v"];
+    let (table, err) = a_box.run(&args, 0);
+    assert!(table.contains("inconclusive at first") && table.contains("equivalent by 6 pairs"), "{table}");
+    assert!(err.contains("of at most 18"), "{err}");
+    let (_, err) = a_box.run(&args, 0);
+    assert!(err.contains("confirmed before; nothing was run"), "{err}");
+    for set in folders(&a_box, "box-confirm") {
+        a_box.run(&["verify", set.to_str().unwrap()], 0);
+        let journal = std::fs::read_to_string(set.join("journal.jsonl")).unwrap();
+        assert!(journal.contains(r#""by":"pairs""#), "a case that has enough says why");
+    }
 }
 
 #[test]

@@ -186,7 +186,7 @@ pub(crate) fn confirmed(
         let cell = &cells[*place];
         let fresh = Cell { effect: measure(*place)?, history: (0.0, 0), ..cell.clone() };
         retests.push(Retest {
-            screened: cell.effect.difference,
+            screened: Some(cell.effect.difference),
             fresh: pools.estimate(&fresh)?,
             minimum: cell.minimum,
             margin: cell.margin,

@@ -31,14 +31,30 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
+    fn has(&self, text: &str) -> bool {
+        self.message.contains(text) || self.context.iter().any(|line| line.contains(text))
+    }
+
+    fn disk_is_full(&self) -> bool {
+        self.has("No space left on device")
+    }
+
+    fn memory_ran_out(&self) -> bool {
+        self.has("Killed signal terminated program") || self.has("died due to signal 9")
+    }
+
+    /// Whether it is this machine that the compilation failed at, and not the source.
+    pub fn is_of_machine(&self) -> bool {
+        self.disk_is_full() || self.memory_ran_out()
+    }
+
     /// What to do about it, for causes that are known.
     pub fn hint(&self) -> Option<String> {
-        let has =
-            |text: &str| self.message.contains(text) || self.context.iter().any(|line| line.contains(text));
-        if has("No space left on device") {
+        let has = |text: &str| self.has(text);
+        if self.disk_is_full() {
             return Some("the disk is full: free some space and run the same command again".to_owned());
         }
-        if has("Killed signal terminated program") || has("died due to signal 9") {
+        if self.memory_ran_out() {
             return Some(
                 "the system ran out of memory: build with fewer jobs, or close something".to_owned(),
             );
@@ -313,6 +329,12 @@ ninja: build stopped: subcommand failed.
         assert!(hint("writing: No space left on device").contains("disk is full"));
         assert!(hint("c++: fatal error: Killed signal terminated program cc1plus").contains("memory"));
         assert_eq!(hint("'x' was not declared in this scope"), "");
+        let is_of_machine = |message: &str| {
+            Finding { place: None, message: message.to_owned(), context: vec![] }.is_of_machine()
+        };
+        assert!(is_of_machine("writing: No space left on device"));
+        assert!(is_of_machine("c++: fatal error: Killed signal terminated program cc1plus"));
+        assert!(!is_of_machine("'x' was not declared in this scope"));
     }
 
     proptest! {

@@ -175,6 +175,32 @@ impl BuildError {
         }
     }
 
+    /// Whether this says something of the engine, so that the next one may build; else of this machine, on which none will:
+    /// what is not installed, a full disk, too little memory.
+    pub fn is_of_engine(&self) -> bool {
+        match self {
+            Self::Configure { finding, .. } | Self::Compile { finding, .. } => !finding.is_of_machine(),
+            Self::DeadFlags { .. }
+            | Self::NotAnEngine { .. }
+            | Self::NoServer { .. }
+            | Self::BackendLeftOut { .. }
+            | Self::NothingBuilt { .. }
+            | Self::DoesNotRun { .. }
+            | Self::NotUtf8 { .. }
+            // Only its own server is a program that the system may refuse to start: cmake and the compilers were tried before.
+            | Self::Process(ProcessError::Spawn { .. } | ProcessError::ProgramNotFound { .. }) => true,
+            Self::Missing { .. }
+            | Self::NoPython
+            | Self::Tools { .. }
+            | Self::NoVersion { .. }
+            | Self::Process(_)
+            | Self::Files(_)
+            | Self::Read(_)
+            | Self::Canonical(_)
+            | Self::Json(_) => false,
+        }
+    }
+
     /// Whether somebody asked for this.
     pub fn is_interrupted(&self) -> bool {
         matches!(self, Self::Process(error) if error.is_interrupted())

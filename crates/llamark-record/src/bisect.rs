@@ -21,10 +21,17 @@ pub struct BisectRecord {
     pub format: String,
     /// What is asked: another question is another search.
     pub question: Question,
+    /// Which attempt at it, from 1: the next one measures everything anew.
+    #[serde(default = "first_attempt")]
+    pub attempt: u32,
     /// What was found out, in the order in which it was. The first is of the bad end.
     pub steps: Vec<BisectStep>,
     /// How it ended; absent while it goes on.
     pub answer: Option<Answer>,
+}
+
+fn first_attempt() -> u32 {
+    1
 }
 
 /// What is asked.

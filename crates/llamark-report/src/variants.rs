@@ -45,13 +45,14 @@ fn row(case: &CaseComparison, metric: &MetricComparison) -> VariantRow {
         high: round(interval.high),
         level: round(interval.level),
     };
+    let found = metric.decisive();
     VariantRow {
         case: case.id.clone(),
         metric: Some(metric.metric),
-        base: metric.base.as_ref().map(|arm| round(arm.value)),
-        candidate: metric.candidate.as_ref().map(|arm| round(arm.value)),
-        change: metric.change.map(round),
-        interval: metric.best_interval().map(rounded),
+        base: found.base.map(|arm| round(arm.value)),
+        candidate: found.candidate.map(|arm| round(arm.value)),
+        change: found.change.map(round),
+        interval: found.interval.map(rounded),
         verdict: metric.verdict,
         reason: metric.reason.clone(),
     }

@@ -227,7 +227,10 @@ pub(crate) struct Calibrate {
     pub(crate) spec: Utf8PathBuf,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Starts of each case in each of the two sets
+    /// Measure anew, also where the last calibration of this very plan taught nothing
+    #[arg(long)]
+    pub(crate) again: bool,
+    /// Pairs of starts of each case. Those that met two machines are replaced, up to three times as many
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub(crate) starts: u32,
     /// Run what can run although the machine is not the one that the experiment expects
@@ -349,6 +352,9 @@ pub(crate) struct Bisect {
     /// Do not try this revision (a label of the list, or the beginning of a commit); may be given several times
     #[arg(long, value_name = "REV")]
     pub(crate) skip: Vec<String>,
+    /// Search anew, and measure everything again: what earlier calls found out of this question does not count
+    #[arg(long)]
+    pub(crate) again: bool,
     /// Run although the machine is not the one that the experiment expects
     #[arg(long)]
     pub(crate) allow_other_hardware: bool,

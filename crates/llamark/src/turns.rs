@@ -13,7 +13,7 @@ use llamark_record::environment::Environment;
 use llamark_record::journal::{EnoughBy, Outcome};
 use llamark_record::plan::{Arm, PlannedStart};
 
-use crate::context::Context;
+use crate::context::{Context, shown};
 use crate::display::Display;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::resolve::Resolved;
@@ -82,6 +82,7 @@ pub(crate) fn measure(
         context.have_machine(display)?;
         found = find()?;
     }
+    no_half(&found)?;
     let [of_base, of_candidate] = found;
     let open = |given: Given, found| -> Result<Side<'_>, Failed> {
         if let Some(Found::Sealed(path)) = found {
@@ -111,6 +112,24 @@ pub(crate) fn measure(
         end_if_enough(&mut base, &mut candidate, &planned.case, turns.pairs, display)?;
     }
     Ok([base.finish()?, candidate.finish()?])
+}
+
+/// Starts of one side whose partners are gone would be measured beside nothing, and be taken for pairs.
+fn no_half(found: &[Option<Found>; 2]) -> Result<(), Failed> {
+    let ([Some(left), None] | [None, Some(left)]) = found else { return Ok(()) };
+    let (Found::Sealed(path) | Found::Interrupted(path)) = left;
+    let set = ArtifactSet::read(path).or_fail(Exit::NotVerified)?;
+    if set.ledger().cases.iter().all(|case| case.starts.is_empty()) {
+        return Ok(());
+    }
+    let path = shown(path);
+    fail(
+        Exit::BadInput,
+        format!(
+            "{path} was measured in turn with a set that is not there any more: its starts have no partners"
+        ),
+        format!("put the other set back, or remove {path} too, and both are measured anew"),
+    )
 }
 
 /// Ends a case in both sets once as many of its pairs as are wanted met one machine. Where one side came to a bad end, there are

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use llamark_record::comparison::{CaseComparison, Confirmation, Interval, MetricComparison, Rules, Verdict};
+use llamark_record::comparison::{CaseComparison, Confirmation, MetricComparison, Rules, Verdict};
 use llamark_record::metric::Metric;
 use llamark_stats::pools::Pools;
 use llamark_stats::procedure::{self, Cell, Retest};
 
 use super::cells::Levels;
-use super::judge::{Open, Pairs, change, conclude, open, word};
+use super::judge::{Open, Pairs, change, change_interval, conclude, open, word};
 use crate::error::ReportError;
 use crate::estimate::round;
 use crate::format;
@@ -111,14 +111,12 @@ fn decide(metric: &mut MetricComparison, verdict: Verdict, found: &Fresh<'_, '_>
     let fresh = found.retest.fresh;
     let arm = |levels: &Option<Levels>| levels.as_ref().and_then(Levels::arm).ok_or(ReportError::NotFinite);
     let interval = fresh.interval(1.0 - 2.0 * found.alpha).ok_or(ReportError::NotFinite)?;
-    let (a, b) = (change(metric.metric, interval.low), change(metric.metric, interval.high));
-    let interval = Interval { low: round(a.min(b)), high: round(a.max(b)), level: round(interval.level) };
     let confirmation = Confirmation {
         screened: metric.verdict,
         base: arm(&found.open.base)?,
         candidate: arm(&found.open.candidate)?,
         change: round(change(metric.metric, fresh.difference)),
-        interval,
+        interval: change_interval(metric.metric, &interval),
         p: round(found.p),
         p_adjusted: round(found.p_adjusted),
     };
@@ -129,12 +127,10 @@ fn decide(metric: &mut MetricComparison, verdict: Verdict, found: &Fresh<'_, '_>
         (false, _) => verdict.word(),
     };
     metric.reason = format!(
-        "{} at first{}; {said} by {} pairs of fresh starts: {} ({})",
+        "{} at first{}; {said} by {} pairs of fresh starts",
         confirmation.screened.word(),
         metric.change.map_or_else(String::new, |change| format!(" ({})", format::change(change))),
         found.open.effect.map_or(0, |effect| effect.starts),
-        format::change(confirmation.change),
-        format::change_interval(interval.low, interval.high),
     );
     metric.verdict = verdict;
     metric.confirmation = Some(confirmation);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use llamark_artifact::{CaseLedger, StartLedger};
+use llamark_artifact::{ArtifactSet, CaseLedger, StartLedger};
 use llamark_record::Sha256;
 use llamark_record::comparison::ExactDifference;
+use llamark_record::journal::RunRecord;
 
 use crate::counted;
 use crate::format;
@@ -25,8 +26,8 @@ pub(super) fn differences(base: &CaseLedger, candidate: &CaseLedger) -> Vec<Exac
             found.push(ExactDifference { what: name.clone(), base: shown(&a), candidate: shown(&b) });
         }
     }
-    let (a, b) = (outputs(base), outputs(candidate));
-    if !a.is_empty() && !b.is_empty() && a != b {
+    if same_tokens(base, candidate) == Some(false) {
+        let (a, b) = (outputs(base), outputs(candidate));
         let shown = |side: &BTreeSet<&Sha256>| {
             side.iter().map(|digest| digest.short()).collect::<Vec<_>>().join(", ")
         };
@@ -34,6 +35,19 @@ pub(super) fn differences(base: &CaseLedger, candidate: &CaseLedger) -> Vec<Exac
         found.push(ExactDifference { what, base: shown(&a), candidate: shown(&b) });
     }
     found
+}
+
+/// Whether both generated the same tokens; `None` where a side has no digest of what it generated.
+fn same_tokens(base: &CaseLedger, candidate: &CaseLedger) -> Option<bool> {
+    let (a, b) = (outputs(base), outputs(candidate));
+    (!a.is_empty() && !b.is_empty()).then_some(a == b)
+}
+
+/// Of so many cases in which both sets have digests of what was generated (the second number), in how many it is the same.
+pub fn cases_with_same_tokens(base: &ArtifactSet, candidate: &ArtifactSet) -> (usize, usize) {
+    let of_case = |case: &CaseLedger| same_tokens(base.ledger().case(&case.case.id)?, case);
+    let known: Vec<bool> = candidate.ledger().cases.iter().filter_map(of_case).collect();
+    (known.iter().filter(|same| **same).count(), known.len())
 }
 
 /// Bytes by `kv buffer on Vulkan0`, over all starts.
@@ -57,5 +71,5 @@ fn buffers(case: &CaseLedger) -> BTreeMap<String, BTreeSet<u64>> {
 fn outputs(case: &CaseLedger) -> BTreeSet<&Sha256> {
     let starts = case.starts.values().filter(|start| counted::counts(case, Some(start)));
     let runs = starts.flat_map(StartLedger::counting);
-    runs.filter_map(|run| run.measurement.as_ref()?.output_ids.as_deref()).collect()
+    runs.flat_map(RunRecord::measurements).filter_map(|measured| measured.output_ids.as_deref()).collect()
 }

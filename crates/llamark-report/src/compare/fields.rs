@@ -126,10 +126,11 @@ fn backends(material: Material<'_>, common: &Common<'_>, out: &mut Collector) ->
             value.insert("server".to_owned(), json(&backend.server.by_name())?);
         }
         // The variables that the server really got, where one was started: those of the author are among them.
-        let case = material.ledger.cases.iter().find(|case| case.case.backend == backend.name);
-        let started = case.and_then(|case| case.starts.values().next());
-        if let (Value::Object(value), Some(start)) = (&mut value, started) {
-            value.insert("environment".to_owned(), json(&start.opened.environment)?);
+        // One that was refused before it was spawned has none.
+        let cases = material.ledger.cases.iter().filter(|case| case.case.backend == backend.name);
+        let mut given = cases.flat_map(|case| case.starts.values()).map(|start| &start.opened.environment);
+        if let (Value::Object(value), Some(given)) = (&mut value, given.find(|given| !given.is_empty())) {
+            value.insert("environment".to_owned(), json(given)?);
         }
         out.flatten(vec!["backend".to_owned(), backend.name.clone()], &value, &touches);
         build(material, &backend.name, &backend.build, &touches, out)?;

@@ -270,14 +270,25 @@ pub fn change(metric: Metric, difference: f64) -> f64 {
     }
 }
 
+/// The worsening in logarithms of a candidate over base, less one: what [`change`] is of.
+pub(super) fn difference(metric: Metric, change: f64) -> f64 {
+    match metric.direction() {
+        Direction::HigherIsBetter => -change.ln_1p(),
+        Direction::LowerIsBetter => change.ln_1p(),
+    }
+}
+
+/// The interval of a worsening in logarithms as one of the change.
+pub(super) fn change_interval(metric: Metric, interval: &llamark_stats::Interval) -> Interval {
+    let (a, b) = (change(metric, interval.low), change(metric, interval.high));
+    Interval { low: round(a.min(b)), high: round(a.max(b)), level: round(interval.level) }
+}
+
 fn evidence(open: &Open<'_>, decision: &Decision) -> Option<Evidence> {
     let found = decision.evidence?;
     let effect = open.effect?;
     let spread = |s_squared: f64, df: f64| Spread { s: round(s_squared.sqrt()), df: round(df) };
-    let interval = |interval: &llamark_stats::Interval| {
-        let (a, b) = (change(open.metric, interval.low), change(open.metric, interval.high));
-        Interval { low: round(a.min(b)), high: round(a.max(b)), level: round(interval.level) }
-    };
+    let interval = |interval| change_interval(open.metric, interval);
     let own = effect.own_variance().filter(|own| *own > 0.0);
     Some(Evidence {
         difference: round(found.estimate.difference),

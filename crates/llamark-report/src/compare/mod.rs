@@ -34,7 +34,8 @@ use llamark_record::comparison::{
 };
 
 pub use confirm::{Again, is_to_confirm};
-pub use in_turn::differences_in_turn;
+pub use exact::cases_with_same_tokens;
+pub use in_turn::{differences_in_turn, metrics_in_both};
 pub use judge::change;
 pub use noise::calibration;
 pub use options::Options as CompareOptions;
@@ -222,7 +223,7 @@ fn sort(cases: &mut Vec<CaseComparison>) {
     }
     let size = |case: &CaseComparison| -> f64 {
         let gating = case.metrics.iter().filter(|metric| metric.gates);
-        gating.filter_map(|metric| Some(metric.evidence?.difference)).fold(f64::NEG_INFINITY, f64::max)
+        gating.filter_map(worsening).fold(f64::NEG_INFINITY, f64::max)
     };
     let accepted = |case: &CaseComparison| !case.metrics.iter().any(MetricComparison::is_regression);
     let rank = |case: &CaseComparison| {
@@ -233,6 +234,14 @@ fn sort(cases: &mut Vec<CaseComparison>) {
         a_rank.cmp(b_rank).then(b_size.total_cmp(a_size)).then_with(|| a.id.cmp(&b.id))
     });
     cases.extend(keyed.into_iter().map(|(_, _, case)| case));
+}
+
+/// By how much a metric is worse, as a difference of logarithms, by the numbers that decide.
+fn worsening(metric: &MetricComparison) -> Option<f64> {
+    match &metric.confirmation {
+        Some(fresh) => Some(judge::difference(metric.metric, fresh.change)),
+        None => Some(metric.evidence?.difference),
+    }
 }
 
 fn conclude(cases: &[CaseComparison]) -> Conclusion {

@@ -10,6 +10,7 @@ use llamark_record::plan::{Case, ResolvedPlan};
 use llamark_stats::start_level::Design;
 
 use super::cells::{effect, levels_in_turn};
+use super::pairing::without_result;
 use super::{Side, identity};
 use crate::error::ReportError;
 use crate::estimate::round;
@@ -95,6 +96,10 @@ pub fn calibration(base: &ArtifactSet, candidate: &ArtifactSet) -> Result<Calibr
     for case in &a.ledger.cases {
         let other = b.ledger.cases.iter().find(|other| other.case.id == case.case.id);
         let Some((other, measurement)) = other.zip(measurement(a.resolved, &case.case)?) else { continue };
+        // Servers that crashed have a spread of their own.
+        if without_result(case).or_else(|| without_result(other)).is_some() {
+            continue;
+        }
         let (of_base, of_candidate) = levels_in_turn(case, other);
         for (metric, one) in &of_base {
             let Some(two) = of_candidate.get(metric) else { continue };
@@ -121,7 +126,13 @@ pub fn calibration(base: &ArtifactSet, candidate: &ArtifactSet) -> Result<Calibr
         finished_at: first.finished_at.max(second.finished_at),
         engine: first.engine,
         llamark,
-        starts: a.resolved.plan.cases.iter().map(|case| case.starts).max().unwrap_or(0),
+        starts: a
+            .ledger
+            .cases
+            .iter()
+            .map(|case| case.starts.len())
+            .max()
+            .map_or(0, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         cells,
     })
 }

@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 
 use llamark_artifact::CaseLedger;
 use llamark_record::comparison::{
-    CaseComparison, Cause, Caveat, CaveatCode, Difference, Interval, MetricComparison, PaceKind, Relative,
-    Rules, Verdict,
+    CaseComparison, Cause, Caveat, CaveatCode, Difference, MetricComparison, PaceKind, Relative, Rules,
+    Verdict,
 };
 use llamark_record::environment::FieldClass;
 use llamark_record::metric::Metric;
@@ -28,7 +28,7 @@ use llamark_stats::start_level::{Design, Effect, unblocked};
 
 use super::cells::{Levels, direction};
 use super::differences::touches_case;
-use super::judge::{self, Open, Pairs, change, conclude, word};
+use super::judge::{self, Open, Pairs, change, change_interval, conclude, word};
 use crate::estimate::round;
 use crate::format;
 use crate::pace::Paces;
@@ -137,16 +137,11 @@ fn hold_against(
         let found = open.get(place).zip(decided.get(place).copied().flatten());
         let Some((one, decision)) = found else { continue };
         let Some(found) = decision.evidence else { continue };
-        let limits = [found.interval.low, found.interval.high].map(|limit| change(one.metric, limit));
         let relative = Relative {
             to: kind,
             pace: round(pace),
             change: round(change(one.metric, found.estimate.difference)),
-            interval: Interval {
-                low: round(limits[0].min(limits[1])),
-                high: round(limits[0].max(limits[1])),
-                level: round(found.interval.level),
-            },
+            interval: change_interval(one.metric, &found.interval),
             verdict: word(decision.verdict),
         };
         let metrics = cases.get_mut(one.case).map(|case| &mut case.metrics);

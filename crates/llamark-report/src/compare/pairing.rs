@@ -84,7 +84,7 @@ fn both<'a>(
 }
 
 /// Why a case has no result that can be compared, and whether that is a failure; `None` when it has one.
-fn without_result(case: &CaseLedger) -> Option<(String, bool)> {
+pub(super) fn without_result(case: &CaseLedger) -> Option<(String, bool)> {
     match &case.outcome {
         Some(Outcome::Ok) => too_many_invalid(case).map(|why| (why, false)),
         Some(Outcome::Failed(failure)) => Some((format!("failed: {}", failure.detail), true)),

@@ -52,6 +52,25 @@ fn another_measurement_is_not_compared_unless_that_is_declared() {
     }
 }
 
+/// A start that was refused before anything was spawned got no variables, which says nothing of what the others got.
+#[test]
+fn variables_are_those_of_a_server_that_was_started() {
+    let with_variables = |seed: u64| {
+        let mut parts = FIVE.seed(seed).build(usual);
+        for start in parts.ledger.cases.iter_mut().flat_map(|case| case.starts.values_mut()) {
+            start.opened.environment.insert("HOME".to_owned(), "/home/me".to_owned());
+        }
+        parts
+    };
+    let (base, mut candidate) = (with_variables(1), with_variables(2));
+    for start in candidate.ledger.cases[0].starts.values_mut() {
+        start.opened.environment.clear();
+    }
+    let fields: Vec<String> =
+        compared(&base, &candidate).differences.into_iter().map(|one| one.field).collect();
+    assert!(!fields.iter().any(|field| field.contains("environment")), "{fields:?}");
+}
+
 #[test]
 fn one_case_that_is_another_measurement_costs_no_other() {
     let (base, mut other) = (FIVE.build(usual), FIVE.seed(2).build(usual));

@@ -10,6 +10,7 @@ use llamark_record::plan::{Arm, Interleaved, PageCache, Purpose, Tool};
 use llamark_report::compare::{
     Again, CompareOptions, Detail, Side, Tally, compare_all, is_to_confirm, markdown,
 };
+use llamark_report::format;
 
 use crate::common::Parts;
 use crate::common::synthetic::Shape;
@@ -147,6 +148,13 @@ fn fresh_starts_alone_decide_on_what_was_called_worse() {
     assert_eq!(metric(&comparison, "m0003/cpu/bridge", Metric::Tg).verdict, Verdict::Regressed);
     assert_eq!(comparison.conclusion, Conclusion::Regression);
     assert!(on_terminal(&comparison).contains("confirmed by 5 pairs"));
+    // What is shown is what the verdict is of; the first numbers are in the reason.
+    let found = metric(&comparison, "m0003/cpu/bridge", Metric::Tg);
+    let fresh = found.confirmation.as_ref().unwrap();
+    assert_eq!(found.decisive().change, Some(fresh.change));
+    assert_ne!(found.change, Some(fresh.change));
+    let shown = format::change(fresh.change);
+    assert!(on_terminal(&comparison).contains(&shown), "{}", on_terminal(&comparison));
 
     // The other way round at the second look is no confirmation.
     let (a, fast) = in_turn(FIVE.seed(3).build(usual), FIVE.seed(4).build(slower(3, -0.1)));
@@ -187,7 +195,7 @@ fn fresh_starts_decide_what_was_inconclusive_too() {
         let comparison = decided(Again::Undecided, (&base, &candidate), (&a, &b));
         let found = metric(&comparison, id, Metric::Tg);
         assert_eq!(found.verdict, verdict, "{}", found.reason);
-        let said = format!("; {} by 5 pairs of fresh starts: ", verdict.word());
+        let said = format!("; {} by 5 pairs of fresh starts", verdict.word());
         assert!(found.reason.starts_with("inconclusive at first (") && found.reason.contains(&said));
         // Who asked for less got less.
         let comparison = confirmed((&base, &candidate), (&a, &b));

@@ -1,7 +1,8 @@
 //! What is called, and what is not.
 
+use llamark_record::Sha256;
 use llamark_record::comparison::{CaseComparison, CaveatCode, Conclusion, MetricComparison, Verdict};
-use llamark_record::journal::{BrokenRule, Failure, FailureKind, Outcome, Rule};
+use llamark_record::journal::{BrokenRule, Failure, FailureKind, Measurement, Outcome, Rule, Stream};
 use llamark_record::metric::Metric;
 use llamark_report::compare::{CompareOptions, Detail, Tally, markdown, terminal};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
@@ -175,6 +176,32 @@ fn what_is_deterministic_is_compared_exactly() {
     let case = comparison.cases.iter().find(|case| case.id == "m0000/cpu/bridge").unwrap();
     assert!(case.exact[0].what.contains(" buffer on "), "{:?}", case.exact);
     assert!(caveat(&comparison, CaveatCode::OutputDiffers).is_some());
+}
+
+/// What several streams generated is compared like what one did.
+#[test]
+fn other_tokens_of_any_stream_are_another_output() {
+    let generating = |seed: u64, texts: [&[u8]; 2]| {
+        let mut parts = FIVE.seed(seed).build(usual);
+        for run in parts.ledger.cases[0].starts.values_mut().flat_map(|start| &mut start.runs) {
+            let measured = run.measurement.take().unwrap();
+            run.streams = texts
+                .map(|text| {
+                    let output_ids = Some(Sha256::of_bytes(text).into());
+                    Stream { sent_ns: 0, measurement: Measurement { output_ids, ..measured.clone() } }
+                })
+                .into();
+        }
+        parts
+    };
+    let exact = |base: &Parts, other: &Parts| {
+        let comparison = compared(base, other);
+        let case = comparison.cases.into_iter().find(|case| case.id == "m0000/cpu/bridge").unwrap();
+        case.exact.into_iter().map(|one| one.what).collect::<Vec<_>>()
+    };
+    let base = generating(1, [b"one", b"two"]);
+    assert!(exact(&base, &generating(2, [b"one", b"two"])).is_empty());
+    assert_eq!(exact(&base, &generating(2, [b"one", b"three"])), ["generated tokens"]);
 }
 
 /// A single token follows no other: no rate of generation is missing.

@@ -19,11 +19,14 @@ use llamark_stats::sequential::{Elsewhere, Looks, repeated_interval};
 use super::history::History;
 use crate::context::Context;
 use crate::display::Display;
-use crate::exit::{Exit, Failed, OrFail as _};
+use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::load::Loaded;
 use crate::resolve::{self, Resolved};
 use crate::session;
 use crate::turns::{self, Given};
+
+/// More rounds than one comparison can have.
+const MOST_ROUNDS: u32 = 10_000;
 
 /// What every step is made with.
 pub(crate) struct Laboratory<'a> {
@@ -36,6 +39,8 @@ pub(crate) struct Laboratory<'a> {
     pub(crate) case: String,
     pub(crate) metric: Metric,
     pub(crate) rules: BisectRules,
+    /// Which attempt at the search.
+    pub(crate) attempt: u32,
 }
 
 /// What was measured of one revision.
@@ -92,6 +97,9 @@ impl Laboratory<'_> {
                 return Ok(found);
             }
             let [base, candidate] = &sets;
+            if round == 1 {
+                self.has_metric(base, candidate)?;
+            }
             found.differences.extend(compare::differences_in_turn(base, candidate, &self.case, self.metric));
             found.interval = repeated_interval(&found.differences, elsewhere, self.rules.error, &looks);
             if let Some(interval) = &found.interval {
@@ -104,6 +112,26 @@ impl Laboratory<'_> {
         Ok(found)
     }
 
+    /// Without the metric, more starts of the case tell no more.
+    fn has_metric(&self, base: &ArtifactSet, candidate: &ArtifactSet) -> Result<(), Failed> {
+        let metrics = compare::metrics_in_both(base, candidate, &self.case);
+        if metrics.contains(&self.metric) {
+            return Ok(());
+        }
+        let names: Vec<&str> = metrics.iter().map(|metric| metric.name()).collect();
+        fail(
+            Exit::CaseWithoutResult,
+            format!(
+                "{} has no {} on both sides ({}, {})",
+                self.case,
+                self.metric.name(),
+                name(base),
+                name(candidate)
+            ),
+            format!("choose one that it has: `--metric {}`", names.join("`, `--metric ")),
+        )
+    }
+
     /// Some starts of both, in turn: measured now, or by an earlier call.
     fn round(
         &self,
@@ -113,6 +141,8 @@ impl Laboratory<'_> {
     ) -> Result<[ArtifactSet; 2], Failed> {
         let digest = |resolved: &Resolved| resolved.plan.digest().or_fail(Exit::Internal);
         let of = [digest(good)?, digest(revision)?];
+        // Those of another attempt are others: there are fewer rounds than that.
+        let round = round + (self.attempt - 1) * MOST_ROUNDS;
         let pairing = Pairing { purpose: Purpose::Bisection, of, round }.digest().or_fail(Exit::Internal)?;
         let seed = self.loaded.plan.seed.wrapping_add(round);
         let arm = |resolved: &Resolved, arm: Arm| {
@@ -122,7 +152,7 @@ impl Laboratory<'_> {
                 pairing: pairing.clone(),
                 arm,
                 starts,
-                most: starts,
+                most: turns::most(starts),
                 seed,
             };
             llamark_spec::interleave(&mut resolved.plan.plan, &[self.case.as_str()], &turns);

@@ -16,20 +16,30 @@ pub(crate) struct RecordFile {
 }
 
 impl RecordFile {
-    /// That of a question: as it was left, or new.
+    /// That of a question: as it was left, or new. `again`: the next attempt at it, of which nothing is known.
     ///
     /// # Errors
     /// When it is there and does not read: it is never taken for an empty one.
-    pub(crate) fn open(context: &Context, question: Question) -> Result<Self, Failed> {
+    pub(crate) fn open(context: &Context, question: Question, again: bool) -> Result<Self, Failed> {
+        let mut file = Self::as_left(context, question)?;
+        if again {
+            let record = &mut file.record;
+            (record.steps, record.answer) = (Vec::new(), None);
+            record.attempt = record.attempt.saturating_add(1);
+            // Now, and not with the first step: also an attempt that ends before it is one.
+            file.save()?;
+        }
+        Ok(file)
+    }
+
+    fn as_left(context: &Context, question: Question) -> Result<Self, Failed> {
         let digest = question.digest().or_fail(Exit::Internal)?;
         let name = format!("{}-{}.json", question.experiment, digest.short());
         let path = context.artifacts.join("bisect").join(name);
         if !path.is_file() {
             let format = BISECT_FORMAT.to_owned();
-            return Ok(Self {
-                path,
-                record: BisectRecord { format, question, steps: Vec::new(), answer: None },
-            });
+            let record = BisectRecord { format, question, attempt: 1, steps: Vec::new(), answer: None };
+            return Ok(Self { path, record });
         }
         let hint = "remove it to search anew: what was measured lies in sets of its own, and is used again";
         let bytes = fs_err::read(&path).or_fail_hint(Exit::NotVerified, hint)?;

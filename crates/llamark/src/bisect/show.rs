@@ -32,7 +32,10 @@ pub(crate) fn answer(record: &BisectRecord) -> Vec<String> {
                 label(0)
             ));
             lines.push(format!("  {}", against(last)));
-            lines.push("  more starts may tell: `--starts N`; so may a quieter machine".to_owned());
+            lines.push(
+                "  more starts may tell: `--starts N`; on a machine that is quieter now, `--again`"
+                    .to_owned(),
+            );
         }
         Some(Answer::FirstBad { revision }) => {
             let before = revision.saturating_sub(1);

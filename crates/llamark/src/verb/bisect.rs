@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use llamark_bench::host;
+use llamark_build::BuildError;
 use llamark_record::bisect::{Answer, BisectRules, BisectStep, BisectVerdict, Question};
 use llamark_record::metric::Metric;
 use llamark_record::plan::{Arm, PLAN_FORMAT, Plan, ResolvedPlan};
@@ -50,9 +51,20 @@ pub(crate) fn run(context: &Context, args: &Bisect) -> Outcome {
     };
     let (context, display, loaded, history) = (context, &display, &loaded, &history);
     let metric = args.metric;
-    let laboratory =
-        Laboratory { context, display, loaded, history, models, environment, case, metric, rules };
-    let file = RecordFile::open(context, question(&laboratory)?)?;
+    let laboratory = Laboratory {
+        context,
+        display,
+        loaded,
+        history,
+        models,
+        environment,
+        case,
+        metric,
+        rules,
+        attempt: 1,
+    };
+    let file = RecordFile::open(context, question(&laboratory)?, args.again)?;
+    let laboratory = Laboratory { attempt: file.record.attempt, ..laboratory };
     let mut search = Search { laboratory, file, good: None, bad: None };
     search.skip(&args.skip)?;
     let answer = search.go()?;
@@ -188,7 +200,10 @@ impl Search<'_> {
             return fail(
                 Exit::CaseWithoutResult,
                 format!("{end} has no result, and is an end of the history: {reason}"),
-                format!("what was measured is in {}", found.sets.concat().join(" and ")),
+                format!(
+                    "look at what was measured ({}); `--again` measures everything anew",
+                    found.sets.concat().join(" and ")
+                ),
             );
         }
         let (verdict, boundary, answer) = match found.interval.as_ref().map(|one| ends(one, minimum)) {
@@ -208,7 +223,7 @@ impl Search<'_> {
         let (good, bad) = (self.good()?, self.bad()?);
         let revision = match self.laboratory.fetch(place) {
             Ok(revision) => revision,
-            Err(failed) if failed.exit == Exit::BuildFailed => return Ok(does_not_build(place, &failed)),
+            Err(failed) if is_of_revision(&failed) => return Ok(does_not_build(place, &failed)),
             Err(failed) => return Err(failed),
         };
         for (end, verdict, word) in [(&good, BisectVerdict::Good, "good"), (&bad, BisectVerdict::Bad, "bad")]
@@ -219,7 +234,7 @@ impl Search<'_> {
         }
         match self.laboratory.compile(&revision) {
             Ok(()) => {}
-            Err(failed) if failed.exit == Exit::BuildFailed => return Ok(does_not_build(place, &failed)),
+            Err(failed) if is_of_revision(&failed) => return Ok(does_not_build(place, &failed)),
             Err(failed) => return Err(failed),
         }
         let boundary = self.boundary();
@@ -318,6 +333,13 @@ impl Search<'_> {
 fn step(place: usize, verdict: BisectVerdict, reason: &str) -> BisectStep {
     let (revision, reason) = (number(place), reason.to_owned());
     BisectStep { revision, verdict, reason, evidence: None, sets: Vec::new() }
+}
+
+/// Whether it is the revision that does not build. On a machine whose disk is full none does, and to skip them all would be an
+/// answer that is kept.
+fn is_of_revision(failed: &Failed) -> bool {
+    let of_engine = failed.error.downcast_ref::<BuildError>().is_none_or(BuildError::is_of_engine);
+    failed.exit == Exit::BuildFailed && of_engine
 }
 
 fn does_not_build(place: usize, failed: &Failed) -> BisectStep {

@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
 
     // Before the round is chosen: another calibration may be about to end.
     context.have_machine(&display)?;
-    let given = next_round(context, &loaded, &resolved, args.starts, &environment)?;
+    let given = next_round(context, &loaded, &resolved, args, &environment)?;
     let paths = turns::measure(context, given, &environment, &display)?;
     display.clear();
     let [base, candidate] = paths;
@@ -47,7 +47,10 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
         return fail(
             Exit::CaseWithoutResult,
             "no case has a result in both sets, so that nothing was learned",
-            format!("`llamark report {}` says what went wrong", base.id),
+            format!(
+                "`llamark report {}` says what went wrong; once that is mended, `--again` measures anew",
+                base.id
+            ),
         );
     }
     show(context, &calibration, &comparison);
@@ -64,12 +67,12 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
 }
 
 /// Both arms of the first round that is not measured to its end, or whose numbers are not in the noise file: a new one, unless the
-/// last was interrupted.
+/// last was interrupted, or taught nothing and nobody asks for another.
 fn next_round(
     context: &Context,
     loaded: &Loaded,
     resolved: &Resolved,
-    starts: u32,
+    args: &Calibrate,
     environment: &Environment,
 ) -> Result<[turns::Given; 2], Failed> {
     let digest = resolved.plan.digest().or_fail(Exit::Internal)?;
@@ -89,7 +92,7 @@ fn next_round(
             llamark_spec::interleave(
                 plan,
                 &cases,
-                &Turns { purpose, pairing, arm, starts, most: turns::most(starts), seed },
+                &Turns { purpose, pairing, arm, starts: args.starts, most: turns::most(args.starts), seed },
             );
             turns::Given { text: loaded.text.clone(), resolved }
         };
@@ -103,7 +106,7 @@ fn next_round(
             let mut all = known.iter().flat_map(|file| &file.calibrations);
             Ok(all.any(|calibration| calibration.sets[0] == manifest))
         };
-        if !(turns::is_done(&found) && is_known()?) {
+        if !(turns::is_done(&found) && (args.again || is_known()?)) {
             return Ok(given);
         }
     }

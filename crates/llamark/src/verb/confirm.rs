@@ -6,7 +6,7 @@ use llamark_bench::host;
 use llamark_record::Sha256;
 use llamark_record::comparison::Comparison;
 use llamark_record::environment::{Environment, FieldClass};
-use llamark_record::plan::{Arm, Pairing, Purpose};
+use llamark_record::plan::{Arm, Pairing, Purpose, ResolvedPlan};
 use llamark_report::compare::{Again, is_to_confirm};
 use llamark_spec::Turns;
 
@@ -181,17 +181,33 @@ fn only_round(context: &Context, given: [&Resolved; 2], pairing: &Sha256) -> Res
             let of_this = turns.filter(|turns| turns.pairing == *pairing);
             let same_arm = |arm| resolved.plan.plan.interleaved.as_ref().is_some_and(|own| own.arm == arm);
             if of_this.is_some_and(|turns| same_arm(turns.arm)) && set.resolved != resolved.plan {
-                let cases: Vec<&str> = set.resolved.plan.cases.iter().map(|case| case.id.as_str()).collect();
-                let planned = || set.resolved.plan.cases.first().map_or(0, |case| case.starts);
-                let starts = of_this.and_then(|turns| turns.pairs).unwrap_or_else(planned);
+                let planned = |plan: &ResolvedPlan| -> (u32, String) {
+                    let cases: Vec<&str> = plan.plan.cases.iter().map(|case| case.id.as_str()).collect();
+                    let most = plan.plan.cases.first().map_or(0, |case| case.starts);
+                    let pairs = plan.plan.interleaved.as_ref().and_then(|turns| turns.pairs);
+                    (pairs.unwrap_or(most), cases.join(", "))
+                };
+                let (before, now) = (planned(&set.resolved), planned(&resolved.plan));
+                let (starts, cases) = before;
+                let hint = if cases == now.1 {
+                    format!(
+                        "give `--starts {starts}` to see it again; measure the candidate anew to ask again"
+                    )
+                } else {
+                    format!(
+                        "now it would be {}: give the options and the noise file of then to see it again; measure the \
+                         candidate anew to ask again",
+                        now.1
+                    )
+                };
                 return fail(
                     Exit::BadInput,
                     format!(
-                        "this comparison was confirmed before, with {starts} starts of {} ({}): there is one such round",
-                        cases.join(", "),
+                        "this comparison was confirmed before, with {starts} starts of {cases} ({}): there is one such \
+                         round",
                         shown(&info.path)
                     ),
-                    "give the same `--starts` to see it again; measure the candidate anew to ask again",
+                    hint,
                 );
             }
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use llamark_artifact::{ArtifactSet, vouch};
 use llamark_bench::host;
-use llamark_record::comparison::Comparison;
 use llamark_record::environment::Environment;
 use llamark_record::manifest::{Digests, Resource};
 use llamark_report::compare::{self, CompareOptions, Detail, Reproduction};
@@ -130,7 +129,7 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
     let terminal = context.terminal;
     let detail = Detail { all: true, explain: terminal.is_verbose() };
     terminal.data(compare::terminal(&comparison, terminal.width(), detail).as_bytes())?;
-    tell_outputs(context, &comparison);
+    tell_outputs(context, base, again);
     let (first, again) = (shown(&base.path), shown(&again.path));
     Ok(match answer {
         Reproduction::Reproduced => {
@@ -158,9 +157,9 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
 }
 
 /// The tokens that were generated: another machine may round otherwise, so that they decide nothing.
-fn tell_outputs(context: &Context, comparison: &Comparison) {
-    let with_result = || comparison.cases.iter().filter(|case| !case.metrics.is_empty());
-    let differ = with_result().filter(|case| case.exact.iter().any(|one| one.what == "generated tokens"));
-    let (differ, all) = (differ.count(), with_result().count());
-    context.terminal.step("Tokens", &format!("the same were generated in {} of {all} cases", all - differ));
+fn tell_outputs(context: &Context, base: &ArtifactSet, again: &ArtifactSet) {
+    let (same, known) = compare::cases_with_same_tokens(base, again);
+    if known > 0 {
+        context.terminal.step("Tokens", &format!("the same were generated in {same} of {known} cases"));
+    }
 }

@@ -167,8 +167,26 @@ fn ends_that_do_not_differ_are_no_history_to_search() {
 fn ends_that_do_not_run_are_an_error() {
     let (_, err) = history(&[Runs(4000.0), Runs(4000.0), IsBroken]).run(&BISECT, 4);
     assert!(err.contains("name another than e2"), "{err}");
-    let (_, err) = history(&[Dies, Runs(4000.0), Runs(3600.0)]).run(&BISECT, 5);
-    assert!(err.contains("e0 has no result"), "{err}");
+    // What died once is not measured again by itself, and is where that is asked for.
+    let a_box = history(&[Dies, Runs(4000.0), Runs(3600.0)]);
+    let (_, err) = a_box.run(&BISECT, 5);
+    assert!(err.contains("e0 has no result") && err.contains("`--again` measures everything anew"), "{err}");
+    std::fs::write(a_box.path("e0/fake.json"), r#"{"generation_rate": 4000.0, "jitter": 0.004}"#).unwrap();
+    a_box.run(&BISECT, 5);
+    let (_, err) = a_box.run(&[&BISECT[..], &["--again"]].concat(), 1);
+    assert!(err.contains("First bad: e2"), "{err}");
+    assert_eq!(record(&a_box)["attempt"], 2);
+    let (_, err) = a_box.run(&BISECT, 1);
+    assert!(err.contains("First bad: e2") && !err.contains("Measured"), "{err}");
+}
+
+/// To look for it in all starts that there may be would find nothing but that.
+#[test]
+fn a_metric_that_the_case_does_not_have_is_said_after_the_first_pairs() {
+    let a_box = history(&turning(3, 1));
+    let (_, err) = a_box.run(&[&BISECT[..], &["--metric", "vram"]].concat(), 5);
+    assert!(err.contains("fox/cpu/p has no vram on both sides") && err.contains("`--metric tg`"), "{err}");
+    assert_eq!(sets(&a_box).len(), 2);
 }
 
 #[test]

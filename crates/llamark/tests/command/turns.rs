@@ -107,6 +107,39 @@ fn a_calibration_is_two_sets_in_turn_and_a_noise_file_that_diff_uses() {
     a_box.run(&["diff", &ones[0], &ones[1], "--noise", "box.yaml"], 2);
 }
 
+/// What a calibration showed stands, also that it showed nothing; another one is made where that is asked for.
+#[test]
+fn a_calibration_without_a_result_is_made_anew_where_that_is_asked_for() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox"], "runs: 2, warmup: 0");
+    std::fs::write(a_box.path("engine/fake.json"), r#"{"die": {"at": "load", "signal": 6}}"#).unwrap();
+    let args = ["calibrate", "box.yaml", "--starts", "3"];
+    let (_, err) = a_box.run(&args, 5);
+    assert!(err.contains("nothing was learned") && err.contains("`--again` measures anew"), "{err}");
+    std::fs::write(a_box.path("engine/fake.json"), at(4000.0)).unwrap();
+    a_box.run(&args, 5);
+    a_box.run(&[&args[..], &["--again"]].concat(), 0);
+    assert_eq!(folders(&a_box, "box-calibrate").len(), 4);
+}
+
+/// The starts of one side alone, hours later, would be taken for pairs.
+#[test]
+fn a_set_whose_partner_is_gone_gets_no_new_one() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox"], "runs: 2, warmup: 0");
+    std::fs::write(a_box.path("engine/fake.json"), r#"{"die": {"at": "load", "signal": 6}}"#).unwrap();
+    let args = ["calibrate", "box.yaml", "--starts", "3"];
+    a_box.run(&args, 5);
+    let [gone, left] = <[PathBuf; 2]>::try_from(folders(&a_box, "box-calibrate")).unwrap();
+    std::fs::remove_dir_all(gone).unwrap();
+    let (_, err) = a_box.run(&args, 2);
+    assert!(err.contains("its starts have no partners") && err.contains("remove"), "{err}");
+    assert_eq!(folders(&a_box, "box-calibrate"), std::slice::from_ref(&left));
+    std::fs::remove_dir_all(left).unwrap();
+    std::fs::write(a_box.path("engine/fake.json"), at(4000.0)).unwrap();
+    a_box.run(&args, 0);
+}
+
 #[test]
 fn an_interrupted_calibration_goes_on_with_both_sets() {
     let a_box = Box::new();

@@ -82,7 +82,8 @@ fn outcome(metric: &MetricComparison) -> Outcome {
 
 fn message(metric: &MetricComparison) -> String {
     let mut text = metric.verdict.word().to_owned();
-    if let (Some(base), Some(candidate), Some(by)) = (&metric.base, &metric.candidate, metric.change) {
+    let found = metric.decisive();
+    if let (Some(base), Some(candidate), Some(by)) = (found.base, found.candidate, found.change) {
         let unit = if metric.metric.unit() == "tok/s" { " tok/s" } else { "" };
         text.push_str(&format!(
             ": {} to {}{unit}, {}",
@@ -91,8 +92,8 @@ fn message(metric: &MetricComparison) -> String {
             change(by)
         ));
     }
-    if let Some(found) = metric.best_interval() {
-        text.push_str(&format!(" ({})", interval(found)));
+    if let Some(limits) = found.interval {
+        text.push_str(&format!(" ({})", interval(limits)));
     }
     if !metric.reason.is_empty() {
         text.push_str(&format!("; {}", metric.reason));

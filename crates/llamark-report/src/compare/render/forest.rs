@@ -183,7 +183,7 @@ impl Scale {
     /// Wide enough for every interval and for the margin.
     fn of(found: &[(&str, &MetricComparison, Evidence)], margin: f64) -> Self {
         let mut reach = 1.4 * margin;
-        for interval in found.iter().filter_map(|(_, metric, _)| metric.best_interval()) {
+        for interval in found.iter().filter_map(|(_, metric, _)| metric.decisive().interval) {
             reach = reach.max(1.1 * interval.low.abs()).max(1.1 * interval.high.abs());
         }
         Self { reach: reach.min(WIDEST.max(1.4 * margin)) }
@@ -216,12 +216,13 @@ fn row(case: &str, metric: &MetricComparison, y: f64, scale: &Scale) -> Row {
         Direction::HigherIsBetter => -1.0,
         Direction::LowerIsBetter => 1.0,
     };
-    let by = metric.change.unwrap_or(0.0);
-    let ends = metric.best_interval().map_or((by, by), |found| (found.low, found.high));
+    let found = metric.decisive();
+    let by = found.change.unwrap_or(0.0);
+    let ends = found.interval.map_or((by, by), |found| (found.low, found.high));
     let (a, b) = (scale.x(sign * ends.0), scale.x(sign * ends.1));
     let (color, fill) = colors(metric.verdict, metric.accepted.is_some());
     let word = if metric.accepted.is_some() { ", accepted" } else { "" };
-    let shown = metric.best_interval().map_or(String::new(), |found| format!(" ({})", interval(found)));
+    let shown = found.interval.map_or(String::new(), |found| format!(" ({})", interval(found)));
     Row {
         case: case.to_owned(),
         label: shortened(case),

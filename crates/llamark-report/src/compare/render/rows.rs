@@ -1,7 +1,7 @@
 //! The rows of a table: which are worth one, and the text of their cells. Terminal and Markdown share them.
 
 use llamark_record::comparison::{
-    CaseComparison, ComparedSet, Comparison, Interval, MetricComparison, Verdict,
+    Arm, CaseComparison, ComparedSet, Comparison, Interval, MetricComparison, Verdict,
 };
 
 use super::Detail;
@@ -64,15 +64,16 @@ impl<'a> Footnotes<'a> {
 
 /// The cells of a metric.
 pub(super) fn cells<'a>(metric: &'a MetricComparison, notes: &mut Footnotes<'a>) -> [String; 6] {
-    let side = |arm: &Option<llamark_record::comparison::Arm>| {
-        arm.as_ref().map_or_else(|| NOTHING.to_owned(), |arm| format::of_metric(metric.metric, arm.value))
+    let side = |arm: Option<&Arm>| {
+        arm.map_or_else(|| NOTHING.to_owned(), |arm| format::of_metric(metric.metric, arm.value))
     };
+    let found = metric.decisive();
     [
         metric.metric.name().to_owned(),
-        side(&metric.base),
-        side(&metric.candidate),
-        metric.change.map_or_else(|| NOTHING.to_owned(), format::change),
-        metric.best_interval().map_or_else(|| NOTHING.to_owned(), interval),
+        side(found.base),
+        side(found.candidate),
+        found.change.map_or_else(|| NOTHING.to_owned(), format::change),
+        found.interval.map_or_else(|| NOTHING.to_owned(), interval),
         format!("{}{}", verdict(metric), notes.mark(&metric.reason)),
     ]
 }

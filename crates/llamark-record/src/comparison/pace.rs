@@ -1,0 +1,49 @@
+//! A change held against how fast the processor itself was.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Interval, Verdict};
+
+/// A change relative to how fast the processor itself was before and behind each start. It decides nothing alone: what is called
+/// changed is so both as it was measured and relative to this.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Relative {
+    /// At which work.
+    pub to: PaceKind,
+    /// How much faster the processor was at it beside the candidate than beside the baseline, as a share; below zero it was slower.
+    pub pace: f64,
+    /// Candidate over base, less one, if the processor had been as fast for both.
+    pub change: f64,
+    /// The same with its 90 % interval.
+    pub interval: Interval,
+    /// What would be called by that alone.
+    pub verdict: Verdict,
+}
+
+/// A kind of work that tells how fast a processor is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PaceKind {
+    /// Multiplying and adding in the first cache.
+    Compute,
+    /// Reading memory.
+    Memory,
+    /// Bringing threads together.
+    Sync,
+}
+
+impl PaceKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Compute, Self::Memory, Self::Sync];
+
+    /// For people: what the processor did at that pace.
+    pub fn verb(self) -> &'static str {
+        match self {
+            Self::Compute => "computed",
+            Self::Memory => "read memory",
+            Self::Sync => "brought its threads together",
+        }
+    }
+}

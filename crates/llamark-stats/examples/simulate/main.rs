@@ -188,17 +188,18 @@ fn print_drift(diffs: usize, seed: u64) -> Option<Vec<String>> {
     for moves in [0.0, 0.05, 0.1, 0.2] {
         let of = |loss| drifting::run_moved(&REALISTIC, diffs, moves, loss, seed);
         let title = format!("{:.0} %", 100.0 * moves);
-        missed.extend(print_witness(&title, ["all pairs", "llamark: those that met one machine"], of)?);
+        let rules = ["all pairs", "those that met one machine", "llamark: others in their place"];
+        missed.extend(print_witness(&title, rules, of)?);
     }
     println!();
     Some(missed)
 }
 
-/// Two rows: without the witness and with it. The goal of the second, if it was missed.
-fn print_witness(
+/// A row for each rule, of which the first is without the witness and the last is ours. The goal of that one, if it was missed.
+fn print_witness<const RULES: usize>(
     title: &str,
-    rules: [&str; 2],
-    of: impl Fn(f64) -> Option<drifting::Outcomes>,
+    rules: [&str; RULES],
+    of: impl Fn(f64) -> Option<drifting::Outcomes<RULES>>,
 ) -> Option<Option<String>> {
     let same = of(0.0)?;
     let found = [of(0.05)?.found, of(0.1)?.found, of(0.2)?.found];
@@ -206,7 +207,7 @@ fn print_witness(
         let found: Vec<String> = found.iter().map(|found| format!("{:.0} %", 100.0 * found[place])).collect();
         println!("| {title} | {rule} | {:.1} % | {} |", 100.0 * same.wrong[place], found.join(" | "));
     }
-    let alarms = same.wrong[1];
+    let alarms = same.wrong.last().copied()?;
     Some((alarms > MOST_ALARMS_OF_OTHERS).then(|| {
         format!(
             "a machine that others use, {title}: {:.1} % of the comparisons have a false alarm, and the goal is {:.0} %",

@@ -25,13 +25,22 @@ const OF_WITNESS: [f64; 2] = [0.003, 0.01];
 /// The witnesses that pp and tg are held against.
 const WITNESSES: [&[usize]; 2] = [&[0], &[0, 1]];
 
-/// What came of it, as measured and with the witness. Shares of one.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Outcomes {
+/// What came of it by each rule; the first knows of no witness. Shares of one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcomes<const RULES: usize> {
     /// Comparisons with a call in a cell that did not change, or of the wrong sign.
-    pub(crate) wrong: [f64; 2],
+    pub(crate) wrong: [f64; RULES],
     /// Comparisons in which a cell of the slowed case was called slower.
-    pub(crate) found: [f64; 2],
+    pub(crate) found: [f64; RULES],
+}
+
+impl<const RULES: usize> Outcomes<RULES> {
+    const NONE: Self = Self { wrong: [0.0; RULES], found: [0.0; RULES] };
+
+    fn shares(self, diffs: usize) -> Self {
+        let share = |sum: [f64; RULES]| sum.map(|sum| sum / diffs as f64);
+        Self { wrong: share(self.wrong), found: share(self.found) }
+    }
 }
 
 /// The starts of one arm of a case: medians of pp and tg, and what the witnesses saw.
@@ -68,8 +77,8 @@ impl Arm {
 
 /// So many comparisons on a machine whose pace differs between two sets by a standard deviation of `drift`, in which the first
 /// case lost so much.
-pub(crate) fn run(noise: &Noise, diffs: usize, drift: f64, loss: f64, seed: u64) -> Option<Outcomes> {
-    let mut sum = Outcomes::default();
+pub(crate) fn run(noise: &Noise, diffs: usize, drift: f64, loss: f64, seed: u64) -> Option<Outcomes<2>> {
+    let mut sum = Outcomes::<2>::NONE;
     for diff in 0..diffs {
         let mut random = Random::new(seed, 2_000_000 + diff as u64);
         let [between, _] = random.normals();
@@ -114,12 +123,12 @@ pub(crate) fn run(noise: &Noise, diffs: usize, drift: f64, loss: f64, seed: u64)
             sum.found[rule] += f64::from(u8::from(is_found));
         }
     }
-    let share = |sum: [f64; 2]| sum.map(|sum| sum / diffs as f64);
-    Some(Outcomes { wrong: share(sum.wrong), found: share(sum.found) })
+    Some(sum.shares(diffs))
 }
 
-/// Pairs of starts in turn.
+/// Pairs of starts in turn, and how many are made at most to have so many on one machine.
 pub(crate) const PAIRS: usize = 5;
+const MOST_PAIRS: usize = 3 * PAIRS;
 /// What the other of two states of the machine costs: a virtual machine of two cores, moved from cores with one cache to cores with
 /// two.
 const OTHER_CORES: f64 = 0.235;
@@ -132,9 +141,15 @@ struct Moved {
 }
 
 /// So many comparisons of one case in turn, on a machine that goes over to its other cores during a start with that probability:
-/// of all pairs, and without those that met both.
-pub(crate) fn run_moved(noise: &Noise, diffs: usize, moves: f64, loss: f64, seed: u64) -> Option<Outcomes> {
-    let mut sum = Outcomes::default();
+/// of all pairs; without those that met both; and with others in their place.
+pub(crate) fn run_moved(
+    noise: &Noise,
+    diffs: usize,
+    moves: f64,
+    loss: f64,
+    seed: u64,
+) -> Option<Outcomes<3>> {
+    let mut sum = Outcomes::<3>::NONE;
     for diff in 0..diffs {
         let mut random = Random::new(seed, 3_000_000 + diff as u64);
         let case = CaseNoise::draw(noise, &mut random);
@@ -149,18 +164,23 @@ pub(crate) fn run_moved(noise: &Noise, diffs: usize, moves: f64, loss: f64, seed
             let levels = [start_median(&runs[0], WARMUP)?, start_median(&runs[1], WARMUP)?];
             Some(Moved { levels, cores: [before, on_others] })
         };
-        let mut pairs = Vec::new();
-        for pair in 0..PAIRS {
+        let met_one = |pair: &&[Moved; 2]| {
+            let mut cores = pair.iter().flat_map(|start| start.cores);
+            cores.all(|cores| cores == pair[0].cores[0])
+        };
+        let mut pairs: Vec<[Moved; 2]> = Vec::new();
+        for pair in 0..MOST_PAIRS {
+            if pairs.iter().filter(met_one).count() == PAIRS {
+                break;
+            }
             // Who goes first alternates.
             let first = start(if pair % 2 == 0 { 0.0 } else { loss }, &mut random)?;
             let second = start(if pair % 2 == 0 { loss } else { 0.0 }, &mut random)?;
             pairs.push(if pair % 2 == 0 { [first, second] } else { [second, first] });
         }
-        let met_one = |pair: &&[Moved; 2]| {
-            let mut cores = pair.iter().flat_map(|start| start.cores);
-            cores.all(|cores| cores == pair[0].cores[0])
-        };
-        for (rule, with_witness) in [false, true].into_iter().enumerate() {
+        for (rule, (pairs, with_witness)) in
+            [(&pairs[..PAIRS], false), (&pairs[..PAIRS], true), (&pairs, true)].into_iter().enumerate()
+        {
             let kept: Vec<&[Moved; 2]> = pairs.iter().filter(|pair| !with_witness || met_one(pair)).collect();
             let mut cells = Vec::new();
             for metric in [0, 1] {
@@ -180,6 +200,5 @@ pub(crate) fn run_moved(noise: &Noise, diffs: usize, moves: f64, loss: f64, seed
             sum.found[rule] += f64::from(u8::from(verdicts.contains(&Verdict::Regressed)));
         }
     }
-    let share = |sum: [f64; 2]| sum.map(|sum| sum / diffs as f64);
-    Some(Outcomes { wrong: share(sum.wrong), found: share(sum.found) })
+    Some(sum.shares(diffs))
 }

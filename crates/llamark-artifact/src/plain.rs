@@ -23,6 +23,11 @@ const MAX_DEPTH: usize = 8;
 
 /// Opens a plain file to read; a link at the last place is refused, and a pipe does not block.
 pub(crate) fn open(path: &Utf8Path) -> Result<File, ArtifactError> {
+    Ok(open_sized(path)?.0)
+}
+
+/// [`open`], and its size at that moment. A set may have tens of thousands of small files, so the system is not asked twice.
+pub(crate) fn open_sized(path: &Utf8Path) -> Result<(File, u64), ArtifactError> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
@@ -43,7 +48,7 @@ pub(crate) fn open(path: &Utf8Path) -> Result<File, ArtifactError> {
     if !metadata.is_file() {
         return Err(ArtifactError::NotPlain { path: path.to_owned() });
     }
-    Ok(file)
+    Ok((file, metadata.len()))
 }
 
 /// Whether there is a symbolic link under that name.
@@ -53,10 +58,9 @@ pub(crate) fn is_link(path: &Utf8Path) -> bool {
 
 /// The whole of a file, of at most `limit` bytes.
 pub(crate) fn read(path: &Utf8Path, limit: u64) -> Result<Vec<u8>, ArtifactError> {
-    let file = open(path)?;
+    let (file, length) = open_sized(path)?;
     let too_large = |bytes| Err(ArtifactError::TooLarge { path: path.to_owned(), bytes, limit });
     // The size first: what is too large is not read. It may grow all the same.
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
     if length > limit {
         return too_large(length);
     }
@@ -92,22 +96,28 @@ pub(crate) fn parse_json<T: DeserializeOwned>(
     })
 }
 
-/// Size and SHA-256 of an open file, from its beginning.
-pub(crate) fn digest_open(mut file: &File, path: &Utf8Path) -> Result<(u64, Sha256), ArtifactError> {
+/// Size and SHA-256 of an open plain file of about that many bytes, from its beginning.
+pub(crate) fn digest_open(
+    mut file: &File,
+    length: u64,
+    path: &Utf8Path,
+) -> Result<(u64, Sha256), ArtifactError> {
     let mut hasher = sha2::Sha256::new();
-    // Most files of a set are small, and there can be very many.
-    let length = file.metadata().map_or(0, |metadata| usize::try_from(metadata.len()).unwrap_or(usize::MAX));
-    let mut buffer = vec![0; length.saturating_add(1).min(256 << 10)];
+    // One byte more than there are: a read that leaves room behind all of them was the last one.
+    let room = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(1).min(256 << 10);
+    let mut buffer = vec![0; room];
     let mut total = 0;
     loop {
         let read = match file.read(&mut buffer) {
-            Ok(0) => return Ok((total, Sha256::from_raw(hasher.finalize().into()))),
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(source) => return Err(ArtifactError::Read { path: path.to_owned(), source }),
         };
         hasher.update(buffer.get(..read).unwrap_or_default());
         total += u64::try_from(read).unwrap_or_default();
+        if read == 0 || (total >= length && read < buffer.len()) {
+            return Ok((total, Sha256::from_raw(hasher.finalize().into())));
+        }
     }
 }
 

@@ -110,8 +110,8 @@ fn subjects(path: &Utf8Path) -> Result<Vec<Resource>, ArtifactError> {
         }
         check_relative(&name)?;
         let file_path = path.join(&name);
-        let file = plain::open(&file_path)?;
-        let (bytes, sha256) = plain::digest_open(&file, &file_path)?;
+        let (file, length) = plain::open_sized(&file_path)?;
+        let (bytes, sha256) = plain::digest_open(&file, length, &file_path)?;
         files::flush(&file, &file_path)?;
         let mut folder = file_path.parent();
         while let Some(inside) = folder.filter(|folder| folder.starts_with(path)) {

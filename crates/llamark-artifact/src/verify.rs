@@ -278,14 +278,13 @@ fn check_file(
         plain::refuse_links(root, name).map_err(|error| said(&error))?;
     }
     let path = root.join(name);
-    let file = plain::open(&path).map_err(|error| said(&error))?;
+    let (file, length) = plain::open_sized(&path).map_err(|error| said(&error))?;
     // The size first: a file that somebody made huge is not read.
-    let length = file.metadata().map(|metadata| metadata.len().to_string()).unwrap_or_default();
-    if length != bytes {
+    if length.to_string() != bytes {
         return Err(format!("{} has {length} bytes, and {} were sealed", shown(name), shown(bytes)));
     }
     let Some(sha256) = sha256 else { return Ok(()) };
-    let (_bytes, found) = plain::digest_open(&file, &path).map_err(|error| said(&error))?;
+    let (_bytes, found) = plain::digest_open(&file, length, &path).map_err(|error| said(&error))?;
     if found != *sha256 {
         return Err(format!(
             "{} was changed: its sha256 is {}, not {}",

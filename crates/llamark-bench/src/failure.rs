@@ -15,6 +15,9 @@ const MAX_LINES: usize = 8;
 /// Most characters of such a line.
 const MAX_LINE: usize = 300;
 
+/// A line with this text decides nothing: llama.cpp logs that it got no such memory, takes other memory, and goes on.
+const HARMLESS: &str = "pinned memory";
+
 /// Text that decides what a failure is, in lower case; the kind; what happened; what the user can do.
 struct Sign {
     texts: &'static [&'static str],
@@ -227,7 +230,7 @@ fn sign(log: &[String]) -> Option<(&'static Sign, Vec<String>)> {
     SIGNS.iter().find_map(|sign| {
         let shows = |line: &&String| {
             let line = line.to_lowercase();
-            sign.texts.iter().any(|text| line.contains(text))
+            !line.contains(HARMLESS) && sign.texts.iter().any(|text| line.contains(text))
         };
         let lines = shorten(log.iter().filter(shows));
         (!lines.is_empty()).then_some((sign, lines))
@@ -367,6 +370,28 @@ mod tests {
                 assert_eq!(died("x", Some(&end), false, &lines).kind, FailureKind::OutOfMemory, "{text}");
             }
             assert_eq!(protocol("HTTP 500".to_owned(), &lines).kind, FailureKind::OutOfMemory, "{text}");
+        }
+    }
+
+    /// llama.cpp goes on without pinned memory: whatever ended it then was something else.
+    #[test]
+    fn memory_that_is_only_nice_to_have_ends_nothing() {
+        for line in [
+            "ggml_cuda_host_malloc: failed to allocate 512.00 MiB of pinned memory: out of memory",
+            "ggml_vulkan: Failed to allocate pinned memory (vk::Device::allocateMemory: ErrorOutOfDeviceMemory)",
+        ] {
+            let log = [line.to_owned(), "tail".to_owned()];
+            assert_eq!(
+                died("x", Some(&exit(None, Some(libc::SIGSEGV))), false, &log).kind,
+                FailureKind::Crash
+            );
+            assert_eq!(died("x", Some(&exit(Some(1), None)), false, &log).kind, FailureKind::Exit, "{line}");
+            let refused = [line.to_owned(), "unknown model architecture: 'x'".to_owned()];
+            let refused = died("x", Some(&exit(Some(1), None)), false, &refused);
+            assert_eq!(refused.kind, FailureKind::Unsupported, "{line}");
+            let truly = [line.to_owned(), "cudaMalloc failed: out of memory".to_owned()];
+            let truly = died("x", Some(&exit(Some(1), None)), false, &truly);
+            assert_eq!((truly.kind, truly.log.len()), (FailureKind::OutOfMemory, 1), "{line}");
         }
     }
 

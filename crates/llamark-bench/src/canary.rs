@@ -16,12 +16,13 @@ use crate::client::Client;
 use crate::completion::{self, ids_digest};
 use crate::failure;
 use crate::flags::{CONTEXT_STEP, NO_DEVICE};
+use crate::program;
 use crate::prompt;
 use crate::proof;
 use crate::protocol::{self, Halt, Session};
 use crate::ready;
 use crate::server;
-use crate::start::{self, Start};
+use crate::start::Start;
 use crate::telemetry::Watch;
 
 /// Tokens whose probabilities are asked for: enough to reach down to what rounding cannot make of the likeliest one.
@@ -125,22 +126,18 @@ pub async fn canary_reference(
     let memory_kills = failure::memory_kills();
     let server = match server::spawn(start, &launch) {
         Ok(server) => server,
-        Err(error) => return missing(launch.argv, start::not_spawned(&error).detail),
+        Err(failure) => return missing(launch.argv, failure.detail),
     };
     let watch = Watch::off();
     let session =
         Session { watch: &watch, start, request: &request, server: &server, interrupt, observer: &|_| () };
     let answer = session.reference(canary).await;
-    let exit = start::stop(server, Duration::from_millis(start.plan.timeouts.stop_ms), interrupt).await;
+    let exit = program::stop(server, Duration::from_millis(start.plan.timeouts.stop_ms), interrupt).await;
     match answer {
         Ok(answer) => Some((launch.argv, CanaryOutcome::Answer(answer))),
         Err(Halt::Interrupted) => None,
-        Err(Halt::Died(phase)) => {
-            let log: Vec<String> =
-                failure::tail(start.log).iter().map(|line| server::hide(start, line)).collect();
-            let kills = failure::memory_kills().zip(memory_kills);
-            let killed_for_memory = kills.is_none_or(|(now, before)| now > before);
-            missing(launch.argv, failure::died(&phase, exit.as_ref(), killed_for_memory, &log).detail)
+        Err(halt @ Halt::Died(_)) => {
+            missing(launch.argv, program::failure(start, halt, exit.as_ref(), memory_kills).detail)
         }
         Err(halt) => missing(launch.argv, reason(halt)),
     }
@@ -207,7 +204,7 @@ impl Session<'_> {
 fn reason(halt: Halt) -> String {
     match halt {
         Halt::Interrupted => "it was interrupted".to_owned(),
-        Halt::Died(phase) => format!("the server died during {phase}"),
+        Halt::Died(gone) => gone.to_string(),
         Halt::TimedOut { phase, limit, .. } => format!("{phase} took longer than {} ms", limit.as_millis()),
         Halt::Protocol(reason) | Halt::Invalid(reason) => reason,
         Halt::Failed(failure) => failure.detail,

@@ -1,6 +1,7 @@
-//! What went wrong with a server, from how it ended and what its log says: a kind, a sentence, the lines that
+//! What went wrong with a program, from how it ended and what its log says: a kind, a sentence, the lines that
 //! decided it, and what the user can do.
 
+use std::fmt;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::time::Duration;
 
@@ -61,7 +62,7 @@ const SIGNS: [Sign; 9] = [
     Sign {
         texts: &["invalid device: "],
         kind: FailureKind::Unsupported,
-        what: "the server does not see the device",
+        what: "llama.cpp does not see the device",
         hint: "`llama-server --list-devices` shows what it sees: is the driver there, and does `env` hide the device?",
     },
     Sign {
@@ -121,76 +122,98 @@ const SIGNS: [Sign; 9] = [
     },
 ];
 
-/// The server is gone although nobody asked it to go.
+/// A program that is gone although nobody asked it to go.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    who: String,
+    /// In which phase of its life, as the end of a sentence; empty where it has but one.
+    during: String,
+}
+
+impl Gone {
+    /// The server, in that phase.
+    pub(crate) fn server(phase: &str) -> Self {
+        Self { who: "the server".to_owned(), during: format!(" during {phase}") }
+    }
+
+    /// A tool, or the test that it makes.
+    pub(crate) fn tool(who: &str) -> Self {
+        Self { who: who.to_owned(), during: String::new() }
+    }
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} died{}", self.who, self.during)
+    }
+}
+
+/// The end of a log, and where a reader of the set finds all of it.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// The last lines.
+    pub(crate) lines: Vec<String>,
+    /// Its folder and its name.
+    pub(crate) file: String,
+}
+
+/// Why a program is gone.
 ///
 /// `killed_for_memory` says whether the kernel killed some process for want of memory meanwhile.
-pub(crate) fn died(phase: &str, exit: Option<&Exit>, killed_for_memory: bool, log: &[String]) -> Failure {
-    let sign = sign(log);
+pub(crate) fn died(gone: &Gone, exit: Option<&Exit>, killed_for_memory: bool, log: &Log) -> Failure {
+    let Gone { who, during } = gone;
+    let sign = sign(&log.lines);
     let exit_code = exit.and_then(|exit| exit.code);
     let Some(signal) = exit.and_then(|exit| exit.signal) else {
         let code = exit_code.map_or_else(|| "no exit code".to_owned(), |code| format!("exit code {code}"));
+        let ended = format!("{who} ended{during} with {code}");
         return match sign {
-            // 137 is what a shell between us and the server makes of SIGKILL.
-            None if exit_code == Some(137) && killed_for_memory => out_of_memory(phase, "was killed", log),
-            None => failure(
-                FailureKind::Exit,
-                format!("the server ended during {phase} with {code}"),
-                last_words(log),
-                "look at the log of the start",
-            ),
-            Some((sign, lines)) => failure(
-                sign.kind,
-                format!("{}: the server ended during {phase} with {code}", sign.what),
-                lines,
-                sign.hint,
-            ),
+            // 137 is what a shell between us and the program makes of SIGKILL.
+            None if exit_code == Some(137) && killed_for_memory => out_of_memory(gone, "was killed", log),
+            None => {
+                let hint = format!("what it said is in `{}` of the set", log.file);
+                failure(FailureKind::Exit, ended, last_words(&log.lines), &hint)
+            }
+            Some((sign, lines)) => failure(sign.kind, format!("{}: {ended}", sign.what), lines, sign.hint),
         };
     };
-    let name = signal_name(signal);
+    let ended = format!("{} ended {who}{during}", signal_name(signal));
     match sign {
-        Some((sign, lines)) if sign.kind == FailureKind::OutOfMemory => failure(
-            sign.kind,
-            format!("{}: {name} ended the server during {phase}", sign.what),
-            lines,
-            sign.hint,
-        ),
-        _ if signal == libc::SIGKILL && killed_for_memory => {
-            out_of_memory(phase, "was killed by the kernel", log)
+        Some((sign, lines)) if sign.kind == FailureKind::OutOfMemory => {
+            failure(sign.kind, format!("{}: {ended}", sign.what), lines, sign.hint)
         }
-        Some((sign, lines)) => failure(
-            FailureKind::Crash,
-            format!("{}: {name} ended the server during {phase}", sign.what),
-            lines,
-            sign.hint,
-        ),
-        None => failure(
-            FailureKind::Crash,
-            format!("{name} ended the server during {phase}"),
-            last_words(log),
-            signal_hint(signal),
-        ),
+        _ if signal == libc::SIGKILL && killed_for_memory => {
+            out_of_memory(gone, "was killed by the kernel", log)
+        }
+        Some((sign, lines)) => {
+            failure(FailureKind::Crash, format!("{}: {ended}", sign.what), lines, sign.hint)
+        }
+        None => failure(FailureKind::Crash, ended, last_words(&log.lines), signal_hint(signal)),
     }
 }
 
 /// A phase took longer than it may.
-pub(crate) fn timed_out(phase: &str, limit: Duration, seen: &str, log: &[String]) -> Failure {
+pub(crate) fn timed_out(phase: &str, limit: Duration, seen: &str, log: &Log) -> Failure {
     let seen = if seen.is_empty() { String::new() } else { format!(": {seen}") };
     let detail = format!("{phase} took longer than {}{seen}", seconds(limit));
     failure(
         FailureKind::Timeout,
         detail,
-        last_words(log),
+        last_words(&log.lines),
         "raise the limit in `timeouts`, or use a smaller model",
     )
 }
 
-/// A live server answered something that it should not.
-pub(crate) fn protocol(detail: String, log: &[String]) -> Failure {
-    match sign(log) {
+/// A program said something that it should not.
+pub(crate) fn protocol(detail: String, log: &Log) -> Failure {
+    match sign(&log.lines) {
         Some((sign, lines)) if sign.kind == FailureKind::OutOfMemory => {
             failure(sign.kind, format!("{}: {detail}", sign.what), lines, sign.hint)
         }
-        _ => failure(FailureKind::Protocol, detail, error_lines(log), ""),
+        _ => {
+            let hint = format!("try another llama.cpp; what this one said is in `{}` of the set", log.file);
+            failure(FailureKind::Protocol, detail, error_lines(&log.lines), &hint)
+        }
     }
 }
 
@@ -199,7 +222,7 @@ pub(crate) fn unsupported(detail: String, hint: &str) -> Failure {
     failure(FailureKind::Unsupported, detail, Vec::new(), hint)
 }
 
-/// The server could not be spawned.
+/// The program could not be spawned.
 pub(crate) fn spawn(error: &ProcessError) -> Failure {
     let mut detail = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -210,15 +233,18 @@ pub(crate) fn spawn(error: &ProcessError) -> Failure {
     failure(FailureKind::Spawn, detail, Vec::new(), "check that the build is whole: build it again")
 }
 
-/// The scratch folder could not be made.
+/// The scratch folder, or that of the log, could not be made.
 pub(crate) fn scratch(error: &std::io::Error) -> Failure {
-    failure(FailureKind::Spawn, format!("the server has no home: {error}"), Vec::new(), "")
+    let detail = format!("there is no folder for the program to run in: {error}");
+    let hint =
+        "see who may write there and how much room is left, or have the cache elsewhere: `--cache DIR`";
+    failure(FailureKind::Spawn, detail, Vec::new(), hint)
 }
 
-fn out_of_memory(phase: &str, what: &str, log: &[String]) -> Failure {
-    let detail = format!("memory was not enough: the server {what} during {phase}");
+fn out_of_memory(Gone { who, during }: &Gone, what: &str, log: &Log) -> Failure {
+    let detail = format!("memory was not enough: {who} {what}{during}");
     let hint = SIGNS.first().map_or("", |sign| sign.hint);
-    failure(FailureKind::OutOfMemory, detail, last_words(log), hint)
+    failure(FailureKind::OutOfMemory, detail, last_words(&log.lines), hint)
 }
 
 fn failure(kind: FailureKind, detail: String, log: Vec<String>, hint: &str) -> Failure {
@@ -237,7 +263,7 @@ fn sign(log: &[String]) -> Option<(&'static Sign, Vec<String>)> {
     })
 }
 
-/// Lines that the server marked as errors, or else its last lines.
+/// Lines that the program marked as errors, or else its last lines.
 fn last_words(log: &[String]) -> Vec<String> {
     let errors = error_lines(log);
     if !errors.is_empty() {
@@ -262,8 +288,8 @@ fn shorten<'a>(lines: impl Iterator<Item = &'a String>) -> Vec<String> {
     lines.take(MAX_LINES).map(|line| line.trim_end().chars().take(MAX_LINE).collect()).collect()
 }
 
-/// The last lines of the log, lossy where they are no UTF-8. No log: no lines.
-pub(crate) fn tail(log: &Utf8Path) -> Vec<String> {
+/// The end of a log, lossy where it is no UTF-8. No log: no lines.
+pub(crate) fn tail(log: &Utf8Path) -> Log {
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = fs_err::File::open(log)?;
         let length = file.metadata()?.len();
@@ -273,7 +299,11 @@ pub(crate) fn tail(log: &Utf8Path) -> Vec<String> {
         Ok(bytes)
     };
     let bytes = read().unwrap_or_default();
-    String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect()
+    let folder = log.parent().and_then(Utf8Path::file_name).unwrap_or_default();
+    Log {
+        lines: String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect(),
+        file: format!("{folder}/{}", log.file_name().unwrap_or_default()),
+    }
 }
 
 /// How often the kernel has killed a process for want of memory, since it was booted. Absent when it does not count.
@@ -338,9 +368,19 @@ mod tests {
         format!("{:?} | {} | {} | {hint}", failure.kind, failure.detail, failure.log.join(" / "))
     }
 
-    fn exits(log: &str) -> String {
-        let lines: Vec<String> = log.lines().map(str::to_owned).collect();
-        show(&died("the load of the model", Some(&exit(Some(1), None)), false, &lines))
+    fn log(lines: &[&str]) -> Log {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        Log { lines, file: "case/start-1.log".to_owned() }
+    }
+
+    fn of(exit: &Exit, killed_for_memory: bool, lines: &[&str]) -> Failure {
+        died(&Gone::server("run 1"), Some(exit), killed_for_memory, &log(lines))
+    }
+
+    fn exits(lines: &str) -> String {
+        let lines: Vec<&str> = lines.lines().collect();
+        let gone = Gone::server("the load of the model");
+        show(&died(&gone, Some(&exit(Some(1), None)), false, &log(&lines)))
     }
 
     #[test]
@@ -350,11 +390,11 @@ mod tests {
         insta::assert_snapshot!(exits("0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete"), @"Exit | the model file cannot be read: the server ended during the load of the model with exit code 1 | 0.00.026.718 E llama_model_load: error loading model: tensor 'token_embd.weight' data is not within the file bounds, model is corrupted or incomplete | fetch the model again and check its sha256");
         insta::assert_snapshot!(exits("0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB)\n0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000"), @"OutOfMemory | memory was not enough: the server ended during the load of the model with exit code 1 | 0.09.759.733 E ggml_aligned_malloc: insufficient memory (attempted to allocate 2197265.62 MB) / 0.09.759.748 E ggml_backend_cpu_buffer_type_alloc_buffer: failed to allocate buffer of size 2304000000000 | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
         insta::assert_snapshot!(exits("error: invalid argument: --bogus"), @"Unsupported | this llama.cpp refuses an argument: the server ended during the load of the model with exit code 1 | error: invalid argument: --bogus | change the setting that needs the argument, or use another llama.cpp");
-        insta::assert_snapshot!(exits("ggml_vulkan: No devices found.\nerror while handling argument \"--device\": invalid device: Vulkan0"), @r#"Unsupported | the server does not see the device: the server ended during the load of the model with exit code 1 | error while handling argument "--device": invalid device: Vulkan0 | `llama-server --list-devices` shows what it sees"#);
+        insta::assert_snapshot!(exits("ggml_vulkan: No devices found.\nerror while handling argument \"--device\": invalid device: Vulkan0"), @r#"Unsupported | llama.cpp does not see the device: the server ended during the load of the model with exit code 1 | error while handling argument "--device": invalid device: Vulkan0 | `llama-server --list-devices` shows what it sees"#);
         insta::assert_snapshot!(exits("0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled"), @"Unsupported | this llama.cpp cannot combine these settings: the server ended during the load of the model with exit code 1 | 0.00.233.734 E llama_init_from_model: quantized V cache requires flash_attn to be enabled | a quantized V cache needs `flash_attn");
         insta::assert_snapshot!(exits("0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133"), @"Exit | the port is taken: the server ended during the load of the model with exit code 1 | 0.00.005.191 E srv         start: couldn't bind HTTP server socket, hostname: 127.0.0.1, port: 44133 | run it again");
-        insta::assert_snapshot!(exits("one\ntwo\n"), @"Exit | the server ended during the load of the model with exit code 1 | one / two | look at the log of the start");
-        insta::assert_snapshot!(exits("0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template"), @"Exit | the server ended during the load of the model with exit code 1 | 0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template | look at the log of the start");
+        insta::assert_snapshot!(exits("one\ntwo\n"), @"Exit | the server ended during the load of the model with exit code 1 | one / two | what it said is in `case/start-1.log` of the set");
+        insta::assert_snapshot!(exits("0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template"), @"Exit | the server ended during the load of the model with exit code 1 | 0.03.040.496 I srv          init: preserve_reasoning kwarg: not supported by template | what it said is in `case/start-1.log` of the set");
     }
 
     #[test]
@@ -365,11 +405,12 @@ mod tests {
             "terminate called after throwing an instance of 'std::bad_alloc'",
             "llama_model_load: error loading model: unable to allocate CUDA0 buffer",
         ] {
-            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let lines: Vec<&str> = text.lines().collect();
             for end in [exit(Some(1), None), exit(None, Some(libc::SIGABRT))] {
-                assert_eq!(died("x", Some(&end), false, &lines).kind, FailureKind::OutOfMemory, "{text}");
+                assert_eq!(of(&end, false, &lines).kind, FailureKind::OutOfMemory, "{text}");
             }
-            assert_eq!(protocol("HTTP 500".to_owned(), &lines).kind, FailureKind::OutOfMemory, "{text}");
+            let answered = protocol("HTTP 500".to_owned(), &log(&lines));
+            assert_eq!(answered.kind, FailureKind::OutOfMemory, "{text}");
         }
     }
 
@@ -380,44 +421,60 @@ mod tests {
             "ggml_cuda_host_malloc: failed to allocate 512.00 MiB of pinned memory: out of memory",
             "ggml_vulkan: Failed to allocate pinned memory (vk::Device::allocateMemory: ErrorOutOfDeviceMemory)",
         ] {
-            let log = [line.to_owned(), "tail".to_owned()];
-            assert_eq!(
-                died("x", Some(&exit(None, Some(libc::SIGSEGV))), false, &log).kind,
-                FailureKind::Crash
-            );
-            assert_eq!(died("x", Some(&exit(Some(1), None)), false, &log).kind, FailureKind::Exit, "{line}");
-            let refused = [line.to_owned(), "unknown model architecture: 'x'".to_owned()];
-            let refused = died("x", Some(&exit(Some(1), None)), false, &refused);
+            let end = exit(Some(1), None);
+            assert_eq!(of(&exit(None, Some(libc::SIGSEGV)), false, &[line, "tail"]).kind, FailureKind::Crash);
+            assert_eq!(of(&end, false, &[line, "tail"]).kind, FailureKind::Exit, "{line}");
+            let refused = of(&end, false, &[line, "unknown model architecture: 'x'"]);
             assert_eq!(refused.kind, FailureKind::Unsupported, "{line}");
-            let truly = [line.to_owned(), "cudaMalloc failed: out of memory".to_owned()];
-            let truly = died("x", Some(&exit(Some(1), None)), false, &truly);
+            let truly = of(&end, false, &[line, "cudaMalloc failed: out of memory"]);
             assert_eq!((truly.kind, truly.log.len()), (FailureKind::OutOfMemory, 1), "{line}");
         }
     }
 
     #[test]
     fn signals_by_name() {
-        let log = ["/x/ggml.c:12: GGML_ASSERT(n > 0) failed".to_owned(), "tail".to_owned()];
-        let abort = died("run 1", Some(&exit(None, Some(libc::SIGABRT))), false, &log);
-        insta::assert_snapshot!(show(&abort), @"Crash | SIGABRT ended the server during run 1 | /x/ggml.c:12: GGML_ASSERT(n > 0) failed | a bug in llama.cpp or a driver");
-        let kill = |for_memory| show(&died("run 1", Some(&exit(None, Some(libc::SIGKILL))), for_memory, &[]));
-        insta::assert_snapshot!(kill(true), @"OutOfMemory | memory was not enough: the server was killed by the kernel during run 1 |  | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
-        insta::assert_snapshot!(kill(false), @"Crash | SIGKILL ended the server during run 1 |  | somebody killed it, or a limit on memory did");
-        let other = died("x", Some(&exit(None, Some(40))), false, &[]);
-        assert_eq!(other.detail, "signal 40 ended the server during x");
+        let end =
+            |signal, for_memory, lines: &[&str]| show(&of(&exit(None, Some(signal)), for_memory, lines));
+        let abort = end(libc::SIGABRT, false, &["/x/ggml.c:12: GGML_ASSERT(n > 0) failed", "tail"]);
+        insta::assert_snapshot!(abort, @"Crash | SIGABRT ended the server during run 1 | /x/ggml.c:12: GGML_ASSERT(n > 0) failed | a bug in llama.cpp or a driver");
+        insta::assert_snapshot!(end(libc::SIGKILL, true, &[]), @"OutOfMemory | memory was not enough: the server was killed by the kernel during run 1 |  | use a smaller quantization, a smaller `context`, a quantized KV cache, or fewer layers on the device");
+        insta::assert_snapshot!(end(libc::SIGKILL, false, &[]), @"Crash | SIGKILL ended the server during run 1 |  | somebody killed it, or a limit on memory did");
+        assert_eq!(of(&exit(None, Some(40)), false, &[]).detail, "signal 40 ended the server during run 1");
+    }
+
+    #[test]
+    fn a_tool_is_called_by_its_name() {
+        let gone = Gone::tool("llama-perplexity");
+        let of = |code, signal| died(&gone, Some(&exit(code, signal)), true, &log(&[])).detail;
+        assert_eq!(of(Some(1), None), "llama-perplexity ended with exit code 1");
+        assert_eq!(of(None, Some(libc::SIGSEGV)), "SIGSEGV ended llama-perplexity");
+        assert_eq!(of(Some(137), None), "memory was not enough: llama-perplexity was killed");
+        assert_eq!(gone.to_string(), "llama-perplexity died");
+        assert_eq!(Gone::server("run 1").to_string(), "the server died during run 1");
+    }
+
+    #[test]
+    fn whoever_reads_it_is_told_what_to_do() {
+        let of_log = "`case/start-1.log` of the set";
+        assert!(of(&exit(Some(1), None), false, &[]).hint.contains(of_log));
+        assert!(protocol("no times".to_owned(), &log(&[])).hint.contains(of_log));
+        assert!(scratch(&std::io::Error::other("the disk is full")).hint.contains("--cache"));
     }
 
     #[test]
     fn lines_are_bounded() {
-        let log: Vec<String> = (0..100).map(|n| format!("out of memory {n} {}", "é".repeat(1000))).collect();
-        let failure = died("x", Some(&exit(Some(1), None)), false, &log);
+        let lines: Vec<String> =
+            (0..100).map(|n| format!("out of memory {n} {}", "é".repeat(1000))).collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let failure = of(&exit(Some(1), None), false, &lines);
         assert_eq!(failure.log.len(), MAX_LINES);
         assert!(failure.log.iter().all(|line| line.chars().count() <= MAX_LINE));
     }
 
     #[test]
     fn times_for_people() {
-        let limit = |ms| timed_out("run 1", Duration::from_millis(ms), "3 of 8 tokens were here", &[]).detail;
+        let seen = "3 of 8 tokens were here";
+        let limit = |ms| timed_out("run 1", Duration::from_millis(ms), seen, &log(&[])).detail;
         assert_eq!(limit(300), "run 1 took longer than 300 ms: 3 of 8 tokens were here");
         assert_eq!(limit(90_000), "run 1 took longer than 90 s: 3 of 8 tokens were here");
     }
@@ -426,11 +483,12 @@ mod tests {
     fn the_tail_of_a_log() {
         let folder = tempfile::tempdir().unwrap();
         let path = Utf8Path::from_path(folder.path()).unwrap().join("log");
-        assert!(tail(&path).is_empty(), "there is none");
+        assert!(tail(&path).lines.is_empty(), "there is none");
         let mut text = "x".repeat(300 << 10).into_bytes();
         text.extend_from_slice(b"\nlast \xff\n");
         llamark_artifact::files::write_atomic(&path, &text).unwrap();
-        let lines = tail(&path);
+        let Log { lines, file } = tail(&path);
+        assert_eq!(file, format!("{}/log", path.parent().unwrap().file_name().unwrap()));
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[1], "last \u{fffd}");
     }

@@ -17,6 +17,7 @@ pub mod log;
 mod mapped;
 mod perplexity;
 pub mod probe;
+mod program;
 mod prompt;
 pub mod proof;
 mod protocol;

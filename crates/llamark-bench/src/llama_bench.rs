@@ -2,10 +2,9 @@
 //! its own, whose samples become the runs of the start.
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use llamark_process::{Exit, Interrupt, Server};
+use llamark_process::{Exit, Interrupt};
 use llamark_record::journal::{BrokenRule, Event, Outcome, Proof, Rule, RunRecord};
 use llamark_record::llama_bench::{BenchReport, BenchRun, Row, Timed};
 use serde_json::{Map, Value};
@@ -14,17 +13,13 @@ use crate::cache;
 use crate::error::RecordError;
 use crate::failure;
 use crate::flags::{self, BenchTest, LaunchRequest, Unsupported};
-use crate::log::{LogReader, LogSummary};
+use crate::log::LogSummary;
+use crate::program::Tool;
 use crate::proof;
 use crate::protocol::{Halt, disagreements};
-use crate::server::{self, Launch, SpawnError};
+use crate::server::{self, Launch};
 use crate::start::{self, Progress, Recorder, Start};
 use crate::telemetry::{self, Watch};
-
-/// How often somebody is told that it is still at work.
-const TELL: Duration = Duration::from_millis(500);
-/// Most of a log that is read.
-const MOST_LOG: u64 = 64 << 20;
 
 /// A test and its command.
 struct Planned {
@@ -111,8 +106,8 @@ pub(crate) async fn live(
     let watch = Watch::begin(start, interrupt).await;
     let memory_kills = failure::memory_kills();
     let mut exit = None;
-    let context = Context { start, watch: &watch, interrupt, observer };
-    let measured = measure(&context, &request, &planned, &mut exit, recorder).await;
+    let tool = Tool { start, watch: &watch, interrupt, observer };
+    let measured = measure(&tool, &request, &planned, &mut exit, recorder).await;
     observer(Progress::Stopped);
     if !matches!(measured, Err(Halt::Record(_))) {
         watch.end(start, recorder)?;
@@ -130,16 +125,17 @@ struct Life {
 /// Runs the tests one after the other and records what they gave. `Ok(None)`: as planned; `Ok(Some(reason))`: measured, but
 /// not what the plan says. The exit of the last process that ran, with the peak of memory over all, is left in `exit`.
 async fn measure(
-    context: &Context<'_>,
+    tool: &Tool<'_>,
     request: &LaunchRequest<'_>,
     planned: &[Planned],
     exit: &mut Option<Exit>,
     recorder: &mut dyn Recorder,
 ) -> Result<Option<String>, Halt> {
-    let start = context.start;
+    let start = tool.start;
     let mut lives = Vec::new();
     for one in planned {
-        lives.push(context.live(one, exit).await?);
+        let said = tool.run(&one.launch, one.what, limit(start, &one.test), exit).await?;
+        lives.push(Life { row: row(&said.end, one)?, log: said.log });
     }
     let mut proofs: Vec<Proof> = Vec::new();
     for life in &lives {
@@ -169,96 +165,16 @@ async fn measure(
     let reason = broken.first().map(|broken| broken.detail.clone());
     for record in runs(start, &lives, &broken) {
         recorder.record(Event::Run(record))?;
-        (context.observer)(Progress::RunDone);
+        (tool.observer)(Progress::RunDone);
     }
     Ok(reason)
 }
 
-/// What a life needs.
-struct Context<'a> {
-    start: &'a Start<'a>,
-    watch: &'a Watch,
-    interrupt: &'a Interrupt,
-    observer: &'a dyn Fn(Progress),
-}
-
-impl Context<'_> {
-    /// One process, from its spawn to its end.
-    async fn live(&self, planned: &Planned, exit: &mut Option<Exit>) -> Result<Life, Halt> {
-        let start = self.start;
-        let before = fs_err::metadata(start.log).map_or(0, |log| log.len());
-        let server = server::spawn(start, &planned.launch).map_err(|error| {
-            Halt::Failed(Box::new(match &error {
-                SpawnError::Process(error) => failure::spawn(error),
-                SpawnError::Scratch(error) => failure::scratch(error),
-            }))
-        })?;
-        self.watch.spawned(server.pid(), server.spawned_at());
-        (self.observer)(Progress::Spawned);
-        let ended = self.end(&server, planned).await;
-        let last = match &ended {
-            Ok(last) => Some(*last),
-            Err(_) => start::stop(server, Duration::ZERO, self.interrupt).await,
-        };
-        *exit = last.map(|last| together(exit.as_ref(), last));
-        let last = ended?;
-        if last.code != Some(0) {
-            return Err(Halt::Died(planned.what.to_owned()));
-        }
-        let text = read_from(start, before)?;
-        let mut reader = LogReader::new();
-        reader.feed(text.as_bytes());
-        Ok(Life { row: row(&text, planned)?, log: reader.summary() })
-    }
-
-    /// Waits for its end; no longer than loading and all of its repetitions may take.
-    async fn end(&self, server: &Server, planned: &Planned) -> Result<Exit, Halt> {
-        let timeouts = &self.start.plan.timeouts;
-        // The warm-up, and the filling of the depth.
-        let requests = u64::from(planned.test.repetitions).saturating_add(2);
-        let limit = timeouts.load_ms.saturating_add(timeouts.request_ms.saturating_mul(requests));
-        let limit = Duration::from_millis(limit);
-        let began = Instant::now();
-        let told = async {
-            loop {
-                tokio::time::sleep(TELL).await;
-                (self.observer)(Progress::Loading { elapsed: began.elapsed() });
-            }
-        };
-        tokio::select! {
-            biased;
-            exit = server.exited() => Ok(exit),
-            () = self.interrupt.wait() => Err(Halt::Interrupted),
-            () = tokio::time::sleep(limit) => {
-                Err(Halt::TimedOut { phase: planned.what.to_owned(), limit, seen: String::new() })
-            }
-            () = told => Err(Halt::Interrupted),
-        }
-    }
-}
-
-/// The end of the last process, with the lifetimes added and the larger peak of memory.
-fn together(before: Option<&Exit>, last: Exit) -> Exit {
-    let Some(before) = before else { return last };
-    Exit {
-        lifetime: before.lifetime + last.lifetime,
-        max_rss_bytes: before.max_rss_bytes.max(last.max_rss_bytes),
-        ..last
-    }
-}
-
-/// What was added to the log since it had that length.
-fn read_from(start: &Start<'_>, before: u64) -> Result<String, Halt> {
-    let failed = |error| Halt::Protocol(format!("the output of llama-bench cannot be read: {error}"));
-    let mut log = fs_err::File::open(start.log).map_err(failed)?;
-    log.seek(SeekFrom::Start(before)).map_err(failed)?;
-    let mut added = Vec::new();
-    let count = log.take(MOST_LOG + 1).read_to_end(&mut added).map_err(failed)?;
-    // Its row comes last, so that a part of it is none.
-    if u64::try_from(count).unwrap_or(u64::MAX) > MOST_LOG {
-        return Err(Halt::Protocol(format!("llama-bench wrote more than {} MiB", MOST_LOG >> 20)));
-    }
-    Ok(String::from_utf8_lossy(&added).into_owned())
+/// How long a test may take: to load, for its repetitions, for the warm-up, and to fill the depth.
+fn limit(start: &Start<'_>, test: &BenchTest) -> Duration {
+    let timeouts = &start.plan.timeouts;
+    let requests = u64::from(test.repetitions).saturating_add(2);
+    Duration::from_millis(timeouts.load_ms.saturating_add(timeouts.request_ms.saturating_mul(requests)))
 }
 
 /// The one row that it printed, of the test that was asked for.

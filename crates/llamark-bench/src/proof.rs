@@ -9,10 +9,8 @@ use crate::flags::{CONTEXT_STEP, LaunchRequest};
 use crate::log::{LogSummary, Setting};
 
 mod bench;
-mod perplexity;
 
 pub(crate) use bench::prove_bench;
-pub(crate) use perplexity::prove_perplexity;
 
 /// One proof for each setting.
 ///
@@ -40,6 +38,17 @@ pub fn prove(request: &LaunchRequest<'_>, props: &Value, log: &LogSummary) -> Ve
 /// What every tool of llama.cpp says in its log of where a model lies and how it is computed.
 fn of_log(request: &LaunchRequest<'_>, log: &LogSummary) -> Vec<Proof> {
     let settings = request.settings;
+    let mut proofs = prove_perplexity(request, log);
+    proofs.push(same("mmap", &settings.mmap, log.load_mode.map(|mode| mode.mmap), "log"));
+    let locked = if log.mlock_failed { Some(false) } else { log.load_mode.and_then(|mode| mode.mlock) };
+    proofs.push(same("mlock", &settings.mlock, locked, "log"));
+    proofs
+}
+
+/// What the log shows of what decides the numbers of a perplexity, and where they are computed: how the weights came into
+/// memory does not.
+pub(crate) fn prove_perplexity(request: &LaunchRequest<'_>, log: &LogSummary) -> Vec<Proof> {
+    let settings = request.settings;
     let mut proofs = vec![device(request, log)];
     if !request.is_cpu_only() {
         proofs.push(gpu_layers(settings.gpu_layers, log));
@@ -51,9 +60,6 @@ fn of_log(request: &LaunchRequest<'_>, log: &LogSummary) -> Vec<Proof> {
     ] {
         proofs.push(same(setting, &asked.name(), observed, "log"));
     }
-    proofs.push(same("mmap", &settings.mmap, log.load_mode.map(|mode| mode.mmap), "log"));
-    let locked = if log.mlock_failed { Some(false) } else { log.load_mode.and_then(|mode| mode.mlock) };
-    proofs.push(same("mlock", &settings.mlock, locked, "log"));
     proofs
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::client::{Client, ClientError};
 use crate::completion::ids_digest;
 use crate::error::RecordError;
-use crate::failure;
+use crate::failure::{self, Gone};
 use crate::flags::LaunchRequest;
 use crate::mapped;
 use crate::prompt::{self, Prompt};
@@ -31,8 +31,8 @@ const DEATH: Duration = Duration::from_millis(500);
 pub(crate) enum Halt {
     /// Somebody asked to stop.
     Interrupted,
-    /// The server is gone, in this phase.
-    Died(String),
+    /// A program is gone.
+    Died(Gone),
     /// A phase took longer than it may.
     TimedOut {
         /// The phase.
@@ -42,7 +42,7 @@ pub(crate) enum Halt {
         /// How far it got; may be empty.
         seen: String,
     },
-    /// A live server answered something that it should not.
+    /// A program said something that it should not.
     Protocol(String),
     /// Something else made it fail.
     Failed(Box<Failure>),
@@ -82,7 +82,7 @@ impl Session<'_> {
             biased;
             answer = future => answer,
             () = self.interrupt.wait() => return Err(Halt::Interrupted),
-            _ = self.server.exited() => return Err(Halt::Died(phase.to_owned())),
+            _ = self.server.exited() => return Err(Halt::Died(Gone::server(phase))),
             () = tokio::time::sleep(limit) => {
                 return Err(Halt::TimedOut { phase: phase.to_owned(), limit, seen: seen() });
             }
@@ -93,7 +93,7 @@ impl Session<'_> {
                 let gone = error.is_disconnected()
                     && tokio::time::timeout(DEATH, self.server.exited()).await.is_ok();
                 Err(if gone {
-                    Halt::Died(phase.to_owned())
+                    Halt::Died(Gone::server(phase))
                 } else {
                     Halt::Protocol(format!("{phase}: {error}"))
                 })

@@ -8,6 +8,7 @@ use llamark_record::journal::LoadStages;
 
 use crate::client::{Client, ClientError};
 use crate::error::{LogFull, RecordError};
+use crate::failure::Gone;
 use crate::log::{LogEvent, LogReader, LogSummary};
 use crate::protocol::{Halt, Session};
 use crate::start::Progress;
@@ -45,7 +46,7 @@ pub(crate) async fn wait(session: &Session<'_>) -> Result<Loaded, Halt> {
             biased;
             loaded = follow(session) => loaded,
             () = session.interrupt.wait() => Err(Halt::Interrupted),
-            _ = session.server.exited() => Err(Halt::Died(PHASE.to_owned())),
+            _ = session.server.exited() => Err(Halt::Died(Gone::server(PHASE))),
         }
     };
     match tokio::time::timeout(limit, work).await {

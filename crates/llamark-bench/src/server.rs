@@ -1,13 +1,13 @@
 //! The life of the server around the measuring: its command, its empty home, what of the command is recorded.
 
 use std::collections::BTreeMap;
-use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use llamark_process::{Command, ProcessError, Server};
+use llamark_process::{Command, Server};
 use llamark_record::Sha256;
-use llamark_record::journal::StartId;
+use llamark_record::journal::{Failure, StartId};
 
+use crate::failure;
 use crate::flags::{self, LaunchRequest, Unsupported};
 use crate::start::Start;
 
@@ -20,15 +20,6 @@ pub(crate) struct Launch {
     pub(crate) argv: Vec<String>,
     /// The whole environment, likewise.
     pub(crate) environment: BTreeMap<String, String>,
-}
-
-/// The server could not be spawned.
-#[derive(Debug)]
-pub(crate) enum SpawnError {
-    /// It has no home.
-    Scratch(io::Error),
-    /// The system refused.
-    Process(ProcessError),
 }
 
 /// What the server calls itself: whoever answers to another name is not ours.
@@ -76,18 +67,20 @@ pub(crate) fn program(start: &Start<'_>) -> Utf8PathBuf {
     start.build_folder.join(&start.build.server)
 }
 
-/// Makes the home of the server, and spawns it.
-pub(crate) fn spawn(start: &Start<'_>, launch: &Launch) -> Result<Server, SpawnError> {
-    let log_folder = start.log.parent().unwrap_or(Utf8Path::new("."));
-    for folder in [start.scratch, log_folder] {
-        fs_err::create_dir_all(folder).map_err(SpawnError::Scratch)?;
-    }
+/// Makes the home of the program, and spawns it.
+///
+/// # Errors
+/// Why there is none.
+pub(crate) fn spawn(start: &Start<'_>, launch: &Launch) -> Result<Server, Failure> {
+    let make = |folder: &Utf8Path| fs_err::create_dir_all(folder).map_err(|error| failure::scratch(&error));
+    make(start.scratch)?;
+    make(start.log.parent().unwrap_or(Utf8Path::new(".")))?;
     for path in launch.command.env.iter().filter(|(name, _)| *name == "HOME" || name.starts_with("XDG_")) {
         if Utf8Path::new(path.1).starts_with(start.scratch) {
-            fs_err::create_dir_all(path.1).map_err(SpawnError::Scratch)?;
+            make(Utf8Path::new(path.1))?;
         }
     }
-    Server::spawn(&launch.command, start.log).map_err(SpawnError::Process)
+    Server::spawn(&launch.command, start.log).map_err(|error| failure::spawn(&error))
 }
 
 /// Replaces the folders that say nothing but where this user keeps things: `{build}`, `{model}`, `{scratch}`.

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use llamark_process::{Exit, Interrupt, Server};
+use llamark_process::{Exit, Interrupt};
 use llamark_record::build::BuildRecord;
 use llamark_record::environment::Environment;
-use llamark_record::journal::{
-    CachedFile, Cooled, Event, Failure, Outcome, Pace, StartClosed, StartId, StartOpened,
-};
+use llamark_record::journal::{CachedFile, Cooled, Event, Outcome, Pace, StartClosed, StartId, StartOpened};
 use llamark_record::plan::{Case, Plan, PlannedBackend, PromptContent, ServerSettings, Tool};
 
 use crate::cache;
@@ -19,15 +17,10 @@ use crate::host::{self, Roots};
 use crate::llama_bench;
 use crate::mapped::KnownFiles;
 use crate::probe::ServerHelp;
+use crate::program;
 use crate::protocol::{Halt, Session};
-use crate::server::{self, SpawnError};
+use crate::server;
 use crate::telemetry::{self, Watch};
-
-/// Grace of a server when somebody waits for us to stop: all of it must be over within 5 s.
-const GRACE_INTERRUPTED: Duration = Duration::from_secs(3);
-
-/// How often, a millisecond apart, it is looked whether a killed server is gone.
-const KILL_LOOKS: u32 = 1_000;
 
 /// All that one life of the server needs to be known.
 #[derive(Clone, Debug)]
@@ -180,9 +173,7 @@ async fn live(
     let memory_kills = failure::memory_kills();
     let server = match server::spawn(start, &launch) {
         Ok(server) => server,
-        Err(error) => {
-            return close(start, Outcome::Failed(not_spawned(&error)), None, recorder);
-        }
+        Err(failure) => return close(start, Outcome::Failed(failure), None, recorder),
     };
     watch.spawned(server.pid(), server.spawned_at());
     observer(Progress::Spawned);
@@ -190,7 +181,7 @@ async fn live(
     // When this returns, every socket is closed: a server with a request in flight does not stop for long.
     let measured = session.measure(recorder).await;
     observer(Progress::Stopping);
-    let exit = stop(server, Duration::from_millis(start.plan.timeouts.stop_ms), interrupt).await;
+    let exit = program::stop(server, Duration::from_millis(start.plan.timeouts.stop_ms), interrupt).await;
     observer(Progress::Stopped);
     if !matches!(measured, Err(Halt::Record(_))) {
         watch.end(start, recorder)?;
@@ -226,36 +217,12 @@ pub(crate) fn outcome_of(
         Ok(Some(reason)) | Err(Halt::Invalid(reason)) => Outcome::Invalid { reason },
         Err(Halt::Interrupted) => Outcome::Interrupted,
         Err(Halt::Record(error)) => return Err(error),
-        Err(Halt::Failed(failure)) => Outcome::Failed(*failure),
-        Err(halt) => {
-            let log = failure::tail(start.log);
-            let log: Vec<String> = log.iter().map(|line| server::hide(start, line)).collect();
-            Outcome::Failed(match halt {
-                Halt::TimedOut { phase, limit, seen } => failure::timed_out(&phase, limit, &seen, &log),
-                Halt::Died(phase) => {
-                    let kills = failure::memory_kills().zip(memory_kills);
-                    // A system that does not count them: nearly every SIGKILL that nobody sent is one.
-                    let killed_for_memory = kills.is_none_or(|(now, before)| now > before);
-                    failure::died(&phase, exit, killed_for_memory, &log)
-                }
-                Halt::Protocol(detail) => failure::protocol(detail, &log),
-                // Taken care of above.
-                other => failure::protocol(format!("{other:?}"), &log),
-            })
-        }
+        Err(halt) => Outcome::Failed(program::failure(start, halt, exit, memory_kills)),
     };
     Ok(match (outcome, start.known_files.touched(start.shards)) {
         (Outcome::Ok, Some(reason)) => Outcome::Invalid { reason },
         (outcome, _) => outcome,
     })
-}
-
-/// Why there is no server.
-pub(crate) fn not_spawned(error: &SpawnError) -> Failure {
-    match error {
-        SpawnError::Process(error) => failure::spawn(error),
-        SpawnError::Scratch(error) => failure::scratch(error),
-    }
 }
 
 /// Records the end of a start.
@@ -281,28 +248,4 @@ pub(crate) fn close(
         pace,
     }))?;
     Ok(outcome)
-}
-
-/// Stops the server. Nothing when somebody had enough of waiting for it: then it was killed.
-pub(crate) async fn stop(server: Server, grace: Duration, interrupt: &Interrupt) -> Option<Exit> {
-    let is_interrupted = interrupt.is_set();
-    let process = Utf8PathBuf::from(format!("/proc/{}", server.pid()));
-    let stopping = server.stop(if is_interrupted { grace.min(GRACE_INTERRUPTED) } else { grace });
-    let enough = async {
-        interrupt.wait().await;
-        tokio::time::sleep(GRACE_INTERRUPTED).await;
-    };
-    tokio::select! {
-        biased;
-        exit = stopping => return Some(exit),
-        () = enough, if !is_interrupted => {}
-    }
-    // To let go of it was to kill it; nothing of it may be left when the start is over.
-    for _ in 0..KILL_LOOKS {
-        if !process.exists() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    None
 }

@@ -100,6 +100,13 @@ async fn a_row_that_is_cut_off_and_a_death_are_told() {
     let ran =
         Bench::new(&json!({"die": {"at": "load", "signal": 11}})).by_llama_bench().tokens(4).run().await;
     assert_eq!((failure(&ran).kind, ran.closed().signal), (FailureKind::Crash, Some(11)));
+    assert_eq!(failure(&ran).detail, "SIGSEGV ended the prompt test of llama-bench");
+    let ran = Bench::new(&json!({"refuse": {"lines": ["something"], "code": 3}}))
+        .by_llama_bench()
+        .tokens(4)
+        .run()
+        .await;
+    assert_eq!(failure(&ran).detail, "the prompt test of llama-bench ended with exit code 3");
     let refuse = json!({"refuse": {"lines": ["ggml_vulkan: Device memory allocation of size 1 failed.",
         "ggml_vulkan: vk::Device::allocateMemory: ErrorOutOfDeviceMemory"], "code": 1}});
     let ran = Bench::new(&refuse).by_llama_bench().tokens(4).run().await;

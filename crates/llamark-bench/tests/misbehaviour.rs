@@ -188,6 +188,8 @@ async fn refuses_for_no_known_reason() {
     assert_eq!(kind, FailureKind::Exit);
     assert_eq!(detail, "the server ended during the load of the model with exit code 3");
     assert_eq!(log.last().map(String::as_str), Some("else"));
+    let ran = Bench::new(&json!({"refuse": {"lines": ["something"], "code": 3}})).run().await;
+    assert!(ran.failure().hint.ends_with("/start.log` of the set"), "it names the log: {:?}", ran.failure());
 }
 
 #[tokio::test]

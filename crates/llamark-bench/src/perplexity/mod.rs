@@ -7,21 +7,20 @@ mod output;
 use std::time::Duration;
 
 use camino::Utf8Path;
-use llamark_process::{Exit, Interrupt, Server};
+use llamark_process::Interrupt;
 use llamark_record::perplexity::PerplexityOutcome;
 use llamark_record::plan::{Case, PlannedPerplexity};
 
 use crate::failure;
 use crate::flags::{self, LaunchRequest, PerplexityTest};
-use crate::log::LogReader;
+use crate::log::LogSummary;
 use crate::probe::ServerHelp;
+use crate::program::{self, Tool};
 use crate::proof;
-use crate::protocol::disagreements;
+use crate::protocol::{Halt, disagreements};
 use crate::server;
-use crate::start::{self, Start};
-
-/// Most of a log that is read.
-const MOST_LOG: usize = 64 << 20;
+use crate::start::Start;
+use crate::telemetry::Watch;
 
 /// The case that it is measured as, which is in no plan; its id is that of no case.
 pub fn perplexity_case(planned: &PlannedPerplexity, model: &str, backend: &str) -> Case {
@@ -72,87 +71,34 @@ pub async fn perplexity(
     };
     let launch = server::launch(start, program, flags);
     let memory_kills = failure::memory_kills();
-    let before = fs_err::metadata(start.log).map_or(0, |log| log.len());
-    let server = match server::spawn(start, &launch) {
-        Ok(server) => server,
-        Err(error) => return missing(launch.argv, start::not_spawned(&error).detail),
-    };
-    let exit = match end(&server, start, planned, interrupt).await {
-        Ended::Itself(exit) => exit,
-        Ended::Interrupted => {
-            start::stop(server, Duration::ZERO, interrupt).await;
-            return None;
-        }
-        Ended::TooLong(limit) => {
-            start::stop(server, Duration::ZERO, interrupt).await;
-            return missing(
-                launch.argv,
-                format!("llama-perplexity took longer than {} ms", limit.as_millis()),
-            );
+    let mut exit = None;
+    let tool = Tool { start, watch: &Watch::off(), interrupt, observer: &|_| () };
+    let said = tool.run(&launch, PlannedPerplexity::PROGRAM, limit(start, planned), &mut exit).await;
+    let said = match said {
+        Ok(said) => said,
+        Err(Halt::Interrupted) => return None,
+        Err(halt) => {
+            return missing(launch.argv, program::failure(start, halt, exit.as_ref(), memory_kills).detail);
         }
     };
-    if exit.code != Some(0) {
-        return missing(launch.argv, died(start, &exit, memory_kills));
-    }
-    let printed = match read_from(start.log, before) {
-        Ok(printed) => printed,
-        Err(error) => {
-            return missing(launch.argv, format!("the output of llama-perplexity cannot be read: {error}"));
-        }
-    };
-    let outcome = match elsewhere(&request, &printed) {
+    let outcome = match elsewhere(&request, &said.log) {
         Some(wrong) => PerplexityOutcome::Missing { reason: server::hide(start, &wrong) },
-        None => output::read(&printed),
+        None => output::read(&said.end),
     };
     Some((launch.argv, outcome))
 }
 
-/// How a life ended.
-enum Ended {
-    Itself(Exit),
-    Interrupted,
-    TooLong(Duration),
-}
-
-/// Waits for its end; no longer than loading and all of its chunks may take.
-async fn end(
-    server: &Server,
-    start: &Start<'_>,
-    planned: &PlannedPerplexity,
-    interrupt: &Interrupt,
-) -> Ended {
+/// How long it may take: to load, and for all of its chunks.
+fn limit(start: &Start<'_>, planned: &PlannedPerplexity) -> Duration {
     let timeouts = &start.plan.timeouts;
     let chunks = timeouts.request_ms.saturating_mul(planned.chunks.into());
-    let limit = Duration::from_millis(timeouts.load_ms.saturating_add(chunks));
-    tokio::select! {
-        biased;
-        exit = server.exited() => Ended::Itself(exit),
-        () = interrupt.wait() => Ended::Interrupted,
-        () = tokio::time::sleep(limit) => Ended::TooLong(limit),
-    }
-}
-
-/// Why it is gone.
-fn died(start: &Start<'_>, exit: &Exit, memory_kills: Option<u64>) -> String {
-    let log: Vec<String> = failure::tail(start.log).iter().map(|line| server::hide(start, line)).collect();
-    let kills = failure::memory_kills().zip(memory_kills);
-    let killed_for_memory = kills.is_none_or(|(now, before)| now > before);
-    failure::died("llama-perplexity", Some(exit), killed_for_memory, &log).detail
+    Duration::from_millis(timeouts.load_ms.saturating_add(chunks))
 }
 
 /// What the log shows that is not what was asked: a perplexity of another device, or of other types of the cache, says
 /// nothing of this backend.
-fn elsewhere(request: &LaunchRequest<'_>, printed: &str) -> Option<String> {
-    let mut reader = LogReader::new();
-    reader.feed(printed.as_bytes());
-    disagreements(&proof::prove_perplexity(request, &reader.summary()))
-}
-
-/// What was added to a log since it had that length.
-fn read_from(log: &Utf8Path, before: u64) -> std::io::Result<String> {
-    let bytes = fs_err::read(log)?;
-    let added = bytes.get(usize::try_from(before).unwrap_or(usize::MAX)..).unwrap_or_default();
-    Ok(String::from_utf8_lossy(added.get(..MOST_LOG).unwrap_or(added)).into_owned())
+fn elsewhere(request: &LaunchRequest<'_>, log: &LogSummary) -> Option<String> {
+    disagreements(&proof::prove_perplexity(request, log))
 }
 
 #[cfg(test)]
@@ -162,6 +108,7 @@ mod tests {
     use llamark_record::plan::{BackendKind, CacheType, GpuLayers, ServerSettings};
 
     use super::*;
+    use crate::log::LogReader;
 
     const REAL: &str = include_str!("recorded-b11434.txt");
 
@@ -189,7 +136,9 @@ mod tests {
             alias: "",
             scratch: Utf8Path::new("/s"),
         };
-        elsewhere(&request, REAL)
+        let mut reader = LogReader::new();
+        reader.feed(REAL.as_bytes());
+        elsewhere(&request, &reader.summary())
     }
 
     #[test]

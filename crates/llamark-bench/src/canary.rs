@@ -7,15 +7,15 @@ use std::time::Duration;
 use llamark_process::Interrupt;
 use llamark_record::canary::{CanaryAnswer, CanaryOutcome};
 use llamark_record::plan::{
-    CacheType, Case, GpuLayers, Plan, PlannedBackend, PlannedCanary, PromptContent, ServerSettings, Settings,
-    Tool,
+    CacheType, Case, GpuLayers, NO_DEVICE, Plan, PlannedBackend, PlannedCanary, PromptContent,
+    ServerSettings, Settings, Tool,
 };
 use serde_json::Value;
 
 use crate::client::Client;
 use crate::completion::{self, ids_digest};
 use crate::failure;
-use crate::flags::{CONTEXT_STEP, NO_DEVICE};
+use crate::flags::CONTEXT_STEP;
 use crate::program;
 use crate::prompt;
 use crate::proof;

@@ -8,7 +8,6 @@ use llamark_record::plan::{CoolDown, Plan, PlannedBackend};
 use llamark_telemetry::Thermometer;
 
 use crate::host::Roots;
-use crate::telemetry::is_on_processor;
 
 /// How often the sensors are read meanwhile.
 const LOOK: Duration = Duration::from_millis(500);
@@ -28,7 +27,7 @@ pub async fn cool_down(
             None
         }
         CoolDown::Until { millicelsius } => {
-            let device = if is_on_processor(backend) { "cpu." } else { "gpu." };
+            let device = if backend.is_on_processor() { "cpu." } else { "gpu." };
             let mut thermometer = Thermometer::find(&llamark_telemetry::Roots::below(&roots.root), device);
             Some(until(longest, millicelsius, LOOK, || thermometer.hottest(), interrupt).await)
         }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use camino::Utf8Path;
-use llamark_record::plan::{CacheType, GpuLayers, ServerSettings};
+use llamark_record::plan::{CacheType, GpuLayers, NO_DEVICE, ServerSettings};
 
 use crate::probe::ServerHelp;
 
@@ -37,6 +37,8 @@ pub struct LaunchRequest<'a> {
     pub settings: &'a ServerSettings,
     /// Whether the backend is compiled for the processor.
     pub is_cpu_build: bool,
+    /// Whether the processor alone is to compute.
+    pub is_on_processor: bool,
     /// Device as llama.cpp names it, or `none`.
     pub device: &'a str,
     /// Variables that the author sets for the server.
@@ -59,11 +61,6 @@ impl LaunchRequest<'_> {
     pub fn total_context(&self) -> u64 {
         let one = u64::from(self.context);
         if self.slots > 1 { one.next_multiple_of(CONTEXT_STEP) * u64::from(self.slots) } else { one }
-    }
-
-    /// Whether the processor alone is to compute.
-    pub fn is_cpu_only(&self) -> bool {
-        self.device == NO_DEVICE
     }
 }
 
@@ -108,8 +105,6 @@ impl Unsupported {
 
 /// llama.cpp rounds a context up to a multiple of this.
 pub(crate) const CONTEXT_STEP: u64 = 256;
-/// The device that is no device.
-pub(crate) const NO_DEVICE: &str = "none";
 /// More layers than any model has: all of them, for versions without the word.
 const EVERY_LAYER: &str = "999";
 /// What to do when a binary lacks a flag.
@@ -224,7 +219,7 @@ fn model_settings(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<()
 }
 
 fn device(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupported> {
-    if request.is_cpu_build && !request.is_cpu_only() {
+    if request.is_cpu_build && request.device != NO_DEVICE {
         let reason = "a build for the processor has no device";
         return Err(Unsupported::new("device", &request.device, reason, "set `device: none`"));
     }
@@ -238,7 +233,7 @@ fn device(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupp
 fn gpu_layers(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupported> {
     let words = line.help.argument("--n-gpu-layers").map(|argument| argument.accepted.as_slice());
     let value = match request.settings.gpu_layers {
-        GpuLayers::Count(count) if request.is_cpu_only() && count > 0 => {
+        GpuLayers::Count(count) if request.is_on_processor && count > 0 => {
             let reason = "no layer can be on a device when `device` is `none`";
             return Err(Unsupported::new(
                 "gpu_layers",
@@ -247,7 +242,7 @@ fn gpu_layers(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Un
                 "leave `gpu_layers` out, or name a device",
             ));
         }
-        GpuLayers::All | GpuLayers::Count(_) if request.is_cpu_only() => {
+        GpuLayers::All | GpuLayers::Count(_) if request.is_on_processor => {
             // To be plain: `--device none` is what keeps every device out. This alone would not: a server still
             // sends large batches of the prompt to a GPU.
             line.pin(&["--n-gpu-layers"], Some("0"));

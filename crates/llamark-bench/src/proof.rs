@@ -50,7 +50,7 @@ fn of_log(request: &LaunchRequest<'_>, log: &LogSummary) -> Vec<Proof> {
 pub(crate) fn prove_perplexity(request: &LaunchRequest<'_>, log: &LogSummary) -> Vec<Proof> {
     let settings = request.settings;
     let mut proofs = vec![device(request, log)];
-    if !request.is_cpu_only() {
+    if !request.is_on_processor {
         proofs.push(gpu_layers(settings.gpu_layers, log));
     }
     proofs.push(same("flash_attn", &on_off(settings.flash_attn), log.flash_attention.map(on_off), "log"));
@@ -151,7 +151,7 @@ fn device(request: &LaunchRequest<'_>, log: &LogSummary) -> Proof {
     let agrees = if log.buffers.is_empty() {
         // A build for the processor can run nowhere else. For any other, what is not seen is not believed.
         (!request.is_cpu_build).then_some(false)
-    } else if request.is_cpu_only() {
+    } else if request.is_on_processor {
         Some(log.buffers.iter().all(is_host))
     } else {
         let names: Vec<&str> = asked.split(',').map(str::trim).collect();

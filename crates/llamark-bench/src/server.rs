@@ -33,6 +33,7 @@ pub(crate) fn request<'a>(start: &'a Start<'_>, alias: &'a str) -> LaunchRequest
     LaunchRequest {
         settings: start.settings,
         is_cpu_build: start.backend.is_cpu(),
+        is_on_processor: start.backend.is_on_processor(),
         device: &start.backend.device,
         backend_environment: &start.backend.environment,
         model: start.model,

@@ -119,20 +119,15 @@ impl Watch {
 /// How fast the processor itself is, with as many threads as the server computes with; nothing where a GPU computes, or where
 /// the plan wants no telemetry.
 pub(crate) fn pace(start: &Start<'_>) -> Option<Box<Pace>> {
-    let is_wanted = start.plan.telemetry != TelemetryRate::Off && is_on_processor(start.backend);
+    let is_wanted = start.plan.telemetry != TelemetryRate::Off && start.backend.is_on_processor();
     let threads = NonZeroU32::new(start.settings.threads).filter(|_| is_wanted)?;
     llamark_telemetry::pace(threads).map(Box::new)
-}
-
-/// Whether the backend computes on the processor alone.
-pub(crate) fn is_on_processor(backend: &PlannedBackend) -> bool {
-    backend.is_cpu() || backend.device == "none"
 }
 
 /// The GPUs that the backend may run on: those with a sensor that its driver gives. llama.cpp does not say which of them
 /// is `Vulkan0`, so they count together.
 fn gpus(backend: &PlannedBackend, channels: &[Channel]) -> Vec<String> {
-    if is_on_processor(backend) {
+    if backend.is_on_processor() {
         return Vec::new();
     }
     let is_of_driver = |channel: &&Channel| {
@@ -154,7 +149,7 @@ fn gpus(backend: &PlannedBackend, channels: &[Channel]) -> Vec<String> {
 /// The channels of energy of the backend's device: of each GPU its counter, or else its power; of the processor its
 /// packages and their memory.
 fn rails(gpus: &[String], backend: &PlannedBackend, channels: &[Channel]) -> Vec<String> {
-    if is_on_processor(backend) {
+    if backend.is_on_processor() {
         let names = channels.iter().map(|channel| &channel.name);
         return names.filter(|name| name.starts_with("cpu.energy")).cloned().collect();
     }

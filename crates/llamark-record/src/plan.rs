@@ -30,7 +30,7 @@ mod synthetic;
 mod tool;
 mod variant;
 
-pub use backend::{BackendKind, PlannedBackend, PlannedBuild};
+pub use backend::{BackendKind, NO_DEVICE, PlannedBackend, PlannedBuild};
 pub use canary::PlannedCanary;
 pub use gate::{Gate, STANDARD_GATES};
 pub use interleaved::{Arm, Interleaved, Pairing, Purpose};

@@ -140,7 +140,7 @@ pub(crate) fn backend(backend: &PlannedBackend) -> BackendSummary {
 /// Settings in one line: `all layers on Vulkan0, mmap, flash-attn, KV q4_0/q4_0, 8 threads`.
 fn settings_line(backend: &PlannedBackend, server: &ServerSettings) -> String {
     let mut settings = Vec::new();
-    if backend.is_cpu() || backend.device == "none" {
+    if backend.is_on_processor() {
         settings.push("no device".to_owned());
     } else {
         settings.push(match server.gpu_layers {

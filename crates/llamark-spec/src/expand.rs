@@ -7,8 +7,8 @@ use llamark_record::Sha256;
 use llamark_record::metric::Metric;
 use llamark_record::plan::{
     Arm, BackendKind, CacheType, Case, Engine, EngineSource, Filler, Gate, GpuLayers, Hardware, ModelSource,
-    Origin, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt, PromptContent,
-    ServerSettings, Settings, TelemetryRate, Timeouts, case_id, model_id,
+    NO_DEVICE, Origin, Package, Plan, PlannedBackend, PlannedBuild, PlannedModel, PlannedPrompt,
+    PromptContent, ServerSettings, Settings, TelemetryRate, Timeouts, case_id, model_id,
 };
 
 use crate::ab::{self, Chosen};
@@ -149,7 +149,7 @@ impl Expander<'_> {
         let device = match (&backend.device, device_prefix(kind)) {
             (Some(device), _) => device.as_str().to_owned(),
             (None, Some(prefix)) => format!("{prefix}0"),
-            (None, None) => "none".to_owned(),
+            (None, None) => NO_DEVICE.to_owned(),
         };
         let label = match &backend.label {
             Some(label) => label.as_str(),
@@ -177,7 +177,7 @@ impl Expander<'_> {
         ServerSettings {
             gpu_layers: match server.gpu_layers {
                 Some(LayerCount::Count(count)) => GpuLayers::Count(count),
-                None if device == "none" => GpuLayers::Count(0),
+                None if device == NO_DEVICE => GpuLayers::Count(0),
                 Some(LayerCount::All) | None => GpuLayers::All,
             },
             flash_attn: server.flash_attn.unwrap_or(defaults::FLASH_ATTN),

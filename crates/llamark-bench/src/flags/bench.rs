@@ -67,7 +67,7 @@ fn arguments(
         return Err(Unsupported::new("concurrency", &request.slots, reason, "measure it with llama-server"));
     }
     let layers = match settings.gpu_layers {
-        _ if request.is_cpu_only() => "0".to_owned(),
+        _ if request.is_on_processor => "0".to_owned(),
         GpuLayers::All => EVERY_LAYER.to_owned(),
         GpuLayers::Count(count) => count.to_string(),
     };
@@ -95,7 +95,7 @@ fn device(line: &mut Line<'_>, request: &LaunchRequest<'_>) -> Result<(), Unsupp
         line.push("--device", &request.device);
         return Ok(());
     }
-    if request.is_cpu_only() || request.device.ends_with('0') {
+    if request.is_on_processor || request.device.ends_with('0') {
         return Ok(());
     }
     let reason = "its llama-bench has no `--device`";
@@ -159,6 +159,7 @@ mod tests {
         let request = LaunchRequest {
             settings,
             is_cpu_build: false,
+            is_on_processor: device == "none",
             device,
             backend_environment: &BTreeMap::new(),
             model: Utf8Path::new("m.gguf"),

@@ -34,6 +34,7 @@ fn try_it(
     let request = LaunchRequest {
         settings,
         is_cpu_build: kind == BackendKind::Cpu,
+        is_on_processor: device == NO_DEVICE,
         device,
         backend_environment: &backend_environment,
         model: Utf8Path::new("/models/m.gguf"),

@@ -128,6 +128,7 @@ mod tests {
         let request = LaunchRequest {
             settings: &settings,
             is_cpu_build: kind == BackendKind::Cpu,
+            is_on_processor: device == "none",
             device,
             backend_environment: &BTreeMap::new(),
             model: Utf8Path::new("m.gguf"),

@@ -43,6 +43,7 @@ fn proofs(
     let request = LaunchRequest {
         settings,
         is_cpu_build: kind == BackendKind::Cpu,
+        is_on_processor: device == "none",
         device,
         backend_environment: &BTreeMap::new(),
         model: Utf8Path::new("/models/SmolLM2-135M-Instruct.Q4_1.gguf"),

@@ -9,6 +9,9 @@ use super::settings::Settings;
 use super::source::Engine;
 use super::tool::Tool;
 
+/// The device that is no device.
+pub const NO_DEVICE: &str = "none";
+
 /// The kinds of backend that llamark knows how to build, run and prove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -94,5 +97,10 @@ impl PlannedBackend {
     /// Whether it is compiled for the processor.
     pub fn is_cpu(&self) -> bool {
         self.kind == Some(BackendKind::Cpu)
+    }
+
+    /// Whether the processor alone computes: it is compiled for nothing else, or no device is to be used.
+    pub fn is_on_processor(&self) -> bool {
+        self.is_cpu() || self.device == NO_DEVICE
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use llamark_record::plan::BackendKind;
+use llamark_record::plan::{BackendKind, NO_DEVICE};
 
 use super::matrix;
 use crate::defaults;
@@ -108,10 +108,10 @@ fn check_device(backend: &Node, key_span: &Range<usize>, kind: BackendKind, prob
     let written = backend.get("device").and_then(|node| Some((node.text()?, node)));
     if let Some((device, node)) = written {
         let wrong = match device_prefix(kind) {
-            None => (device != "none").then(|| {
+            None => (device != NO_DEVICE).then(|| {
                 "a `cpu` backend runs on no device; write `device: none`, or remove the key".to_owned()
             }),
-            Some(_) if device == "none" => Some(
+            Some(_) if device == NO_DEVICE => Some(
                 "to measure the processor, add a backend `cpu`; to run on the device, remove the key"
                     .to_owned(),
             ),

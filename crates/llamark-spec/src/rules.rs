@@ -33,6 +33,7 @@ const fn rule(code: &'static str, level: Level, says: &'static str) -> Rule {
 
 /// Every rule.
 pub const RULES: &[Rule] = &[
+    rule("spec/unreadable", Level::Yaml, "A file is there, and can be read."),
     rule("spec/too-large", Level::Yaml, "A file has at most 1 MiB."),
     rule("spec/not-utf8", Level::Yaml, "A file is UTF-8."),
     rule("spec/control-character", Level::Yaml, "A file holds no control characters."),

@@ -75,6 +75,13 @@ impl Source {
         Err(Diagnostics::new(source, vec![problem]))
     }
 
+    /// The one problem of a file that cannot be read, for whoever lists the problems of several.
+    pub fn unreadable(name: impl Into<String>, reason: &str) -> Diagnostics {
+        let problem = Problem::new("spec/unreadable", 0..0, format!("the file cannot be read: {reason}"))
+            .help("name a file that is there and that you may read");
+        Diagnostics::new(Self::unchecked(name.into(), String::new()), vec![problem])
+    }
+
     fn unchecked(name: String, text: String) -> Self {
         // A byte order mark says nothing in UTF-8.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);

@@ -2,7 +2,7 @@
 
 use camino::Utf8Path;
 use llamark_report::format::counted;
-use llamark_spec::Diagnostics;
+use llamark_spec::{Diagnostics, Source};
 use serde::Serialize;
 
 use crate::cli::Validate;
@@ -21,16 +21,23 @@ struct Checked<'a> {
 pub(crate) fn run(context: &Context, args: &Validate) -> Outcome {
     let mut problems = Vec::new();
     for path in &args.specs {
-        let found = match check(path)? {
-            Ok(what) => {
+        let found = match check(path) {
+            Ok(Ok(what)) => {
                 context.terminal.step("Valid", &format!("{}: {what}", shown(path)));
                 Vec::new()
             }
-            Err(diagnostics) => {
+            Ok(Err(diagnostics)) => {
                 if !args.json {
                     load::print_problems(context, &diagnostics);
                 }
                 diagnostics.items().to_vec()
+            }
+            // A problem of this file: the others are looked at all the same.
+            Err(failed) => {
+                if !args.json {
+                    context.terminal.error(&failed);
+                }
+                Source::unreadable(path.as_str(), &failed.to_string()).items().to_vec()
             }
         };
         problems.push((path, found));
@@ -47,8 +54,8 @@ pub(crate) fn run(context: &Context, args: &Validate) -> Outcome {
         return Ok(Exit::Done);
     }
     let bad = problems.iter().filter(|(_, found)| !found.is_empty()).count();
-    let noun = if count == 1 { "problem" } else { "problems" };
-    context.terminal.problem(&format!("{count} {noun} in {bad} of {} files", problems.len()));
+    let (count, files) = (counted(count, "problem"), counted(problems.len(), "file"));
+    context.terminal.problem(&format!("{count} in {bad} of {files}"));
     Ok(Exit::BadInput)
 }
 

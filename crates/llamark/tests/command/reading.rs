@@ -30,6 +30,35 @@ fn every_problem_is_printed_at_once() {
     a_box.run(&["run", "bad.yaml"], 2);
 }
 
+/// Every problem at once: also those of the files behind one that cannot be read.
+#[test]
+fn a_file_that_cannot_be_read_is_a_problem_of_that_file() {
+    let a_box = Box::new();
+    a_box.experiment(&["fox"], "runs: 2");
+    std::fs::write(a_box.path("bad.yaml"), "schema: llamark/experiment/v1\n").unwrap();
+    let files = ["box.yaml", "gone.yaml", "gone.lock.yaml", "bad.yaml"];
+    let (out, _) = a_box.run(&[&["validate", "--json"], &files[..]].concat(), 2);
+    let checked: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let checked: Vec<_> =
+        checked.as_array().unwrap().iter().map(|one| (&one["file"], &one["valid"])).collect();
+    let expected = files.map(|file| (serde_json::json!(file), serde_json::json!(file == "box.yaml")));
+    assert_eq!(checked, expected.iter().map(|(file, valid)| (file, valid)).collect::<Vec<_>>());
+    assert!(out.contains("spec/unreadable") && out.contains("No such file"), "{out}");
+    let (_, err) = a_box.run(&[&["validate"], &files[..]].concat(), 2);
+    for part in [
+        "box.yaml: 1 model",
+        "gone.yaml",
+        "No such file",
+        "SPEC is the path",
+        "bad.yaml: ",
+        "in 3 of 4 files",
+    ] {
+        assert!(err.contains(part), "{part} in {err}");
+    }
+    let (_, err) = a_box.run(&["validate", "gone.yaml"], 2);
+    assert!(err.contains("1 problem in 1 of 1 file\n"), "{err}");
+}
+
 #[test]
 fn what_is_no_experiment_is_bad_input() {
     let a_box = Box::new();

@@ -1,6 +1,7 @@
 //! `llamark gc`: removes from the cache what no artifact set refers to. The sets themselves are never touched.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, SystemTime};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -9,7 +10,7 @@ use llamark_artifact::files::{self, FileError, Lock};
 use llamark_build::Builder;
 use llamark_fetch::Fetcher;
 use llamark_record::plan::ResolvedPlan;
-use llamark_report::format::bytes;
+use llamark_report::format::{bytes, counted};
 use serde::Serialize;
 
 use crate::cli::Gc;
@@ -73,7 +74,7 @@ pub(crate) fn run(context: &Context, args: &Gc) -> Outcome {
         terminal.step(word, &format!("{} {} ({})", entry.what, entry.path, bytes(entry.bytes)));
     }
     let kept = bytes(sum(&[Fate::Referred, Fate::InUse]));
-    let sets = format!("{} sets in {}", plans.len(), shown(&context.artifacts));
+    let sets = format!("{} in {}", counted(plans.len(), "set"), shown(&context.artifacts));
     if args.delete {
         terminal.done(&format!("{} removed, {kept} kept ({sets})", bytes(sum(&[Fate::Removed]))));
     } else {
@@ -129,12 +130,13 @@ fn plans(context: &Context) -> Result<Vec<ResolvedPlan>, Failed> {
 fn entries(context: &Context, plans: &[ResolvedPlan], machine: &Machine) -> Vec<Entry> {
     let keys: BTreeSet<_> = plans.iter().flat_map(|plan| plan.build_keys.values()).collect();
     let of = |path: Utf8PathBuf, lock, what, is_referred: bool| {
+        let content = Content::of(&path);
         let fate = match () {
             () if is_referred => Fate::Referred,
-            () if matches!(machine, Machine::Busy) || is_recent(&path) => Fate::InUse,
+            () if matches!(machine, Machine::Busy) || content.is_recent => Fate::InUse,
             () => Fate::Unused,
         };
-        Entry { bytes: size(&path), path, what, fate, lock }
+        Entry { bytes: content.bytes, path, what, fate, lock }
     };
     let mut all = Vec::new();
     for (folder, lock, key) in Builder::new(&context.cache).cached() {
@@ -157,24 +159,42 @@ fn entries(context: &Context, plans: &[ResolvedPlan], machine: &Machine) -> Vec<
     all
 }
 
-/// Whether it was changed within the last hour; also where that cannot be told.
-fn is_recent(path: &Utf8Path) -> bool {
-    let changed = path.symlink_metadata().and_then(|metadata| metadata.modified());
-    changed.is_ok_and(|changed| SystemTime::now().duration_since(changed).unwrap_or_default() < RECENT)
+/// What a walk through an entry finds.
+#[derive(Default)]
+struct Content {
+    /// Bytes of all files; several names of one file count once.
+    bytes: u64,
+    /// Whether anything of it was changed within the last hour; also where that cannot be told. The time of the folder alone
+    /// stands still while a file in it grows.
+    is_recent: bool,
+    /// Files that were counted.
+    seen: BTreeSet<(u64, u64)>,
 }
 
-/// Bytes of all files; several names of one file count once.
-fn size(path: &Utf8Path) -> u64 {
-    fn add(path: &Utf8Path, seen: &mut BTreeSet<(u64, u64)>) -> u64 {
-        use std::os::unix::fs::MetadataExt as _;
-        let Ok(metadata) = path.symlink_metadata() else { return 0 };
-        if !metadata.is_dir() {
-            return if seen.insert((metadata.dev(), metadata.ino())) { metadata.len() } else { 0 };
-        }
-        let Ok(entries) = path.read_dir_utf8() else { return 0 };
-        entries.flatten().map(|entry| add(entry.path(), seen)).sum()
+impl Content {
+    fn of(path: &Utf8Path) -> Self {
+        let mut this = Self::default();
+        this.add(path);
+        this
     }
-    add(path, &mut BTreeSet::new())
+
+    fn add(&mut self, path: &Utf8Path) {
+        let Ok(metadata) = path.symlink_metadata() else {
+            self.is_recent = true;
+            return;
+        };
+        let age = metadata.modified().ok().and_then(|changed| SystemTime::now().duration_since(changed).ok());
+        self.is_recent |= age.is_none_or(|age| age < RECENT);
+        if !metadata.is_dir() {
+            let is_new = self.seen.insert((metadata.dev(), metadata.ino()));
+            self.bytes += if is_new { metadata.len() } else { 0 };
+            return;
+        }
+        match path.read_dir_utf8().and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(inside) => inside.iter().for_each(|entry| self.add(entry.path())),
+            Err(_) => self.is_recent = true,
+        }
+    }
 }
 
 /// Removes it, unless somebody holds its lock. Half of it, where this is killed, is found out by its digests.
@@ -192,4 +212,26 @@ fn remove(entry: &Entry) -> Result<bool, FileError> {
         files::remove_file(&entry.path)?;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_told_is_recent() {
+        assert!(Content::of(Utf8Path::new("/nowhere/at/all")).is_recent);
+        let folder = tempfile::tempdir().unwrap();
+        let path = Utf8Path::from_path(folder.path()).unwrap();
+        let file = std::fs::File::create_new(path.join("future")).unwrap();
+        let old = SystemTime::now() - 2 * RECENT;
+        let age = |time| {
+            file.set_modified(time).unwrap();
+            fs_err::File::open(path).unwrap().file().set_modified(old).unwrap();
+            Content::of(path).is_recent
+        };
+        assert!(!age(old));
+        assert!(age(SystemTime::now()));
+        assert!(age(SystemTime::now() + RECENT), "a clock that was set back");
+    }
 }

@@ -18,8 +18,9 @@ impl Box {
     fn cached(&self, name: &str, file: &str, text: &str) -> PathBuf {
         let folder = self.path("cache").join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(file), text).unwrap();
-        Command::new("touch").args(["-d", "2 days ago"]).arg(&folder).assert().success();
+        let file = folder.join(file);
+        std::fs::write(&file, text).unwrap();
+        Command::new("touch").args(["-d", "2 days ago"]).args([&file, &folder]).assert().success();
         folder
     }
 }
@@ -78,6 +79,22 @@ fn what_somebody_is_compiling_or_measuring_is_not_removed() {
     drop(machine);
     a_box.run(&["gc", "--delete"], 0);
     assert!(!left.exists());
+}
+
+/// The time of a folder stands still while a file in it grows: of a long download, of which no lock tells.
+#[test]
+fn what_is_being_filled_is_not_removed() {
+    let a_box = measured();
+    let filling = a_box.cached("models/.tmp-filling", "head", "GGUF");
+    std::fs::create_dir(filling.join("deeper")).unwrap();
+    std::fs::write(filling.join("deeper/part"), "GGUF").unwrap();
+    let old = ["head", "deeper", ""].map(|name| filling.join(name));
+    Command::new("touch").args(["-d", "2 days ago"]).args(old).assert().success();
+    let (out, _) = a_box.run(&["gc", "--delete", "--json"], 0);
+    assert!(filling.exists() && out.contains("in_use"), "{out}");
+    Command::new("touch").args(["-d", "2 days ago"]).arg(filling.join("deeper/part")).assert().success();
+    a_box.run(&["gc", "--delete"], 0);
+    assert!(!filling.exists());
 }
 
 #[test]

@@ -121,12 +121,14 @@ impl ReportError {
                 "name a second set, or measure two variants in one: `ab: { candidate: ... }` in the experiment"
             }
             Self::NotACalibration { .. } => "`llamark calibrate SPEC` makes them",
-            Self::NotFinite
-            | Self::Frame { .. }
+            Self::NotFinite => {
+                "look at what was measured with `llamark report` of the sets of `--confirm`, and measure the candidate again"
+            }
+            Self::NoTimes => "`llamark report SET --format csv` gives the rates that it states",
+            Self::Frame { .. }
             | Self::Json { .. }
             | Self::Digest(_)
             | Self::Manifest(_)
-            | Self::NoTimes
             | Self::OneNameForAll { .. }
             | Self::Artifact(_) => "",
         }

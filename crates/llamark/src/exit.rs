@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use llamark_report::ReportError;
+
 /// How the command ended. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -46,6 +48,21 @@ pub(crate) struct Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#}", self.error)
+    }
+}
+
+impl From<ReportError> for Failed {
+    fn from(error: ReportError) -> Self {
+        let exit = match &error {
+            ReportError::UnknownField { .. }
+            | ReportError::NotSealed { .. }
+            | ReportError::NoVariants { .. }
+            | ReportError::TemplateFolder { .. }
+            | ReportError::Template { .. } => Exit::BadInput,
+            _ => Exit::NotVerified,
+        };
+        let hint = error.hint().to_owned();
+        Self { exit, error: error.into(), hint }
     }
 }
 

@@ -40,9 +40,8 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
     let [base, candidate] = paths;
     let base = ArtifactSet::read(&base).or_fail(Exit::NotVerified)?;
     let candidate = ArtifactSet::read(&candidate).or_fail(Exit::NotVerified)?;
-    let calibration = compare::calibration(&base, &candidate).or_fail(Exit::NotVerified)?;
-    let comparison =
-        llamark_report::compare(&base, &candidate, &CompareOptions::default()).or_fail(Exit::NotVerified)?;
+    let calibration = compare::calibration(&base, &candidate)?;
+    let comparison = llamark_report::compare(&base, &candidate, &CompareOptions::default())?;
     if calibration.cells.is_empty() {
         return fail(
             Exit::CaseWithoutResult,
@@ -110,7 +109,11 @@ fn next_round(
             return Ok(given);
         }
     }
-    fail(Exit::BadInput, format!("this plan was calibrated {MOST_ROUNDS} times on this machine"), "")
+    fail(
+        Exit::BadInput,
+        format!("this plan was calibrated {MOST_ROUNDS} times on this machine"),
+        "`diff` uses what they found; with another `seed` in the experiment it is another plan",
+    )
 }
 
 /// The spread of each gating metric, and whether the machine told a thing from itself.

@@ -8,7 +8,6 @@ use jiff::tz::TimeZone;
 use llamark_artifact::{ArtifactError, ArtifactSet};
 use llamark_record::comparison::{AcceptedChange, Comparison, Conclusion};
 use llamark_record::noise::NoiseFile;
-use llamark_report::ReportError;
 use llamark_report::compare::{self, Again, CompareOptions, Detail};
 
 use crate::cli::{Confirm, Diff, DiffFormat};
@@ -39,11 +38,11 @@ fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<Compar
     let sets = ManuallyDrop::new(whole_sets(context, [&args.base, candidate])?);
     let [base, candidate] = &*sets;
     let options = options(args, noise(context, args, base, candidate)?)?;
-    let comparison = llamark_report::compare(base, candidate, &options).map_err(failed)?;
+    let comparison = llamark_report::compare(base, candidate, &options)?;
     if let Some(again) = args.confirm.map(Again::from)
         && let Some([a, b]) = confirm::fresh(context, [base, candidate], &comparison, again, args.starts)?
     {
-        return compare::compare_confirmed([base, candidate], [&a, &b], again, &options).map_err(failed);
+        return Ok(compare::compare_confirmed([base, candidate], [&a, &b], again, &options)?);
     }
     Ok(comparison)
 }
@@ -60,7 +59,7 @@ fn of_variants(context: &Context, args: &Diff) -> Result<Comparison, Failed> {
         );
     }
     let options = options(args, noise(context, args, &set, &set)?)?;
-    compare::compare_variants(&set, &options).map_err(failed)
+    Ok(compare::compare_variants(&set, &options)?)
 }
 
 fn options(args: &Diff, noise: Option<NoiseFile>) -> Result<CompareOptions, Failed> {
@@ -120,9 +119,9 @@ fn print(context: &Context, args: &Diff, comparison: &Comparison, detail: Detail
             DiffFormat::Term => compare::terminal(comparison, terminal.width(), detail),
             DiffFormat::Md => compare::markdown(comparison, detail),
             DiffFormat::Json => serde_json::to_string_pretty(comparison).or_fail(Exit::Internal)? + "\n",
-            DiffFormat::Junit => compare::junit(comparison).map_err(failed)?,
-            DiffFormat::InToto => compare::in_toto(comparison).map_err(failed)?,
-            DiffFormat::Svg => compare::forest_plot(comparison).map_err(failed)?,
+            DiffFormat::Junit => compare::junit(comparison)?,
+            DiffFormat::InToto => compare::in_toto(comparison)?,
+            DiffFormat::Svg => compare::forest_plot(comparison)?,
         })
     };
     let write = |path: &Utf8Path, text: String| -> Result<(), Failed> {
@@ -181,15 +180,4 @@ fn accepted(path: &Utf8Path) -> Result<Vec<AcceptedChange>, Failed> {
     llamark_spec::Source::from_bytes(path.as_str(), bytes)
         .and_then(|source| llamark_spec::parse_accepted(&source))
         .or_fail(Exit::BadInput)
-}
-
-fn failed(error: ReportError) -> Failed {
-    let exit = match &error {
-        ReportError::UnknownField { .. } | ReportError::NotSealed { .. } | ReportError::NoVariants { .. } => {
-            Exit::BadInput
-        }
-        _ => Exit::NotVerified,
-    };
-    let hint = error.hint().to_owned();
-    Failed { exit, error: error.into(), hint }
 }

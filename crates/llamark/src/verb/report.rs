@@ -31,16 +31,15 @@ impl Page {
     }
 
     fn make(&self, set: &ArtifactSet) -> Result<Vec<u8>, Failed> {
-        match self {
+        Ok(match self {
             Self::Markdown(templates, _) => {
-                let summary = llamark_report::summarize(set).or_fail(Exit::NotVerified)?;
-                let page = llamark_report::render_markdown(&summary, templates).or_fail(Exit::BadInput)?;
-                Ok(page.into_bytes())
+                let summary = llamark_report::summarize(set)?;
+                llamark_report::render_markdown(&summary, templates)?.into_bytes()
             }
-            Self::Json => llamark_report::summary_json(set).or_fail(Exit::NotVerified),
-            Self::Csv => llamark_report::results_csv(set).or_fail(Exit::NotVerified),
-            Self::Parquet => llamark_report::results_parquet(set).or_fail(Exit::NotVerified),
-        }
+            Self::Json => llamark_report::summary_json(set)?,
+            Self::Csv => llamark_report::results_csv(set)?,
+            Self::Parquet => llamark_report::results_parquet(set)?,
+        })
     }
 }
 

@@ -119,6 +119,7 @@ fn a_report_has_no_times_to_export() {
     a_box.run(&["import", "report", published], 0);
     let (_, err) = a_box.run(&["export", "llama-bench"], 3);
     assert!(err.contains("states rounded rates and no times"), "{err}");
+    assert!(err.contains("`llamark report SET --format csv`"), "{err}");
 }
 
 /// Data that was not written is an error: what lies on a full disk is half of it.

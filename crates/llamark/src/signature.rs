@@ -44,6 +44,9 @@ pub(crate) enum Signed {
     Bad {
         /// Why.
         reason: String,
+        /// What can be done about it.
+        #[serde(skip)]
+        hint: String,
     },
     /// It could not be looked at.
     Unchecked {
@@ -59,7 +62,7 @@ impl Signed {
             Self::Unsigned => "unsigned".to_owned(),
             Self::By { key } => format!("signed by the key {key}, and nobody was asked whose it is"),
             Self::Trusted { key, signer } => format!("signed by {signer} (key {key})"),
-            Self::Bad { reason } => format!("its signature is not accepted: {reason}"),
+            Self::Bad { reason, .. } => format!("its signature is not accepted: {reason}"),
             Self::Unchecked { reason } => format!("its signature was not looked at: {reason}"),
         }
     }
@@ -137,6 +140,8 @@ pub(crate) fn of(context: &Context, set: &Utf8Path, trust: Option<&Utf8Path>) ->
     if !output.success() {
         return Ok(Signed::Bad {
             reason: format!("{SIGNATURE} is no signature of this manifest: {}", said(&output)),
+            hint: "the set or its signature is not what was signed: get it again from whoever made it"
+                .to_owned(),
         });
     }
     let key = fingerprint(&output.stdout);
@@ -144,7 +149,11 @@ pub(crate) fn of(context: &Context, set: &Utf8Path, trust: Option<&Utf8Path>) ->
 
     let find = ["-Y", "find-principals", "-s", path.as_str(), "-f", trust.as_str()];
     let found = ssh_keygen(context, &find, None)?;
+    let file = shown(trust);
     let mut reason = said(&found);
+    let mut hint = format!(
+        "if you know whose key that is and trust them, add it to {file}; `LLAMARK_ALLOWED_SIGNERS=` asks for no signature"
+    );
     for signer in found.stdout.lines().filter(|_| found.success()) {
         let verify =
             ["-Y", "verify", "-f", trust.as_str(), "-I", signer, "-n", NAMESPACE, "-s", path.as_str()];
@@ -153,8 +162,12 @@ pub(crate) fn of(context: &Context, set: &Utf8Path, trust: Option<&Utf8Path>) ->
             return Ok(Signed::Trusted { key, signer: escaped(signer) });
         }
         reason = said(&output);
+        // To ask for no signature would let in what the owner of the file keeps out.
+        hint = format!(
+            "the key is in {file}, and the options of its line do not let it sign this: see `man ssh-keygen`"
+        );
     }
-    Ok(Signed::Bad { reason: format!("nobody in {} vouches with the key {key}: {reason}", shown(trust)) })
+    Ok(Signed::Bad { reason: format!("nobody in {file} vouches with the key {key}: {reason}"), hint })
 }
 
 /// Level 3: somebody who is trusted has signed the set.

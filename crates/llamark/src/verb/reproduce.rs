@@ -52,14 +52,16 @@ pub(crate) fn run(context: &Context, args: &Run, loaded: &Loaded, repeats: &Repe
 fn signed_by_somebody_trusted(context: &Context, args: &Run, repeats: &Repeats) -> Result<(), Failed> {
     let trust = signature::trust_file(&args.trust)?;
     let signed = signature::of(context, &repeats.path, trust.as_deref())?;
-    let refused = matches!(signed, Signed::Bad { .. })
-        || (trust.is_some() && !matches!(signed, Signed::Trusted { .. }));
-    if refused {
-        return fail(
-            Exit::NotVerified,
-            format!("{} is not run again: {}", shown(&repeats.path), signed.words()),
-            "`LLAMARK_ALLOWED_SIGNERS=` asks for no signature; `llamark verify` says more",
-        );
+    let hint = match (&signed, &trust) {
+        (Signed::Bad { hint, .. }, _) => Some(hint.as_str()),
+        (Signed::Trusted { .. }, _) | (_, None) => None,
+        (Signed::Unsigned | Signed::By { .. } | Signed::Unchecked { .. }, Some(_)) => {
+            Some("ask whoever made it to sign it; `LLAMARK_ALLOWED_SIGNERS=` asks for no signature")
+        }
+    };
+    if let Some(hint) = hint {
+        let set = shown(&repeats.path);
+        return fail(Exit::NotVerified, format!("{set} is not run again: {}", signed.words()), hint);
     }
     context.terminal.step("Repeating", &format!("{}, {}", shown(&repeats.path), signed.words()));
     Ok(())
@@ -117,7 +119,7 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
     let compare = |across: &[&str]| {
         let across = across.iter().map(|&word| word.to_owned()).collect();
         let options = CompareOptions { across, noise: noise.clone(), ..CompareOptions::default() };
-        llamark_report::compare(base, again, &options).or_fail(Exit::NotVerified)
+        llamark_report::compare(base, again, &options)
     };
     let cases: BTreeSet<&str> = again.resolved.plan.cases.iter().map(|case| case.id.as_str()).collect();
     let mut comparison = compare(&[])?;

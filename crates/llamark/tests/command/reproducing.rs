@@ -144,7 +144,30 @@ fn where_a_file_says_who_signs_only_their_sets_are_run() {
     std::fs::write(a_box.path("trusted"), format!("alice {public}")).unwrap();
     let (_, err) = a_box.run(&["run", &set, "--allowed-signers", "trusted"], 3);
     assert!(err.contains("is not run again: unsigned"), "{err}");
-    a_box.run(&["sign", &set, "--key", "alice"], 0);
+    assert!(err.contains("ask whoever made it to sign it"), "{err}");
+    tool(&["-q", "-t", "ed25519", "-N", "", "-f", "mallory"]);
+    a_box.run(&["sign", &set, "--key", "mallory"], 0);
+    let (_, err) = a_box.run(&["run", &set, "--allowed-signers", "trusted"], 3);
+    assert!(err.contains("nobody in trusted vouches") && err.contains("add it to trusted"), "{err}");
+    // A key that is known and may not sign this, and a signature of something else: not to ask for any is no way out.
+    std::fs::write(a_box.path("elsewhere"), format!("alice namespaces=\"git\" {public}")).unwrap();
+    a_box.run(&["sign", &set, "--key", "alice", "--replace"], 0);
+    let (_, err) = a_box.run(&["run", &set, "--allowed-signers", "elsewhere"], 3);
+    assert!(err.contains("the options of its line") && !err.contains("LLAMARK_ALLOWED_SIGNERS"), "{err}");
+    let signature = format!("{set}/manifest.json.sig");
+    let genuine = std::fs::read(&signature).unwrap();
+    std::fs::write(a_box.path("other"), "other").unwrap();
+    tool(&["-q", "-Y", "sign", "-n", "llamark-manifest@v1", "-f", "alice", "other"]);
+    std::fs::remove_file(&signature).unwrap();
+    std::fs::copy(a_box.path("other.sig"), &signature).unwrap();
+    for signers in ["trusted", ""] {
+        let mut command = a_box.llamark(&["run", &set]);
+        let output = command.env("LLAMARK_ALLOWED_SIGNERS", signers).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{err}");
+        assert!(err.contains("get it again") && !err.contains("LLAMARK_ALLOWED_SIGNERS"), "{err}");
+    }
+    std::fs::write(&signature, genuine).unwrap();
     let (code, said) = repeat(&a_box, &["run", &set, "--allowed-signers", "trusted"]);
     assert!([0, 1, 6].contains(&code) && said.contains("signed by alice"), "{said}");
 }

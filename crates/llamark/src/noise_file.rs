@@ -4,6 +4,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use llamark_artifact::files;
 use llamark_record::Sha256;
 use llamark_record::noise::{Calibration, NOISE_FORMAT, NoiseFile};
+use serde::Serialize;
 
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, fail};
@@ -54,11 +55,20 @@ pub(crate) fn add(context: &Context, host: &Sha256, found: Calibration) -> Resul
     file.calibrations.retain(|calibration| calibration.sets != found.sets);
     file.calibrations.push(found);
     let path = path(context, host);
-    let mut bytes = serde_json::to_vec_pretty(&file).or_fail(Exit::Internal)?;
-    bytes.push(b'\n');
-    if let Some(folder) = path.parent() {
-        files::create_dir_all(folder).or_fail(Exit::BadInput)?;
-    }
-    files::write_atomic(&path, &bytes).or_fail(Exit::BadInput)?;
+    keep(&path, &file)?;
     Ok(path)
+}
+
+/// Writes what was learned of sets that are sealed and stay: that it cannot be kept is no bad input, after hours of measuring.
+///
+/// # Errors
+/// When the disk refuses.
+pub(crate) fn keep<T: Serialize>(path: &Utf8Path, learned: &T) -> Result<(), Failed> {
+    let mut bytes = serde_json::to_vec_pretty(learned).or_fail(Exit::Internal)?;
+    bytes.push(b'\n');
+    let folder = path.parent().map_or(Ok(()), files::create_dir_all);
+    folder.and_then(|()| files::write_atomic(path, &bytes)).or_fail_hint(
+        Exit::NotVerified,
+        "what was measured is kept in its sets; once this can be written, the same command goes on from there",
+    )
 }

@@ -1,11 +1,11 @@
 //! `ARTIFACTS/bisect/NAME-DIGEST.json`: a search and how far it came. Another question is another file.
 
 use camino::Utf8PathBuf;
-use llamark_artifact::files;
 use llamark_record::bisect::{BISECT_FORMAT, BisectRecord, Question};
 
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, fail};
+use crate::noise_file;
 
 /// The file of a search, and what is in it.
 pub(crate) struct RecordFile {
@@ -60,11 +60,6 @@ impl RecordFile {
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn save(&self) -> Result<(), Failed> {
-        let mut bytes = serde_json::to_vec_pretty(&self.record).or_fail(Exit::Internal)?;
-        bytes.push(b'\n');
-        if let Some(folder) = self.path.parent() {
-            files::create_dir_all(folder).or_fail(Exit::BadInput)?;
-        }
-        files::write_atomic(&self.path, &bytes).or_fail(Exit::BadInput)
+        noise_file::keep(&self.path, &self.record)
     }
 }

@@ -52,6 +52,22 @@ fn two_engines(base: f64, candidate: f64) -> (Box, [String; 2]) {
     (a_box, sets)
 }
 
+/// Something was measured, so that this is no bad input: it is there, and the same command goes on with it.
+#[test]
+fn a_noise_file_that_cannot_be_written_is_no_bad_input() {
+    let a_box = Box::new();
+    a_box.model("fox", &at(4000.0)).experiment(&["fox"], "runs: 2");
+    std::fs::create_dir_all(a_box.path("artifacts")).unwrap();
+    std::fs::write(a_box.path("artifacts/noise"), "in the way").unwrap();
+    let args = ["calibrate", "box.yaml", "--starts", "3"];
+    let (_, err) = a_box.run(&args, 3);
+    assert!(err.contains("artifacts/noise") && err.contains("the same command"), "{err}");
+    std::fs::remove_file(a_box.path("artifacts/noise")).unwrap();
+    let (_, err) = a_box.run(&args, 0);
+    assert!(!err.contains("Measured"), "{err}");
+    assert_eq!(noise(&a_box)["calibrations"].as_array().unwrap().len(), 1);
+}
+
 #[test]
 fn a_calibration_is_two_sets_in_turn_and_a_noise_file_that_diff_uses() {
     let a_box = Box::new();

@@ -344,7 +344,7 @@ pub(crate) struct Bisect {
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) minimum: Option<f64>,
     /// Probability that the answer is wrong, in percent
-    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = risk)]
     pub(crate) error: f64,
     /// Most pairs of starts of a revision and the good end; undecided after them, it is skipped
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(3..=1000))]
@@ -372,9 +372,18 @@ fn metric(text: &str) -> Result<Metric, String> {
 
 /// A share in percent: above 0 and below 100, with or without the sign.
 fn percent(text: &str) -> Result<f64, String> {
+    percent_below(100.0, text)
+}
+
+/// A probability of error in percent: of half, no interval tells anything, and all would be measured in vain.
+fn risk(text: &str) -> Result<f64, String> {
+    percent_below(50.0, text)
+}
+
+fn percent_below(limit: f64, text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
-    let share = number.filter(|number| *number > 0.0 && *number < 100.0);
-    share.ok_or_else(|| "a number above 0 and below 100 is expected, as in `5` or `2.5%`".to_owned())
+    let share = number.filter(|number| *number > 0.0 && *number < limit);
+    share.ok_or_else(|| format!("a number above 0 and below {limit} is expected, as in `5` or `2.5%`"))
 }
 
 /// Kinds of document that can be imported.

@@ -159,6 +159,17 @@ fn default_cache() -> Result<Utf8PathBuf, Failed> {
     }
 }
 
+/// The first few of a list: of cases there may be thousands.
+pub(crate) fn some_of(names: &[&str]) -> String {
+    const SHOWN: usize = 4;
+    match names.len().checked_sub(SHOWN) {
+        Some(more @ 1..) => {
+            format!("{} and {more} more", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
+        }
+        _ => names.join(", "),
+    }
+}
+
 /// `path` as seen from the working directory, for people.
 pub(crate) fn shown(path: &Utf8Path) -> String {
     let here = std::env::current_dir().ok().and_then(|here| Utf8PathBuf::from_path_buf(here).ok());

@@ -8,6 +8,7 @@ use llamark_record::Sha256;
 use llamark_record::manifest::Resource;
 use llamark_record::model::ModelRecord;
 use llamark_record::plan::{Engine, PLAN_FORMAT, Plan, PlannedModel, ResolvedPlan, Tool};
+use llamark_report::format::counted;
 
 use crate::context::Context;
 use crate::display::Display;
@@ -168,7 +169,7 @@ pub(crate) fn models(
     }
     fail(
         Exit::BadInput,
-        format!("{} of {} models cannot be had", missing.len(), loaded.plan.models.len()),
+        format!("{} of {} cannot be had", missing.len(), counted(loaded.plan.models.len(), "model")),
         "put the files under `--models DIR`, or run the others with `--keep-going`",
     )
 }

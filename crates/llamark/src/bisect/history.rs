@@ -7,7 +7,7 @@ use llamark_record::plan::{Engine, EngineSource};
 use llamark_spec::Source;
 
 use crate::cli::Bisect;
-use crate::context::{Context, shown};
+use crate::context::{Context, shown, some_of};
 use crate::display::Display;
 use crate::exit::{Exit, Failed, OrFail as _, fail};
 use crate::load::{self, Loaded};
@@ -107,7 +107,11 @@ impl History {
             .collect();
         match found.as_slice() {
             [place] => Ok(*place),
-            [] => fail(Exit::BadInput, format!("the history has no revision `{word}`"), ""),
+            [] => fail(
+                Exit::BadInput,
+                format!("the history has no revision `{word}`"),
+                "name it by a commit of at least 4 digits, or by its whole label; tags and branches are for the ends",
+            ),
             _ => fail(
                 Exit::BadInput,
                 format!("the history has several revisions `{word}`"),
@@ -156,10 +160,10 @@ pub(crate) fn one_case(loaded: &mut Loaded, word: Option<&str>, spec: &Utf8Path)
     match plan.cases.as_slice() {
         [case] => Ok(case.id.clone()),
         cases => {
-            let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).take(5).collect();
+            let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
             fail(
                 Exit::BadInput,
-                format!("{} cases of {} are meant: {} ...", cases.len(), shown(spec), ids.join(", ")),
+                format!("{} cases of {} are meant: {}", cases.len(), shown(spec), some_of(&ids)),
                 "one search is about one case: name it with `--case ID`",
             )
         }

@@ -138,7 +138,9 @@ impl Search<'_> {
         for word in words {
             let place = self.laboratory.history.find(word)?;
             if place == 0 || place + 1 == self.revisions() {
-                return fail(Exit::BadInput, format!("`{word}` is an end of the history"), "");
+                let hint =
+                    "leave `--skip` out for it: the ends must run, and others are named as the ends are";
+                return fail(Exit::BadInput, format!("`{word}` is an end of the history"), hint);
             }
             // The ends come first: without them there is no search.
             self.ends()?;
@@ -182,7 +184,8 @@ impl Search<'_> {
         let (good, bad) = (self.good()?, self.bad()?);
         let (from, to) = (self.laboratory.history.label(0), self.laboratory.history.label(last));
         if keys(&good) == keys(&bad) {
-            return fail(Exit::BadInput, format!("{from} and {to} are the same build"), "");
+            let hint = "what they are built of is the same: name two ends that differ";
+            return fail(Exit::BadInput, format!("{from} and {to} are the same build"), hint);
         }
         for (place, end) in [(0, &good), (last, &bad)] {
             self.laboratory.compile(end).map_err(|failed| Failed {

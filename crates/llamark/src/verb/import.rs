@@ -81,11 +81,15 @@ fn tell(context: &Context, imported: &Imported, document: &Document) {
     let (cases, incomplete) = (plan.cases.len(), imported.incomplete().count());
     let (models, cases) = (counted(plan.models.len(), "model"), counted(cases, "case"));
     let text = format!("{models}, {cases}, {}", counted(imported.runs(), "run"));
-    let text = if incomplete == 0 { text } else { format!("{text}; {incomplete} cases are incomplete") };
+    let text = if incomplete == 0 { text } else { format!("{text}; {}", are_incomplete(incomplete)) };
     terminal.step("Read", &text);
     let grade = plan.grade();
     terminal.step("Provenance", &format!("{}: {}", grade.name(), grade.meaning()));
     terminal.step("Unknown", &document.unstated.join("; "));
+}
+
+fn are_incomplete(cases: usize) -> String {
+    format!("{} {} incomplete", counted(cases, "case"), if cases == 1 { "is" } else { "are" })
 }
 
 /// At most one byte more than a document may have: what is larger is refused by name, and not read.
@@ -162,7 +166,9 @@ pub(crate) fn again(set: &ArtifactSet, document: &Document) -> Result<Check, Fai
     let imported = match convert(document.kind, &document.file.name, &bytes, &options) {
         Ok(imported) => imported,
         Err(problems) => {
-            check.problems.push(format!("the document does not read: {} problems", problems.count()));
+            check
+                .problems
+                .push(format!("the document does not read: {}", counted(problems.count(), "problem")));
             return Ok(check);
         }
     };

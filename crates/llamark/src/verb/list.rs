@@ -4,6 +4,7 @@ use llamark_artifact::SetInfo;
 use llamark_artifact::set::{IMPORTED, PLAN};
 use llamark_record::grade::Grade;
 use llamark_record::plan::ResolvedPlan;
+use llamark_report::format;
 use serde::Serialize;
 
 use crate::cli::List;
@@ -65,7 +66,7 @@ pub(crate) fn run(context: &Context, args: &List) -> Outcome {
         let state = if set.sealed { "sealed" } else { "interrupted" };
         let grade = set.grade.map_or("unknown", Grade::name);
         let signed = if set.signed { "signed" } else { "unsigned" };
-        let size = llamark_report::format::bytes(set.bytes);
+        let size = format::bytes(set.bytes);
         text.push_str(&format!(
             "{state:<11}  {grade:<8}  {signed:<8}  {size:>10}  {}  {}\n",
             set.id, set.path
@@ -75,6 +76,6 @@ pub(crate) fn run(context: &Context, args: &List) -> Outcome {
     let bytes = listed.iter().map(|set| set.bytes).sum();
     context
         .terminal
-        .step("Total", &format!("{} in {} sets", llamark_report::format::bytes(bytes), listed.len()));
+        .step("Total", &format!("{} in {}", format::bytes(bytes), format::counted(listed.len(), "set")));
     Ok(Exit::Done)
 }

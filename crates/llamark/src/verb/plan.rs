@@ -4,7 +4,7 @@ use llamark_record::plan::{Case, Engine, EngineSource, ModelSource, Order, Plan,
 use llamark_report::format::counted;
 
 use crate::cli::PlanArgs;
-use crate::context::Context;
+use crate::context::{Context, some_of};
 use crate::display::duration;
 use crate::estimate::Estimate;
 use crate::exit::{Exit, Outcome};
@@ -44,8 +44,10 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     text.push_str(&table("Builds", &builds(plan)));
     text.push_str(&table("Models", &models(context, loaded)));
     text.push_str(&cases(plan));
-    let requests: u32 = plan.cases.iter().map(|case| case.starts * (case.runs + case.warmup)).sum();
-    let runs: u32 = plan.cases.iter().map(|case| case.starts * case.runs).sum();
+    // A case may have 5 * 10^9 runs, and more.
+    let of_starts = |runs: fn(&Case) -> u32| -> u64 {
+        plan.cases.iter().map(|case| u64::from(case.starts) * u64::from(runs(case))).sum()
+    };
     let most = if is_fixed(plan) { "" } else { "at most " };
     let order = match plan.procedure.order {
         Order::Interleave => format!("in an order from seed {}", plan.seed),
@@ -57,8 +59,8 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
         counted(plan.models.len(), "model"),
         counted(plan.cases.len(), "case"),
         counted(plan.schedule.len(), "start"),
-        counted(runs, "run"),
-        counted(requests - runs, "warm-up run"),
+        counted(of_starts(|case| case.runs), "run"),
+        counted(of_starts(|case| case.warmup), "warm-up run"),
     ));
     if let Some(canary) = &plan.canary {
         text.push_str(&format!(
@@ -127,17 +129,6 @@ fn builds(plan: &Plan) -> Vec<Vec<String>> {
         ]
     };
     plan.builds.iter().map(row).collect()
-}
-
-/// The first few of a list: of a matrix there may be a thousand.
-fn some_of(names: &[&str]) -> String {
-    const SHOWN: usize = 4;
-    match names.len().checked_sub(SHOWN) {
-        Some(more @ 1..) => {
-            format!("{} and {more} more", names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(", "))
-        }
-        _ => names.join(", "),
-    }
 }
 
 fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use camino::Utf8Path;
 use llamark_artifact::{ArtifactSet, Check, Verification};
+use llamark_report::format::counted;
 use serde::Serialize;
 
 use crate::cli::Verify;
@@ -94,7 +95,7 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
             .iter()
             .map(|check| check.problems.len() + usize::try_from(check.more).unwrap_or(0))
             .sum();
-        context.terminal.problem(&format!("{} does not verify: {count} problems", shown(&path)));
+        context.terminal.problem(&format!("{} does not verify: {}", shown(&path), counted(count, "problem")));
         return Ok(Exit::NotVerified);
     }
     context.terminal.step("Signature", &signed.words());

@@ -126,9 +126,9 @@ fn what_does_not_run_is_gone_around() {
     let found = verdicts(&record(&a_box));
     assert_eq!(found[..3], [told(8, "bad"), told(3, "skipped"), told(4, "skipped")]);
     let (_, err) = a_box.run(&[&BISECT[..], &["--skip", "e9"]].concat(), 2);
-    assert!(err.contains("no revision `e9`"), "{err}");
+    assert!(err.contains("no revision `e9`") && err.contains("a commit of at least 4 digits"), "{err}");
     let (_, err) = a_box.run(&[&BISECT[..], &["--skip", "e8"]].concat(), 2);
-    assert!(err.contains("an end of the history"), "{err}");
+    assert!(err.contains("an end of the history") && err.contains("leave `--skip` out"), "{err}");
 }
 
 #[test]
@@ -178,6 +178,13 @@ fn ends_that_do_not_run_are_an_error() {
     assert_eq!(record(&a_box)["attempt"], 2);
     let (_, err) = a_box.run(&BISECT, 1);
     assert!(err.contains("First bad: e2") && !err.contains("Measured"), "{err}");
+    let a_box = history(&turning(3, 1));
+    std::fs::copy(a_box.path("e0/llama-server"), a_box.path("e2/llama-server")).unwrap();
+    let (_, err) = a_box.run(&BISECT, 2);
+    assert!(
+        err.contains("e0 and e2 are the same build") && err.contains("name two ends that differ"),
+        "{err}"
+    );
 }
 
 /// To look for it in all starts that there may be would find nothing but that.
@@ -202,10 +209,32 @@ fn bad_questions_are_refused_before_anything_is_measured() {
     a_box.model("hen", "{}").experiment(&["fox", "hen"], "runs: 2");
     let (_, err) = a_box.run(&BISECT, 2);
     assert!(err.contains("2 cases") && err.contains("--case ID"), "{err}");
+    assert!(err.contains("are meant: fox/cpu/p, hen/cpu/p\n"), "all of them were listed: {err}");
+    let many: Vec<String> = (1..=9).map(|place| format!("m{place}")).collect();
+    a_box.experiment(&many.iter().map(String::as_str).collect::<Vec<_>>(), "runs: 2");
+    let (_, err) = a_box.run(&BISECT, 2);
+    assert!(err.contains("9 cases") && err.contains("m4/cpu/p and 5 more\n"), "{err}");
+    // No look at a comparison decides with an error of half.
+    let (_, err) = a_box.run(&[&BISECT[..], &["--error", "60"]].concat(), 2);
+    assert!(err.contains("--error") && err.contains("below 50"), "{err}");
     a_box.experiment(&["fox"], "runs: 1");
     let (_, err) = a_box.run(&BISECT, 2);
     assert!(err.contains("two runs are the least"), "{err}");
     assert!(sets(&a_box).is_empty());
+}
+
+/// Something was measured, so that this is no bad input: it is there, and the same command goes on with it.
+#[test]
+fn a_verdict_that_cannot_be_kept_is_no_bad_input() {
+    let a_box = history(&turning(3, 1));
+    std::fs::create_dir_all(a_box.path("artifacts")).unwrap();
+    std::fs::write(a_box.path("artifacts/bisect"), "in the way").unwrap();
+    let (_, err) = a_box.run(&BISECT, 3);
+    assert!(err.contains("artifacts/bisect") && err.contains("the same command"), "{err}");
+    std::fs::remove_file(a_box.path("artifacts/bisect")).unwrap();
+    let measured = sets(&a_box).len();
+    let (_, err) = a_box.run(&BISECT, 1);
+    assert!(err.contains("First bad: e1") && sets(&a_box).len() > measured, "{err}");
 }
 
 #[test]

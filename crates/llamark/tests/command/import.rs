@@ -51,7 +51,7 @@ fn a_published_report_becomes_a_set_that_verifies() {
 fn an_incomplete_report_is_imported_and_says_so() {
     let a_box = with("Run 2: pp=757.37 tg=80.67 (prompt=587 tok, gen=128 tok)\n", "");
     let (_, err) = a_box.run(&["import", "report", "Report 1.md"], 5);
-    assert!(err.contains("2 of 3 runs"), "{err}");
+    assert!(err.contains("2 of 3 runs") && err.contains("; 1 case is incomplete"), "{err}");
     a_box.run(&["verify"], 0);
     let (json, _) = a_box.run(&["report", "--format", "json"], 0);
     let summary: serde_json::Value = serde_json::from_str(&json).unwrap();

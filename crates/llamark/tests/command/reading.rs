@@ -59,6 +59,15 @@ fn a_file_that_cannot_be_read_is_a_problem_of_that_file() {
     assert!(err.contains("1 problem in 1 of 1 file\n"), "{err}");
 }
 
+/// As many as the schema allows are no number of 32 bits.
+#[test]
+fn a_plan_of_very_many_runs_is_counted() {
+    let a_box = Box::new();
+    a_box.model("fox", "{}").experiment(&["fox"], "runs: 1000000, starts: 5000");
+    let (out, _) = a_box.run(&["plan", "box.yaml"], 0);
+    assert!(out.contains("5000 starts, 5000000000 runs and 5000 warm-up runs"), "{out}");
+}
+
 #[test]
 fn what_is_no_experiment_is_bad_input() {
     let a_box = Box::new();
@@ -102,6 +111,7 @@ fn a_template_of_the_user_takes_the_place_of_ours() {
     std::fs::write(a_box.path("mine/report.md.j2"), "only {{ title }}\n").unwrap();
     let (_, err) = a_box.run(&["report", "--template", "mine"], 2);
     assert!(err.contains("report.md.j2") && err.contains('1'), "undefined names have a place: {err}");
+    assert!(err.contains("every name that a template may use is in `summary.json`"), "{err}");
 }
 
 #[test]

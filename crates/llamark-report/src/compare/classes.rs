@@ -68,6 +68,8 @@ const RULES: &[Rule] = &[
     // Two instruments are two ways to measure; their numbers compare where that is what is compared.
     rule(&["backend", "*", "tool"], Method, Identity),
     rule(&["backend", "*", "server", "**"], Settings, Treatment),
+    // Where a login keeps its sockets: it names the user, and some drivers look there for a display. No rate depends on it.
+    rule(&["backend", "*", "environment", "XDG_RUNTIME_DIR"], Variables, Nuisance),
     rule(&["backend", "*", "environment", "**"], Variables, Treatment),
     rule(&["backend", "*", "name"], Label, Nuisance),
     rule(&["backend", "*", "label"], Label, Nuisance),
@@ -180,6 +182,8 @@ mod tests {
             ("host gpu 0 driver", Driver, Treatment),
             ("host gpu 0 name", Hardware, Identity),
             ("host env OMP_NUM_THREADS", Variables, Nuisance),
+            ("backend cpu environment GGML_VK_VISIBLE_DEVICES", Variables, Treatment),
+            ("backend cpu environment XDG_RUNTIME_DIR", Variables, Nuisance),
         ] {
             assert_eq!(class_of(field), (cause, class), "{field}");
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use llamark_record::comparison::AcceptedChange;
-use llamark_record::metric::Metric;
+use llamark_record::metric::{Direction, Metric};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -12,8 +12,11 @@ use crate::node;
 use crate::parse::typed;
 use crate::source::Source;
 use crate::text::{CaseId, Date, Line};
-use crate::units::Share;
+use crate::units::Growth;
 use crate::validate::{Format, validate};
+
+/// 100 %, in parts per million.
+const ALL: u64 = 1_000_000;
 
 /// What the file must be. It has no version of its own: it is a list.
 static ACCEPTED: Format = Format::new("a file of accepted changes", "", crate::schema::accepted_schema);
@@ -31,8 +34,9 @@ pub struct AcceptedEntry {
     pub case: CaseId,
     /// The metric that may be worse.
     pub metric: Metric,
-    /// How much worse it may be than the baseline: fewer tok/s, or more time or bytes.
-    pub at_most: Share,
+    /// How much worse it may be than the baseline: fewer tok/s (of which no more than all can be lost), or more time, bytes or
+    /// energy.
+    pub at_most: Growth,
     /// Why it is accepted; shown wherever the regression is.
     pub reason: Line,
     /// Last day on which it holds. Without one it holds until it is removed.
@@ -58,17 +62,34 @@ pub fn parse_accepted(source: &Source) -> Result<Vec<AcceptedChange>, Diagnostic
     }
     let AcceptedFile(entries) =
         typed(source).map_err(|problem| Diagnostics::new(source.clone(), vec![*problem]))?;
+    check_rates(&root, &entries, &mut problems);
+    if !problems.is_empty() {
+        return Err(Diagnostics::new(source.clone(), problems));
+    }
     let lines = root.items().iter().map(|item| source.place(item.span.start).line);
     let change = |(entry, line): (AcceptedEntry, usize)| AcceptedChange {
         line: u64::try_from(line).unwrap_or(0),
         case: entry.case.as_str().to_owned(),
         metric: entry.metric,
-        // The pattern of a share keeps it below 100 %.
+        // The pattern keeps it small.
         at_most_ppm: u32::try_from(entry.at_most.0).unwrap_or(0),
         reason: entry.reason.as_str().to_owned(),
         until: entry.until.map(|date| date.as_str().to_owned()),
     };
     Ok(entries.into_iter().zip(lines).map(change).collect())
+}
+
+/// A rate that is worse by all of it is none.
+fn check_rates(root: &node::Node, entries: &[AcceptedEntry], problems: &mut Vec<Problem>) {
+    for (item, entry) in root.items().iter().zip(entries) {
+        let is_rate = entry.metric.direction() == Direction::HigherIsBetter;
+        let Some(at_most) = item.get("at_most").filter(|_| is_rate && entry.at_most.0 >= ALL) else {
+            continue;
+        };
+        let message = format!("`{}` is a rate, and cannot lose 100% or more", entry.metric.name());
+        let problem = Problem::new("spec/out-of-range", at_most.span.clone(), message);
+        problems.push(problem.help("write less than 100%: a rate that is halved is worse by 50%"));
+    }
 }
 
 /// Two entries for one metric of one case would contradict each other.
@@ -108,6 +129,23 @@ mod tests {
         for empty in ["", "# nothing yet\n", "[]\n"] {
             assert_eq!(parse(empty).unwrap(), [], "{empty:?}");
         }
+    }
+
+    /// A time can double, and more; a rate cannot lose more than all.
+    #[test]
+    fn as_much_is_accepted_as_a_metric_can_be_worse() {
+        let entry = |metric: &str, share: &str| {
+            parse(&format!("- {{ case: a/b/c, metric: {metric}, at_most: {share}, reason: r }}\n"))
+        };
+        for (share, ppm) in [("150%", 1_500_000), ("99.99%", 999_900), ("10000%", 100_000_000)] {
+            assert_eq!(entry("ttft", share).unwrap()[0].at_most_ppm, ppm);
+        }
+        for beyond in ["10001%", "10000.5%", "0%", "-5%"] {
+            assert!(entry("load", beyond).is_err(), "{beyond}");
+        }
+        assert_eq!(entry("tg", "99%").unwrap()[0].at_most_ppm, 990_000);
+        let all = entry("tg", "100%").unwrap_err().render(Style::Plain);
+        assert!(all.contains("accepted.yaml:1") && all.contains("cannot lose 100%"), "{all}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::semantic::sources::{build_number, is_commit};
 use crate::source::Source;
 use crate::sources;
 use crate::text::{Digest, Line, Name, PackageUrl};
-use crate::units::Timeout;
+use crate::units::{Growth, Timeout};
 use crate::values::{LayerCount, Numbers, SampleRate};
 use crate::variant::{Variant, variants};
 
@@ -390,27 +390,28 @@ fn cases(
 /// How each metric is judged: those that the author names decide, with his margins; the others as is standard.
 fn gates(gates: Option<&experiment::Gates>) -> Vec<Gate> {
     let Some(gates) = gates else { return defaults::GATES.to_vec() };
+    let growth = |margin: Option<Growth>| margin.map(|margin| margin.0);
     let margin = |metric: Metric| match metric {
-        Metric::Pp => gates.pp,
-        Metric::Tg => gates.tg,
-        Metric::TgStream => gates.tg_stream,
-        Metric::Ttft => gates.ttft,
-        Metric::TtftP95 => gates.ttft_p95,
-        Metric::TtftP99 => gates.ttft_p99,
-        Metric::Itl => gates.itl,
-        Metric::ItlP95 => gates.itl_p95,
-        Metric::ItlP99 => gates.itl_p99,
-        Metric::Load => gates.load,
-        Metric::Rss => gates.rss,
-        Metric::Vram => gates.vram,
-        Metric::Gtt => gates.gtt,
-        Metric::EnergyPrefill => gates.energy_prefill,
-        Metric::EnergyDecode => gates.energy_decode,
+        Metric::Pp => gates.pp.map(|margin| margin.0),
+        Metric::Tg => gates.tg.map(|margin| margin.0),
+        Metric::TgStream => gates.tg_stream.map(|margin| margin.0),
+        Metric::Ttft => growth(gates.ttft),
+        Metric::TtftP95 => growth(gates.ttft_p95),
+        Metric::TtftP99 => growth(gates.ttft_p99),
+        Metric::Itl => growth(gates.itl),
+        Metric::ItlP95 => growth(gates.itl_p95),
+        Metric::ItlP99 => growth(gates.itl_p99),
+        Metric::Load => growth(gates.load),
+        Metric::Rss => growth(gates.rss),
+        Metric::Vram => growth(gates.vram),
+        Metric::Gtt => growth(gates.gtt),
+        Metric::EnergyPrefill => growth(gates.energy_prefill),
+        Metric::EnergyDecode => growth(gates.energy_decode),
     };
     let gate = |standard: &Gate| match margin(standard.metric) {
-        // The pattern of a share keeps it below 100 %.
-        Some(share) => {
-            Gate::with_margin(standard.metric, true, u32::try_from(share.0).unwrap_or(standard.margin_ppm))
+        // The patterns keep it small.
+        Some(margin) => {
+            Gate::with_margin(standard.metric, true, u32::try_from(margin).unwrap_or(standard.margin_ppm))
         }
         None => Gate { decides: false, ..*standard },
     };

@@ -14,7 +14,7 @@ use crate::perplexity::Perplexity;
 use crate::procedure::{Cooldown, Until, WarmUpRuns};
 use crate::sources::{EngineSource, ModelSource, PromptSource};
 use crate::text::{CMakeName, Commit, Device, Line, Name, ParameterCount, Text, VariableName, VariableValue};
-use crate::units::{Bandwidth, Duration, Share, Size, Timeout};
+use crate::units::{Bandwidth, Duration, Growth, Share, Size, Timeout};
 use crate::values::{CMakeValue, LayerCount, Number, Numbers, PromptNames, SampleRate};
 
 /// A benchmark of llama.cpp: which machine, which llama.cpp, which backends, which models, and how to measure.
@@ -67,29 +67,29 @@ pub struct Gates {
     /// Margin of the token generation of one of several streams, tok/s.
     pub tg_stream: Option<Share>,
     /// Margin of the time to the first token; of several streams, that of the median one.
-    pub ttft: Option<Share>,
+    pub ttft: Option<Growth>,
     /// Margin of its 95th percentile over several streams.
-    pub ttft_p95: Option<Share>,
+    pub ttft_p95: Option<Growth>,
     /// Margin of its 99th percentile over several streams.
-    pub ttft_p99: Option<Share>,
+    pub ttft_p99: Option<Growth>,
     /// Margin of the time from one token to the next: the median of a run.
-    pub itl: Option<Share>,
+    pub itl: Option<Growth>,
     /// Margin of its 95th percentile.
-    pub itl_p95: Option<Share>,
+    pub itl_p95: Option<Growth>,
     /// Margin of its 99th percentile.
-    pub itl_p99: Option<Share>,
+    pub itl_p99: Option<Growth>,
     /// Margin of the time from the start of the server until it is ready.
-    pub load: Option<Share>,
+    pub load: Option<Growth>,
     /// Margin of the peak memory of the server.
-    pub rss: Option<Share>,
+    pub rss: Option<Growth>,
     /// Margin of the peak memory of the GPUs.
-    pub vram: Option<Share>,
+    pub vram: Option<Growth>,
     /// Margin of the peak memory of the host that the GPUs use.
-    pub gtt: Option<Share>,
+    pub gtt: Option<Growth>,
     /// Margin of the energy for each token of the prompt.
-    pub energy_prefill: Option<Share>,
+    pub energy_prefill: Option<Growth>,
     /// Margin of the energy for each generated token.
-    pub energy_decode: Option<Share>,
+    pub energy_decode: Option<Growth>,
 }
 
 /// The schema of keys that the author chooses.

@@ -89,6 +89,13 @@ quantity_type! {
 }
 
 quantity_type! {
+    /// A share that may be more than the whole: a number above 0, at most 10000, and `%`.
+    Growth, title: "share",
+    pattern: r"^([1-9][0-9]{0,3}(\.[0-9]{1,2})?|10000|0\.(0[1-9]|[1-9][0-9]?)) ?%$",
+    examples: ["10%", "150%"], units: SHARES
+}
+
+quantity_type! {
     /// A temperature: a whole number of degrees Celsius and `C`.
     Temperature, title: "temperature", pattern: "^[1-9][0-9]{0,2} ?(C|°C)$",
     examples: ["60 C"], units: TEMPERATURES
@@ -157,6 +164,7 @@ mod tests {
         assert_eq!("256.5 GB/s".parse(), Ok(Bandwidth(256_500_000_000)));
         assert_eq!("3%".parse(), Ok(Share(30_000)));
         assert_eq!("0.05 %".parse(), Ok(Share(500)));
+        assert_eq!("250%".parse(), Ok(Growth(2_500_000)));
         assert_eq!("60 C".parse(), Ok(Temperature(60_000)));
         assert_eq!("85°C".parse(), Ok(Temperature(85_000)));
         for bad in [
@@ -179,9 +187,12 @@ mod tests {
 
     #[test]
     fn every_example_and_the_longest_text_of_a_pattern_is_read() {
-        for (text, units) in
-            [("9999999h", TIMES), ("999999.999 TiB", SIZES), ("999999.999 TiB/s", BANDWIDTHS)]
-        {
+        for (text, units) in [
+            ("9999.99%", SHARES),
+            ("9999999h", TIMES),
+            ("999999.999 TiB", SIZES),
+            ("999999.999 TiB/s", BANDWIDTHS),
+        ] {
             assert!(quantity(text, units).is_some(), "{text}");
         }
     }

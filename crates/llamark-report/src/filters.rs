@@ -82,7 +82,7 @@ fn integer(value: &Value, write: impl Fn(u64) -> String) -> Result<Value, Error>
 }
 
 fn not_a_number(value: &Value) -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("a number is expected, this is {}", value.kind()))
+    Error::new(ErrorKind::InvalidOperation, format!("a number is expected, but this is {}", value.kind()))
 }
 
 /// Shapes that differ in nothing but their depth.

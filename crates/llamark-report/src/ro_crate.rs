@@ -94,7 +94,7 @@ fn action(set: &ArtifactSet, manifest: &Manifest, files: &[Value], inputs: &[Val
         "@id": ACTION,
         "@type": "CreateAction",
         "name": format!("{what} of the experiment {}", set.resolved.plan.name),
-        "description": format!("What went in, what came out, and when, as {MANIFEST} has it with more"),
+        "description": format!("What went in, what came out, and when; {MANIFEST} has more"),
         "identifier": metadata.invocation_id,
         "instrument": {"@id": manifest.predicate.run_details.builder.id},
         "object": ids(inputs),

@@ -114,7 +114,7 @@ fn sizes_are_held_against_quantizations_in_both_units() {
     assert!(
         found(&other, "LM112")[0]
             .text
-            .contains("A22B in its name says 22B active parameters, 30B are stated")
+            .contains("A22B in its name says 22B active parameters, but 30B are stated")
     );
 }
 

@@ -43,7 +43,7 @@ impl PaceKind {
         match self {
             Self::Compute => "computed",
             Self::Memory => "read memory",
-            Self::Sync => "brought its threads together",
+            Self::Sync => "synchronised its threads",
         }
     }
 }

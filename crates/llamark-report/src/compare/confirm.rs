@@ -102,8 +102,7 @@ fn retest<'a>(metric: &MetricComparison, open: &Open<'a>, pools: &Pools<'a>) -> 
 
 /// Measured again, and nothing can be said of it: the first verdict stands, since nothing contradicts it.
 fn undecided(metric: &mut MetricComparison) {
-    "measured again, and fewer than three pairs of fresh starts have a value and met one machine, or all agree: the first verdict \
-     stands"
+    "measured again, but fewer than three usable pairs remain (or all agree exactly): the first verdict stands"
         .clone_into(&mut metric.reason);
 }
 

@@ -67,7 +67,7 @@ pub(super) fn caveat(file: Option<&NoiseFile>, base: Material<'_>, used: usize, 
              {of} gating comparisons"
         )
     } else {
-        "the noise file is of another machine, and was not used".to_owned()
+        "the noise file is from another machine and was not used".to_owned()
     };
     Some(Caveat { code: CaveatCode::NoiseFile, text })
 }

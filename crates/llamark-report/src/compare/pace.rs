@@ -209,7 +209,7 @@ fn pace_change([base, candidate]: &[Paces; 2]) -> Option<f64> {
 fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: procedure::Verdict) {
     if measured(metric.verdict).is_some_and(|measured| procedure::contradicts(measured, of_witness)) {
         metric.reason = format!(
-            "relative to the pace of the processor, which {} beside the candidate, it is {} ({})",
+            "the processor itself {} during the candidate; relative to that, the change is {} ({})",
             by_how_much(relative.to, relative.pace),
             format::change(relative.change),
             format::change_interval(relative.interval.low, relative.interval.high)
@@ -232,7 +232,7 @@ fn measured(verdict: Verdict) -> Option<procedure::Verdict> {
 }
 
 fn sentence(kind: PaceKind, pace: f64) -> String {
-    format!("the processor itself {} beside the candidate", by_how_much(kind, pace))
+    format!("the processor itself {} during the candidate", by_how_much(kind, pace))
 }
 
 /// `computed 19 % slower`.
@@ -262,7 +262,7 @@ fn caveat(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, by: &Rules) -> Op
     }
     let interval = moved.interval(1.0 - 2.0 * by.alpha)?;
     let text = format!(
-        "{} ({}), by the same work before and behind each start",
+        "{} ({}), timed with the same work before and after each start",
         sentence(kind, faster(moved.difference)),
         format::change_interval(faster(interval.high), faster(interval.low))
     );

@@ -23,11 +23,12 @@ fn of_row(context: &Context<'_>, row: &PerplexityRow) -> Option<Finding> {
         let made_up = match model.synthetic.as_str() {
             "" => "",
             _ => {
-                " (Its weights are made up, so that the number means nothing by itself; but all backends compute the same one.)"
+                " (Its weights are made up, so the number means nothing by itself; but all backends should compute the same one.)"
             }
         };
-        let text =
-            format!("{name} is suspect: {fault}. Its speed is that of a computation gone wrong.{made_up}");
+        let text = format!(
+            "{name} is suspect: {fault}. Its speed is that of a computation that went wrong.{made_up}"
+        );
         let mut finding = Finding::new(&WORSE_PERPLEXITY, subject, text);
         let numbers = [
             ("perplexity", row.perplexity),

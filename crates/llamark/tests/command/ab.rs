@@ -156,7 +156,7 @@ fn settings_and_environment_are_variants_too_and_a_difference_that_is_declared()
     std::fs::write(a_box.path("plain.yaml"), plain.replace("name: box", "name: plain")).unwrap();
     a_box.run(&["run", "plain.yaml", "--model", "fox"], 0);
     let (_, err) = a_box.run(&["diff", "plain"], 2);
-    assert!(err.contains("has no two variants") && err.contains("ab:"), "{err}");
+    assert!(err.contains("does not have two variants") && err.contains("ab:"), "{err}");
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn one_token_over_and_over_is_suspect() {
     experiment(&a_box, GPU, "runs: 1");
     let (report, _) = reported(&a_box);
     assert!(report.contains("stuck from token 1 in 1 of 1 case"), "{report}");
-    assert!(report.contains("from token 1 on it says one token over and over"), "{report}");
+    assert!(report.contains("from token 1 on it repeats one token over and over"), "{report}");
     // The build of the device made the reference, without the device.
     let references = events(&a_box.set(), "canary_reference");
     let argv = references[0]["argv"].to_string();

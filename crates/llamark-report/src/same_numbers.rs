@@ -83,7 +83,7 @@ mod tests {
         let ours = summary(2.5);
         assert_eq!(compared(&summary(2.5), &ours), Ok(3));
         assert!(
-            compared(&summary(2.6), &ours).unwrap_err().contains("pp mean is 2.6, and the journal gives 2.5")
+            compared(&summary(2.6), &ours).unwrap_err().contains("pp mean is 2.6, but the journal gives 2.5")
         );
         // What the other version knew nothing of, and what it called by another name.
         let mut other = summary(2.5);

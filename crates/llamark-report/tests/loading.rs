@@ -61,7 +61,7 @@ fn what_could_not_be_made_cold_is_not_called_cold() {
     let (summary, _) = shown(&loaded(PageCache::Cold, &[(None, 4000), (None, 4000)]));
     let found = texts(&summary, "LM307");
     assert!(
-        found[0].contains("in 2 of 2 starts: how much of it is in memory is not known (the system"),
+        found[0].contains("in 2 of 2 starts: how much of it is in memory is unknown (the system"),
         "{found:?}"
     );
     assert_eq!(summary.cases[0].loading.as_ref().unwrap().cache, "unknown");

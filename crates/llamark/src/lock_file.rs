@@ -112,6 +112,6 @@ pub(crate) fn same(context: &Context, loaded: &Loaded, mismatches: &[Mismatch]) 
     fail(
         Exit::BadInput,
         format!("{} {inputs} not what {} pins; nothing was run", mismatches.len(), shown(path)),
-        "if what was found is right, `llamark lock SPEC` pins it; commit the change",
+        "if what was found is right, pin it with `llamark lock SPEC` and commit the change",
     )
 }

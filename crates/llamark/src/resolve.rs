@@ -168,7 +168,7 @@ pub(crate) fn models(
     }
     fail(
         Exit::BadInput,
-        format!("{} of {} models cannot be had", missing.len(), loaded.plan.models.len()),
+        format!("{} of {} models are not available", missing.len(), loaded.plan.models.len()),
         "put the files under `--models DIR`, or run the others with `--keep-going`",
     )
 }
@@ -207,7 +207,7 @@ fn beyond_training(plan: &Plan, models: &BTreeMap<String, FetchedModel>) -> BTre
         let trained = llamark_gguf::facts_of_shards(&[header]).context_length?;
         let asked = asked(id).filter(|asked| *asked > trained)?;
         let text =
-            format!("it was trained for a context of {trained} tokens, and the experiment asks for {asked}");
+            format!("it was trained for a context of {trained} tokens, but the experiment asks for {asked}");
         Some((id.clone(), text))
     };
     models.iter().filter_map(problem).collect()
@@ -231,7 +231,7 @@ fn within_training(
         Exit::BadInput,
         format!("{models} less context than the experiment asks for; nothing was built or run"),
         "lower `context` (and `depth`, which must fit into it), or run the others with `--keep-going`; llama-server \
-         gives a slot no more than the model was trained for",
+         gives a slot no more context than the model was trained for",
     )
 }
 
@@ -298,7 +298,7 @@ pub(crate) fn interrupted() -> Failed {
     Failed {
         exit: Exit::Interrupted,
         error: anyhow::Error::msg("interrupted"),
-        hint: "the same command goes on where it stopped".to_owned(),
+        hint: "run the same command again to resume".to_owned(),
     }
 }
 

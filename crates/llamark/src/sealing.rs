@@ -35,7 +35,7 @@ fn stored_summary(path: &Utf8Path) -> Result<Summary, Failed> {
     if let Some(summary) = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(summary);
     }
-    let hint = format!("`llamark verify {path}` says what is wrong; `--again` measures afresh");
+    let hint = format!("`llamark verify {path}` says what is wrong; `--again` measures again");
     let set = ArtifactSet::read(path).or_fail_hint(Exit::NotVerified, hint)?;
     llamark_report::summarize(&set).or_fail(Exit::NotVerified)
 }

@@ -125,7 +125,7 @@ impl Terminal {
                 Ok(())
             }
             Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output"))
-                .or_fail_hint(Exit::BadInput, "what was written so far is not whole"),
+                .or_fail_hint(Exit::BadInput, "what was written so far is incomplete"),
         }
     }
 

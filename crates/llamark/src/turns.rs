@@ -73,7 +73,7 @@ pub(crate) fn measure(
 ) -> Result<[Utf8PathBuf; 2], Failed> {
     let [base, candidate] = given;
     let Some(turns) = base.resolved.plan.plan.interleaved.clone() else {
-        return fail(Exit::Internal, "a plan that is measured in turn does not say so", "");
+        return fail(Exit::Internal, "a plan that is measured interleaved does not say so", "");
     };
     let schedule = base.resolved.plan.plan.schedule.clone();
     let find = || find(&context.store(), [&base.resolved, &candidate.resolved], environment);
@@ -125,10 +125,8 @@ fn no_half(found: &[Option<Found>; 2]) -> Result<(), Failed> {
     let path = shown(path);
     fail(
         Exit::BadInput,
-        format!(
-            "{path} was measured in turn with a set that is not there any more: its starts have no partners"
-        ),
-        format!("put the other set back, or remove {path} too, and both are measured anew"),
+        format!("{path} was interleaved with a set that no longer exists: its starts have no partners"),
+        format!("put the other set back; or remove {path} too, and both are measured again"),
     )
 }
 

@@ -213,7 +213,11 @@ fn pairs_whose_starts_met_two_machines_do_not_count() {
         [(3, 2); 2]
     );
     let said = caveat(&comparison, CaveatCode::MovedStarts).unwrap();
-    assert!(said.text.contains("during 48 of 120 starts, or between the two of a pair"), "{}", said.text);
+    assert!(
+        said.text.contains("during 48 of 120 starts, or between the two starts of a pair"),
+        "{}",
+        said.text
+    );
     let (a, b) = pair(1.0);
     assert_eq!(verdicts(&compared(&a, &b)), [Verdict::Equivalent; 2]);
     // Without the witness, the same numbers decide nothing.

@@ -25,10 +25,10 @@ impl Session<'_> {
         }
         let owed: Vec<String> = ledger.without_canary_reference().into_iter().map(str::to_owned).collect();
         for model in owed {
-            self.display.now("Checking", &format!("what the processor alone says of {model}"));
+            self.display.now("Checking", &format!("what the processor alone generates with {model}"));
             let reference = self.reference(&canary, &model)?;
             if let CanaryOutcome::Missing { reason } = &reference.answer {
-                self.display.warn(&format!("nothing to compare the tokens of {model} with: {reason}"));
+                self.display.warn(&format!("the tokens of {model} cannot be checked: {reason}"));
             }
             self.append(Event::CanaryReference(reference))?;
         }

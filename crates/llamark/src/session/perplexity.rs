@@ -53,10 +53,10 @@ impl Session<'_> {
             }
             PerplexityOutcome::NotFinite { chunk, printed } => {
                 self.display
-                    .warn(&format!("the perplexity of {name} is no number: {printed} in chunk {chunk}"));
+                    .warn(&format!("the perplexity of {name} is not a number: {printed} in chunk {chunk}"));
             }
             PerplexityOutcome::Missing { reason } => {
-                self.display.warn(&format!("no perplexity of {name}: {reason}"));
+                self.display.warn(&format!("no perplexity for {name}: {reason}"));
             }
         }
     }
@@ -131,7 +131,7 @@ impl Session<'_> {
         let trained = record.facts.as_ref()?.context_length?;
         (u64::from(planned.context) > trained).then(|| {
             format!(
-                "it was trained for a context of {trained} tokens, and a chunk of the perplexity has {}",
+                "it was trained for a context of {trained} tokens, but a chunk of the perplexity has {}",
                 planned.context
             )
         })

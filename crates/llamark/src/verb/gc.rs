@@ -78,7 +78,7 @@ pub(crate) fn run(context: &Context, args: &Gc) -> Outcome {
         terminal.done(&format!("{} removed, {kept} kept ({sets})", bytes(sum(&[Fate::Removed]))));
     } else {
         terminal.done(&format!(
-            "{} could be removed, {kept} are referred to ({sets}); nothing was removed: `llamark gc --delete` does it",
+            "{} could be removed, {kept} are in use ({sets}); nothing was removed: `llamark gc --delete` removes it",
             bytes(sum(&[Fate::Unused]))
         ));
     }
@@ -121,7 +121,7 @@ impl Machine {
 /// The plan of every set, sealed or not. One that does not read could refer to anything, so that nothing is removed then.
 fn plans(context: &Context) -> Result<Vec<ResolvedPlan>, Failed> {
     let sets = context.store().sets(None).or_fail(Exit::NotVerified)?;
-    let hint = "what it refers to is not known, so that nothing is removed";
+    let hint = "what it uses is unknown, so nothing is removed";
     let plan = |path: &Utf8Path| ArtifactSet::read_plan(path).or_fail_hint(Exit::NotVerified, hint);
     sets.iter().map(|set| plan(&set.path)).collect()
 }

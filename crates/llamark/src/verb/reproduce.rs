@@ -57,8 +57,8 @@ fn signed_by_somebody_trusted(context: &Context, args: &Run, repeats: &Repeats) 
     if refused {
         return fail(
             Exit::NotVerified,
-            format!("{} is not run again: {}", shown(&repeats.path), signed.words()),
-            "`LLAMARK_ALLOWED_SIGNERS=` asks for no signature; `llamark verify` says more",
+            format!("{} cannot be run again: {}", shown(&repeats.path), signed.words()),
+            "`LLAMARK_ALLOWED_SIGNERS=` requires no signature; `llamark verify` says more",
         );
     }
     context.terminal.step("Repeating", &format!("{}, {}", shown(&repeats.path), signed.words()));
@@ -84,16 +84,16 @@ fn all_there(context: &Context, repeats: &Repeats, found: Inputs) -> Result<Reso
         return fail(
             Exit::BadInput,
             format!(
-                "{set} cannot be measured again here: {} of its inputs cannot be had",
+                "{set} cannot be measured again here: {} of its inputs are not available",
                 found.missing.len()
             ),
-            "inputs are known by their digest: a model may lie anywhere under `--models DIR`, under any name",
+            "inputs are identified by their digest: a model may be anywhere under `--models DIR`, under any name",
         );
     }
     fail(
         Exit::NotVerified,
-        format!("this would not repeat {set}: {} are not what they were", found.changed.join(", ")),
-        "inputs are known by their digest: see `model_files` and `engine_tree` in plan.json",
+        format!("this would not repeat {set}, because these changed: {}", found.changed.join(", ")),
+        "inputs are identified by their digest: see `model_files` and `engine_tree` in plan.json",
     )
 }
 
@@ -137,18 +137,18 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
             Exit::Done
         }
         Reproduction::NotReproduced => {
-            terminal.problem(&format!("not reproduced: {again} gives something else than {first}"));
+            terminal.problem(&format!("not reproduced: {again} differs from {first}"));
             Exit::Regression
         }
         Reproduction::Inconclusive => {
             terminal.problem(&format!(
-                "inconclusive: whether {again} gives what {first} has cannot be told from these starts"
+                "inconclusive: these starts cannot tell whether {again} gives what {first} has"
             ));
             Exit::Inconclusive
         }
         Reproduction::OtherHardware => {
             terminal.problem(&format!(
-                "other hardware: {again} was measured on another machine than {first}, and says nothing of whether it \
+                "other hardware: {again} was measured on a different machine than {first}, and does not say whether it \
                  can be reproduced"
             ));
             Exit::NotVerified

@@ -153,7 +153,7 @@ fn of_another_version_the_numbers_are_made_again() {
     std::fs::write(set.join("summary.json"), summary.replacen(mean, "1.25", 1)).unwrap();
     seal_anew(&set, None);
     let (_, err) = a_box.run(&["verify", set.to_str().unwrap()], 3);
-    assert!(err.contains("mean is 1.25, and the journal gives"), "{err}");
+    assert!(err.contains("mean is 1.25, but the journal gives"), "{err}");
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn where_a_file_says_who_signs_only_their_sets_are_run() {
     let public = std::fs::read_to_string(a_box.path("alice.pub")).unwrap();
     std::fs::write(a_box.path("trusted"), format!("alice {public}")).unwrap();
     let (_, err) = a_box.run(&["run", &set, "--allowed-signers", "trusted"], 3);
-    assert!(err.contains("is not run again: unsigned"), "{err}");
+    assert!(err.contains("cannot be run again: unsigned"), "{err}");
     a_box.run(&["sign", &set, "--key", "alice"], 0);
     let (code, said) = repeat(&a_box, &["run", &set, "--allowed-signers", "trusted"]);
     assert!([0, 1, 6].contains(&code) && said.contains("signed by alice"), "{said}");

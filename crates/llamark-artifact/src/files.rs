@@ -41,7 +41,7 @@ pub enum FileError {
     },
     /// The place cannot be written.
     #[error(
-        "cannot {action} `{path}`: the folder is read-only or belongs to another user; choose a folder that you can write"
+        "cannot {action} `{path}`: the folder is read-only or belongs to another user; choose a folder that you can write to"
     )]
     ReadOnly {
         /// What was tried, as in `write`.
@@ -53,7 +53,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// Something is there already, and it is not replaced.
-    #[error("`{path}` exists already and is not replaced")]
+    #[error("`{path}` already exists and is not replaced")]
     Exists {
         /// What is there.
         path: Utf8PathBuf,
@@ -70,7 +70,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// The path has no folder or no file name, as `/` or `..`.
-    #[error("`{path}` is no path of a file in a folder")]
+    #[error("`{path}` is not the path of a file in a folder")]
     NoParent {
         /// The path.
         path: Utf8PathBuf,

@@ -34,7 +34,7 @@ pub(crate) const MAX_LINE: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LineProblem {
     /// It has no newline at its end: it was cut off.
-    #[error("the line is cut off")]
+    #[error("the line is truncated")]
     Cut,
     /// It is longer than any that llamark writes.
     #[error("the line is longer than {MAX_LINE} bytes")]
@@ -43,7 +43,7 @@ pub enum LineProblem {
     #[error("the line is not UTF-8")]
     Encoding,
     /// It is no journal entry.
-    #[error("the line is no journal entry: {0}")]
+    #[error("the line is not a journal entry: {0}")]
     Json(serde_json::Error),
     /// It means the same as the canonical form, and is written in another way.
     #[error("the line is not in canonical form, from column {column} on")]
@@ -53,7 +53,7 @@ pub enum LineProblem {
     },
     /// It is not the next one.
     #[error(
-        "the entry says that it is number {found}, and {expected} is next: lines were removed, repeated or moved"
+        "the entry says that it is number {found}, but {expected} is next: lines were removed, repeated or moved"
     )]
     Sequence {
         /// The number that comes next.
@@ -62,10 +62,10 @@ pub enum LineProblem {
         found: u64,
     },
     /// It does not follow the line before it.
-    #[error("the entry does not follow the one before it: its `prev` is another digest")]
+    #[error("the entry does not follow the one before it: its `prev` is a different digest")]
     Chain,
     /// Its content is not what was hashed.
-    #[error("the content of the entry is not what its `hash` was made of")]
+    #[error("the content of the entry does not match its `hash`")]
     Hash,
 }
 

@@ -281,7 +281,7 @@ fn check_file(
     let (file, length) = plain::open_sized(&path).map_err(|error| said(&error))?;
     // The size first: a file that somebody made huge is not read.
     if length.to_string() != bytes {
-        return Err(format!("{} has {length} bytes, and {} were sealed", shown(name), shown(bytes)));
+        return Err(format!("{} has {length} bytes, but {} were sealed", shown(name), shown(bytes)));
     }
     let Some(sha256) = sha256 else { return Ok(()) };
     let (_bytes, found) = plain::digest_open(&file, length, &path).map_err(|error| said(&error))?;
@@ -305,7 +305,7 @@ fn check_nothing_else(walk: &Walk, manifest: &Manifest) -> Check {
         check.result(if known { Ok(()) } else { Err(format!("{} was added", shown(name))) });
     }
     for name in &walk.odd {
-        check.result(Err(format!("{} is no plain file in a plain folder", shown(name))));
+        check.result(Err(format!("{} is not a plain file in a plain folder", shown(name))));
     }
     check
 }

@@ -271,7 +271,7 @@ impl Builder {
             Look::Hit(record) => return Ok(reuse(record)),
             Look::Nothing => {}
             Look::Damaged(why) => {
-                observer(Event::Tools { what: format!("a damaged build is made again: {why}") });
+                observer(Event::Tools { what: format!("rebuilding a damaged build: {why}") });
                 files::remove_folder(&entry.folder)?;
             }
         }

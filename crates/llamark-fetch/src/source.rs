@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(find_folder(&root, "src", "x").unwrap(), root.join("llama-1/src"));
         assert_eq!(find_folder(&root, "llama-1/src", "x").unwrap(), root.join("llama-1/src"));
         let missing = find_folder(&root, "gone", "the archive").unwrap_err();
-        assert_eq!(missing.to_string(), "there is no `gone` in the archive; at the top there are: llama-1");
+        assert_eq!(missing.to_string(), "there is no `gone` in the archive; at the top level are: llama-1");
         for bad in ["../x", "/x", "a/../.."] {
             assert!(matches!(find_folder(&root, bad, "x"), Err(FetchError::Refused { .. })), "{bad}");
         }

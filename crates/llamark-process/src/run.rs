@@ -67,7 +67,7 @@ impl Output {
         match (self.code, self.signal) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => "an unknown end".to_owned(),
+            (None, None) => "an unknown status".to_owned(),
         }
     }
 }

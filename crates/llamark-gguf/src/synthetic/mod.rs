@@ -46,7 +46,7 @@ impl Synthetic {
                 copy_tokenizer(&mut encoder, path, model.shape.vocabulary)?;
             }
             (SyntheticTokenizer::File { file, .. }, None) => {
-                let reason = "it is not at hand";
+                let reason = "it is not available";
                 return Err(GgufError::NoTokenizer { path: file.into(), reason });
             }
         }
@@ -102,7 +102,7 @@ fn copy_tokenizer(encoder: &mut Encoder, path: &Utf8Path, vocabulary: u32) -> Re
     let (header, keys) = tokenizer_keys(path)?;
     let refuse = |reason| Err(GgufError::NoTokenizer { path: path.to_owned(), reason });
     if header.big_endian {
-        return refuse("it is of a machine of the other byte order");
+        return refuse("it is from a machine with the other byte order");
     }
     let Some(tokens) = header.get("tokenizer.ggml.tokens").and_then(|tokens| tokens.as_array()) else {
         return refuse("it has no tokens");

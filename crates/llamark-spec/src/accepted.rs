@@ -78,7 +78,7 @@ fn check_duplicates(root: &node::Node, problems: &mut Vec<Problem>) {
         let text = |key: &str| item.get(key).and_then(node::Node::text).unwrap_or_default();
         let key = (text("case"), text("metric"));
         if let Some(first) = seen.insert(key, item) {
-            let message = format!("`{}` of `{}` stands twice", key.1, key.0);
+            let message = format!("`{}` of `{}` appears twice", key.1, key.0);
             let problem = Problem::new("spec/repeated-item", item.span.clone(), message).label("again here");
             problems
                 .push(problem.related(first.span.clone(), "first here").help("remove one of the entries"));
@@ -122,7 +122,7 @@ mod tests {
         }
         assert!(error.contains("did you mean `until`?"), "{error}");
         let twice = "- { case: a/b/c, metric: pp, at_most: 2%, reason: r }\n".repeat(2);
-        assert!(parse(&twice).unwrap_err().render(Style::Plain).contains("stands twice"));
+        assert!(parse(&twice).unwrap_err().render(Style::Plain).contains("appears twice"));
         assert!(parse("case: a/b/c\n").is_err());
     }
 }

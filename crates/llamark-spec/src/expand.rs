@@ -226,7 +226,8 @@ impl Expander<'_> {
             Ok(text) if text.trim().is_empty() => {
                 let message = format!("the prompt `{file}` is empty");
                 self.problems.push(
-                    Problem::new("spec/prompt-empty", place(), message).help("write the prompt into it"),
+                    Problem::new("spec/prompt-empty", place(), message)
+                        .help("write the prompt into that file"),
                 );
                 text
             }

@@ -108,11 +108,10 @@ fn name(perplexity: &Perplexity) -> String {
 fn fault(perplexity: &Perplexity, text: &str, context: u32) -> Option<(&'static str, String, String)> {
     let (name, bytes) = (name(perplexity), text.len());
     if bytes > MOST_BYTES {
-        let message =
-            format!("the text {name} has {bytes} bytes, and at most {MOST_BYTES} (2 MiB) are taken");
+        let message = format!("the text {name} has {bytes} bytes, but the limit is {MOST_BYTES} (2 MiB)");
         // A token has some four bytes.
         let help =
-            "it is kept in every set, and `chunks` reads no more than its head: cut it, as with `head -c 1M`";
+            "it is kept in every set, and `chunks` reads only its beginning: cut it, as with `head -c 1M`";
         return Some(("spec/perplexity-long", message, help.to_owned()));
     }
     // A token has at least a byte; two more may be put before the text.
@@ -122,7 +121,7 @@ fn fault(perplexity: &Perplexity, text: &str, context: u32) -> Option<(&'static 
         let message = format!(
             "the text {name} has {bytes} bytes, so fewer tokens than the {needed} that a `context` of {context} needs"
         );
-        let help = "llama-perplexity reads at least two chunks: take a longer text, or a smaller `context`";
+        let help = "llama-perplexity reads at least two chunks: use a longer text or a smaller `context`";
         ("spec/perplexity-short", message, help.to_owned())
     })
 }

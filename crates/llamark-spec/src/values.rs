@@ -102,7 +102,7 @@ impl JsonSchema for SampleRate {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "title": "rate of readings",
-            "description": "`off`, or a whole number of times a second from `1 Hz` to `100 Hz`.",
+            "description": "`off`, or a whole number of times per second from `1 Hz` to `100 Hz`.",
             "type": "string",
             "pattern": "^(off|([1-9][0-9]?|100) ?Hz)$",
             "examples": ["10 Hz", "off"],

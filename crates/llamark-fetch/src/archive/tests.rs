@@ -100,7 +100,7 @@ fn nothing_is_written_through_a_link() {
         file(tar, "f", b"x");
         file(tar, "f/g", b"x");
     });
-    assert!(under_a_file.contains("`f` is there twice"), "{under_a_file}");
+    assert!(under_a_file.contains("`f` appears twice"), "{under_a_file}");
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub(super) fn check(backend: &Node, problems: &mut Vec<Problem>) {
     check_include(matrix, &axes, problems);
     let variants = axes.variants();
     if variants.is_empty() {
-        let message = "every combination of `matrix` is left out, so that nothing of the backend is measured";
+        let message = "every combination of `matrix` is left out, so nothing of the backend is measured";
         let help = "remove an entry of `exclude`";
         problems.push(Problem::new("spec/matrix-empty", entry.key_span.clone(), message).help(help));
     }
@@ -111,7 +111,7 @@ fn check_overrides(backend: &Node, matrix: &Node, problems: &mut Vec<Problem>) {
     let server = backend.get("server").map(Node::entries).unwrap_or_default();
     for fixed in server {
         if let Some(varied) = matrix.entry(&fixed.key) {
-            let message = format!("`{}` varies, and has a value for all variants too", fixed.key);
+            let message = format!("`{}` varies, but also has a value for all variants", fixed.key);
             let problem = Problem::new("spec/matrix-override", fixed.key_span.clone(), message);
             let problem = problem.related(varied.key_span.clone(), "varies here");
             problems.push(problem.help("remove one of the two"));
@@ -130,7 +130,7 @@ fn check_exclude(matrix: &Node, axes: &Axes<Written<'_>>, problems: &mut Vec<Pro
         if problems.len() > MAX_PROBLEMS {
             return;
         }
-        let message = "this leaves out no combination of the matrix";
+        let message = "this does not leave out any combination of the matrix";
         let (place, help) = why_nothing(entry, excluded, axes);
         problems.push(Problem::new("spec/exclude-nothing", place, message).help(help));
     }
@@ -175,9 +175,9 @@ fn check_include(matrix: &Node, axes: &Axes<Written<'_>>, problems: &mut Vec<Pro
     for (entry, included) in entries.iter().zip(&axes.include) {
         let same = |variant: &Vec<Written<'_>>| variant.len() == included.len() && has_all(variant, included);
         let message = if included.is_empty() && entry.is_empty_map() {
-            "this adds a combination without a setting"
+            "this adds a combination without settings"
         } else if known.iter().any(same) {
-            "this combination is in the matrix already"
+            "this combination is already in the matrix"
         } else {
             known.push(included.clone());
             continue;

@@ -121,7 +121,7 @@ fn one_that_cannot_be_measured_fails_nothing_and_says_why() {
     std::fs::remove_file(without.path("engine/llama-perplexity")).unwrap();
     experiment(&without, GPU, &format!("runs: 1, {ASKED}"));
     let (report, err) = reported(&without);
-    assert!(err.contains("no perplexity of fox on gpu: the build has no llama-perplexity"), "{err}");
+    assert!(err.contains("no perplexity for fox on gpu: the build has no llama-perplexity"), "{err}");
     assert!(report.contains("LM124") && report.contains("(the build has no llama-perplexity)"), "{report}");
     assert!(!has_suspect(&report, "|"), "{report}");
     let died = a_box(&json!({"die": 6}));

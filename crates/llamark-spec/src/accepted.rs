@@ -18,7 +18,7 @@ use crate::validate::{Format, validate};
 /// What the file must be. It has no version of its own: it is a list.
 static ACCEPTED: Format = Format::new("a file of accepted changes", "", crate::schema::accepted_schema);
 
-/// Changes that a `diff` is to accept: `llamark diff BASE CANDIDATE --accept FILE`.
+/// Changes for a `diff` to accept: `llamark diff BASE CANDIDATE --accept FILE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(title = "llamark accepted changes")]
 pub struct AcceptedFile(pub Vec<AcceptedEntry>);
@@ -33,9 +33,9 @@ pub struct AcceptedEntry {
     pub metric: Metric,
     /// How much worse it may be than the baseline: fewer tok/s, or more time or bytes.
     pub at_most: Share,
-    /// Why it is accepted; shown wherever the regression is.
+    /// Why it is accepted; shown wherever the regression is shown.
     pub reason: Line,
-    /// Last day on which it holds. Without one it holds until it is removed.
+    /// Last day on which it is valid. Without one, it is valid until it is removed.
     pub until: Option<Date>,
 }
 

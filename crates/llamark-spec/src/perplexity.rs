@@ -15,7 +15,7 @@ use crate::text::{FilePath, Text};
 /// Most bytes of a text: it is in the plan, and so in every set.
 const MOST_BYTES: usize = 2 << 20;
 
-/// A text whose perplexity is measured, and how much of it.
+/// A text whose perplexity is measured, and how much of it is read.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged, deny_unknown_fields)]
 pub enum Perplexity {
@@ -24,10 +24,10 @@ pub enum Perplexity {
     File {
         /// Its path, relative to the experiment.
         file: FilePath,
-        /// Tokens of each chunk, of which the first half is only read. Default: `512`.
+        /// Tokens per chunk; the first half of a chunk is context and not counted. Default: `512`.
         #[schemars(range(min = 32, max = 1_000_000), extend("default" = defaults::PERPLEXITY_CONTEXT))]
         context: Option<u32>,
-        /// Most chunks. Default: `16`.
+        /// Maximum number of chunks. Default: `16`.
         #[schemars(range(min = 1, max = 1_000), extend("default" = defaults::PERPLEXITY_CHUNKS))]
         chunks: Option<u32>,
     },
@@ -36,10 +36,10 @@ pub enum Perplexity {
     Text {
         /// The text.
         text: Text,
-        /// Tokens of each chunk, of which the first half is only read. Default: `512`.
+        /// Tokens per chunk; the first half of a chunk is context and not counted. Default: `512`.
         #[schemars(range(min = 32, max = 1_000_000), extend("default" = defaults::PERPLEXITY_CONTEXT))]
         context: Option<u32>,
-        /// Most chunks. Default: `16`.
+        /// Maximum number of chunks. Default: `16`.
         #[schemars(range(min = 1, max = 1_000), extend("default" = defaults::PERPLEXITY_CHUNKS))]
         chunks: Option<u32>,
     },

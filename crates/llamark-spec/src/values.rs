@@ -66,12 +66,12 @@ impl JsonSchema for LayerCount {
     }
 }
 
-/// How often sensors are read: `off`, or times a second.
+/// How often sensors are read: `off`, or times per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleRate {
     /// Never.
     Off,
-    /// This many times a second.
+    /// This many times per second.
     Hertz(u32),
 }
 

@@ -58,7 +58,7 @@ pub(crate) struct LockFile {
     schema: String,
     /// What the source of the engine was when it was pinned.
     engine: Option<EnginePin>,
-    /// What the sources of the engines were, each once, where two variants have each their own.
+    /// What the sources of the engines were, each once, if two variants have their own engines.
     #[serde(default)]
     engines: Vec<EnginePin>,
     /// What the sources of the models were, each once.
@@ -124,7 +124,7 @@ pub enum ModelPin {
         /// Commit, tag or branch, as in the experiment or assumed there.
         #[schemars(with = "Revision")]
         revision: String,
-        /// Base URL of another endpoint, as in the experiment; absent: none there.
+        /// Base URL of another endpoint, as in the experiment; absent if it has none.
         #[schemars(with = "Option<WebAddress>")]
         endpoint: Option<String>,
         /// The commit that the revision named.

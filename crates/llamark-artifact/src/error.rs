@@ -29,7 +29,7 @@ pub enum ArtifactError {
         /// The folder.
         path: Utf8PathBuf,
     },
-    /// A file of the set is a link, a device, or anything else that is no plain file in a plain folder.
+    /// A file of the set is a link, a device, or anything else that is not a plain file in a plain folder.
     #[error("`{path}` is not a plain file; an artifact set contains only plain files in plain folders")]
     NotPlain {
         /// Which.

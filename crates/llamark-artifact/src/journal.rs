@@ -42,7 +42,7 @@ pub enum LineProblem {
     /// It is not UTF-8.
     #[error("the line is not UTF-8")]
     Encoding,
-    /// It is no journal entry.
+    /// It is not a journal entry.
     #[error("the line is not a journal entry: {0}")]
     Json(serde_json::Error),
     /// It means the same as the canonical form, and is written in another way.
@@ -168,7 +168,7 @@ impl Reader {
     /// Opens a journal. `sealed`: every line must be good; else a bad last line ends the reading without an error.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no plain file.
+    /// When the file cannot be read, or is not a plain file.
     pub fn open(path: &Utf8Path, sealed: bool) -> Result<Self, ArtifactError> {
         let lines = BufReader::with_capacity(256 << 10, plain::open(path)?);
         let path = path.to_owned();

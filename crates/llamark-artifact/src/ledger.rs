@@ -59,13 +59,13 @@ pub struct Ledger {
     pub head: Option<Sha256>,
     /// Whether the plan has a canary.
     has_canary: bool,
-    /// Most chunks of a perplexity; absent where the plan asks for none.
+    /// Most chunks of a perplexity; absent if the plan asks for none.
     perplexity_chunks: Option<u32>,
     /// Whether the plan comes from a document: then there is nothing to run, only what it states.
     imported: bool,
     /// When a case has enough starts; absent: when all of the plan are made.
     until: Option<Until>,
-    /// Pairs of starts that are enough where two sets are measured in turn; absent: all are made.
+    /// Pairs of starts that are enough where two sets are interleaved; absent: all are made.
     pairs: Option<u32>,
     /// Place in `cases` of the same case in the other variant, by the id of the case.
     partners: HashMap<String, usize>,
@@ -92,7 +92,7 @@ pub struct CaseLedger {
     pub superseded: Vec<StartLedger>,
     /// What a document states, by the number of the start. Only in imported sets, which have no `starts`.
     pub stated: BTreeMap<u32, StatedStart>,
-    /// Why fewer starts than the plan's most are enough; absent where they are not.
+    /// Why fewer starts than the plan's most are enough; absent if they are not.
     pub enough: Option<Enough>,
 }
 
@@ -105,11 +105,11 @@ pub struct StartLedger {
     pub opened: StartOpened,
     /// The server answered; absent when it never did.
     pub ready: Option<StartReady>,
-    /// llama-bench ran through, where that is what measures: in place of `ready`.
+    /// llama-bench ran through, where that is what measures: instead of `ready`.
     pub bench: Option<BenchReport>,
     /// The runs, warm-ups too, in the order in which they were made.
     pub runs: Vec<RunRecord>,
-    /// How its warm-up ended; absent where that has a fixed length.
+    /// How its warm-up ended; absent if that has a fixed length.
     pub warmed: Option<WarmedUp>,
     /// What greedy sampling made of the canary prompt; absent when it was not asked.
     pub canary: Option<Box<Canary>>,

@@ -196,7 +196,7 @@ fn mapped(ledger: &Ledger) -> BTreeSet<(&str, (&Sha256, Option<u64>))> {
     of_system.filter_map(|file| Some((file.path.as_str(), (file.sha256.as_ref()?, file.bytes)))).collect()
 }
 
-/// Where an engine can be had by others; a folder of this machine is of no use to them.
+/// Where others can get an engine; a folder of this machine is of no use to them.
 fn engine_uri(source: &EngineSource) -> Option<String> {
     match source {
         EngineSource::Git { url, rev } => Some(format!("git+{url}@{rev}")),

@@ -52,7 +52,7 @@ impl ArtifactSet {
     /// A set that is not sealed is read as far as it was acknowledged; another process may be writing to it.
     ///
     /// # Errors
-    /// When the folder is no set, a file does not read, or the journal is corrupt.
+    /// When the folder is not a set, a file does not read, or the journal is corrupt.
     pub fn read(path: &Utf8Path) -> Result<Self, ArtifactError> {
         if !path.join(JOURNAL).is_file() {
             return Err(ArtifactError::NotASet { path: path.to_owned() });

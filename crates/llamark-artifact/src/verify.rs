@@ -2,8 +2,8 @@
 //!
 //! Level 0 needs the manifest only. Level 1 reads plan and journal and asks whether what is recorded is what was
 //! planned, all of it, once. Level 2, that every derived number comes out again, is of the command and
-//! `llamark-report`. What no level here can see: a host that makes up its timings consistently, and a whole set
-//! that was made anew with new digests; signatures and independent repetition narrow that.
+//! `llamark-report`. What no level here can see: a host that makes up its timings consistently, and a whole set that
+//! was made again with new digests; signatures and independent repetition narrow that.
 //!
 //! The set may come from a stranger. No link is followed, no size is believed, every list of problems is bounded,
 //! and text of the set is escaped before it is shown.
@@ -150,7 +150,7 @@ pub(crate) fn whole_beside_journal(path: &Utf8Path) -> Result<Manifest, Artifact
     manifest.ok_or_else(|| ArtifactError::NotASet { path: path.to_owned() })
 }
 
-/// Where the bytes of the journal, which are most of a set, are held against their digest.
+/// Where the bytes of the journal, which are most of a set, are compared with their digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DigestOfJournal {
     /// With the other files.

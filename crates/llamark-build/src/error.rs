@@ -54,7 +54,7 @@ pub enum BuildError {
         /// The flags.
         flags: Vec<DeadFlag>,
     },
-    /// The engine's folder is no llama.cpp source tree.
+    /// The engine's folder is not a llama.cpp source tree.
     #[error("`{path}` is not a source tree of llama.cpp: it has no CMakeLists.txt")]
     NotAnEngine {
         /// The folder.

@@ -317,7 +317,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Takes a path for something that is no folder.
+    /// Takes a path for something that is not a folder.
     fn claim(&mut self, path: &str, kind: Taken) -> Result<(), ArchiveError> {
         self.folder(parent_of(path))?;
         match self.taken.insert(path.to_owned(), kind) {

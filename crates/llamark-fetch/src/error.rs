@@ -13,7 +13,7 @@ use crate::archive::ArchiveError;
 /// Something could not be fetched, or is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Somebody asked to stop. What was downloaded so far stays, and the next time goes on from there.
+    /// Somebody asked to stop. What was downloaded so far stays, and the next time continues from there.
     #[error("interrupted")]
     Interrupted,
     /// A program that fetches is not installed.

@@ -1,4 +1,4 @@
-//! What an author wrote about a model, held against its header.
+//! What an author wrote about a model, compared with its header.
 
 use llamark_record::model::ModelFacts;
 
@@ -90,8 +90,8 @@ impl Claim {
         })
     }
 
-    /// A name that llama-quantize knows must be the file type itself; others (`Q4_K`, `Q4_K_XL`, a publisher's mix) must
-    /// share its base. What names no type at all cannot be held against one.
+    /// A name that llama-quantize knows must be the file type itself; others (`Q4_K`, `Q4_K_XL`, a publisher's mix)
+    /// must share its base. What names no type at all cannot be compared with one.
     fn fits_file_type(&self, file_type: &str) -> bool {
         let has_number = file_type::is_name(&self.name);
         if has_number && !self.mixed {

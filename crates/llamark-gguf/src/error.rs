@@ -145,7 +145,7 @@ pub enum Fault {
         /// The key.
         key: String,
     },
-    /// `general.alignment` is no power of two or no u32.
+    /// `general.alignment` is not a power of two, or not a u32.
     #[error("general.alignment is {value}, not a u32 that is a power of two")]
     Alignment {
         /// The value as written.

@@ -233,7 +233,7 @@ impl<R: Read + Seek> Parser<R> {
         Ok(Array { of, length, first })
     }
 
-    /// One value that is no array.
+    /// One value that is not an array.
     fn value(&mut self, of: ValueType) -> Result<Value, Trouble> {
         Ok(match of {
             ValueType::U8 => Value::U8(u8::from_le_bytes(self.number()?)),

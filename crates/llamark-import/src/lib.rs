@@ -32,7 +32,7 @@ use source::Source;
 pub struct Options {
     /// Name of the set.
     pub name: String,
-    /// Title in place of that of the document.
+    /// Title instead of that of the document.
     pub title: Option<String>,
     /// Memory bandwidth of the machine.
     pub memory_bandwidth: Option<Bandwidth>,

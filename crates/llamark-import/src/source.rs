@@ -88,7 +88,7 @@ impl Source {
         &self.text
     }
 
-    /// The text of a span; empty where it is none.
+    /// The text of a span; empty if it is none.
     pub(crate) fn get(&self, span: &Range<usize>) -> &str {
         self.text.get(span.clone()).unwrap_or_default()
     }

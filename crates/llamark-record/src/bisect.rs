@@ -21,12 +21,12 @@ pub struct BisectRecord {
     pub format: String,
     /// What is asked: another question is another search.
     pub question: Question,
-    /// Which attempt at it, from 1: the next one measures everything anew.
+    /// Which attempt at it, from 1: the next one measures everything again.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
     /// What was found out, in the order in which it was. The first is of the bad end.
     pub steps: Vec<BisectStep>,
-    /// How it ended; absent while it goes on.
+    /// How it ended; absent while it continues.
     pub answer: Option<Answer>,
 }
 
@@ -98,11 +98,11 @@ pub struct BisectStep {
     pub revision: u64,
     /// What it is.
     pub verdict: BisectVerdict,
-    /// Why it was skipped, or how it is known without a measurement; empty where the numbers say it.
+    /// Why it was skipped, or how it is known without a measurement; empty if the numbers say it.
     pub reason: String,
     /// The numbers; absent when nothing was measured.
     pub evidence: Option<BisectEvidence>,
-    /// The sets, each as `NAME/ID`: that of the good end, and that of the revision, which were measured in turn.
+    /// The sets, each as `NAME/ID`: that of the good end, and that of the revision, which were interleaved.
     pub sets: Vec<[String; 2]>,
 }
 
@@ -118,7 +118,7 @@ pub enum BisectVerdict {
     Skipped,
 }
 
-/// The numbers of a step: a revision against the good end, in pairs of starts made in turn.
+/// The numbers of a step: a revision against the good end, in pairs of interleaved starts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BisectEvidence {

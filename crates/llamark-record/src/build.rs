@@ -32,7 +32,7 @@ pub struct BuildInputs {
     pub tools: BTreeMap<String, String>,
     /// Facts of the SDK: glslc features, CUDA, ROCm and Vulkan versions.
     pub sdk: BTreeMap<String, String>,
-    /// The variables of the environment that reach the compiler.
+    /// The environment variables that reach the compiler.
     pub environment: BTreeMap<String, String>,
     /// Operating system and processor, as in `linux-x86_64`; with `GGML_NATIVE` also the processor's features.
     pub machine: String,
@@ -52,7 +52,7 @@ pub struct BuildRecord {
     pub files: Vec<FileIdentity>,
     /// Path of `llama-server` inside the build's folder.
     pub server: String,
-    /// Path of `llama-bench` inside the build's folder, where there is one.
+    /// Path of `llama-bench` inside the build's folder, if there is one.
     pub bench: Option<String>,
     /// What `llama-server --version` printed.
     pub version: String,
@@ -86,7 +86,7 @@ impl BuildRecord {
         Some(format!("the server runs {shown}, which is not what was built: {reason}"))
     }
 
-    /// Path of a program that lies beside `llama-server`, inside the build's folder, where it is there.
+    /// Path of a program that lies next to `llama-server`, inside the build's folder, where it is there.
     pub fn beside_server(&self, program: &str) -> Option<&str> {
         let folder = self.server.strip_suffix("llama-server")?;
         let is_it = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest == program);

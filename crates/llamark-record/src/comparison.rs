@@ -129,7 +129,7 @@ pub struct MetricRule {
     pub gates: bool,
     /// τ as a share: no change is called unless it is shown to be larger.
     pub minimum: f64,
-    /// In place of τ where `sensitive`, else absent: no change is called unless its estimate is as large.
+    /// Instead of τ where `sensitive`, else absent: no change is called unless its estimate is as large.
     pub least_estimate: Option<f64>,
     /// δ as a share: a change that is shown to be smaller is equivalent.
     pub margin: f64,
@@ -149,13 +149,13 @@ pub struct Caveat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CaveatCode {
-    /// Both are one and the same set.
+    /// Both are the same set.
     SameSet,
     /// The starts of the two sets were not interleaved: drift between them is not controlled.
     NotInterleaved,
     /// The processor itself was not as fast for one set as for the other.
     OtherPace,
-    /// Starts do not count during which the machine went over to other cores.
+    /// Starts do not count during which the machine moved to other cores.
     MovedStarts,
     /// A noise file of the machine added what earlier starts showed.
     NoiseFile,

@@ -49,7 +49,7 @@ const FINGERPRINT: [&str; 6] =
     ["cpu.model", "cpu.logical", "memory.total_bytes", "kernel.release", "os.name", "machine.architecture"];
 
 impl Environment {
-    /// The value of a fact, where there is one.
+    /// The value of a fact, if there is one.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.facts.get(name)?.value.as_deref()
     }

@@ -82,7 +82,7 @@ pub enum Event {
     CanaryReference(CanaryReference),
     /// How well a backend predicts the text of the plan, once for each model and backend of which some start was measured.
     Perplexity(Perplexity),
-    /// A case came to its end. Each planned case has exactly one in a sealed set.
+    /// A case ended. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
     /// All is done. Always the last line of a sealed set.
     End(End),
@@ -138,19 +138,19 @@ pub struct StartOpened {
     pub environment: BTreeMap<String, String>,
     /// Facts that change from moment to moment: free memory, clocks, temperatures, load.
     pub conditions: BTreeMap<String, String>,
-    /// Facts of `environment.json` that are other now; one that is gone has no value. Left out of the file where empty, so
-    /// that journals that are older than this field keep their hashes.
+    /// Facts of `environment.json` that are other now; one that is gone has no value. Omitted from the file if empty,
+    /// so that older journals keep their hashes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Fact>,
     /// Pages of the model's files in the page cache, counted right before the server is spawned, in the order of the
-    /// shards. Empty in journals that are older than this field, and left out of the file then.
+    /// shards. Empty in older journals, and omitted from the file then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cache: Vec<CachedFile>,
-    /// How the pause before this start ended; absent where it waits for nothing.
+    /// How the pause before this start ended; absent if it waits for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooled: Option<Cooled>,
-    /// How fast the processor itself was, where it computes; absent where a GPU does, or where the plan wants no telemetry.
-    /// Boxed: a large set has many starts, and most fields of a start are small.
+    /// How fast the processor itself was, where it computes; absent if a GPU does, or where the plan wants no
+    /// telemetry. Boxed: a large set has many starts, and most fields of a start are small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Box<Pace>>,
 }
@@ -173,11 +173,11 @@ pub struct StartReady {
     pub prompt_tokens: u32,
     /// SHA-256 of the token ids as little-endian u32.
     pub prompt_ids: Sha256,
-    /// SHA-256 of the token ids that fill the context before the prompt, likewise; absent where the case has no depth.
+    /// SHA-256 of the token ids that fill the context before the prompt, likewise; absent if the case has no depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_ids: Option<Sha256>,
-    /// The program and every shared object that the server has mapped to execute, by path; empty where the system does
-    /// not say. Left out of the file where empty, so that journals that are older than this field keep their hashes.
+    /// The program and every shared object that the server has mapped to execute, by path; empty if the system does
+    /// not say. Omitted from the file if empty, so that older journals keep their hashes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mapped: Vec<MappedFile>,
 }
@@ -262,16 +262,15 @@ pub struct RunRecord {
     pub warmup: bool,
     /// What was measured of the one request; absent when it failed before there was something, or when there are several.
     pub measurement: Option<Measurement>,
-    /// What was measured of each of several requests at once, in the order of their slots; empty for a single one, and
-    /// left out of the file then.
+    /// What was measured of each of several requests at once, in the order of their slots; empty for a single one,
+    /// and omitted from the file then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
-    /// Times between tokens, of all streams together; absent where there are none, and in records that are older than
-    /// this field.
+    /// Times between tokens, of all streams together; absent if there are none, and in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
-    /// What llama-bench measured, where that is what measures; left out of the file where absent. Elsewhere in memory: a set
-    /// may have a million runs, and hardly any of them has it.
+    /// What llama-bench measured, where that is what measures; omitted from the file if absent. Elsewhere in memory:
+    /// a set may have a million runs, and hardly any of them has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench: Option<Box<BenchRun>>,
     /// The rules that the run breaks; empty: it is valid.
@@ -483,7 +482,7 @@ pub enum FailureKind {
     Spawn,
 }
 
-/// A case came to its end.
+/// A case ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseClosed {

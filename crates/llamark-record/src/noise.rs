@@ -1,4 +1,4 @@
-//! The noise of a machine: how much the starts of one and the same thing differ on it, from calibrations.
+//! The noise of a machine: how much the starts of the same thing differ on it, from calibrations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub struct NoiseCell {
     pub metric: Metric,
     /// Of single starts, around the mean of their set: for sets that are measured one after the other.
     pub unpaired: Squares,
-    /// Of differences of two starts made in turn, around their mean: for sets that are measured in turn.
+    /// Of differences of two paired starts, around their mean: for sets that are interleaved.
     pub paired: Squares,
     /// Mean difference of the two sets, which are of the same thing; above zero the second was worse.
     pub difference: f64,

@@ -30,7 +30,7 @@ pub struct Telemetry {
     pub samples: SampleFile,
 }
 
-/// The file of readings: CSV, a line for each round, empty where there was no reading.
+/// The file of readings: CSV, a line for each round, empty if there was no reading.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SampleFile {
@@ -54,7 +54,7 @@ pub struct Channel {
     pub unit: Unit,
     /// Where it is read: a path, or the function of a library.
     pub source: String,
-    /// Where a counter begins again at 0; absent for what is no counter or has no such place.
+    /// Where a counter begins again at 0; absent for what is not a counter or has no such place.
     pub wraps_at: Option<u64>,
     /// Whether it could be read.
     pub availability: Availability,

@@ -136,7 +136,7 @@ fn estimate(value: &Value) -> Result<Value, Error> {
     Ok(Value::from_safe_string(format::with_interval(mean, half_width, rounding)))
 }
 
-/// The interval of an estimate: `77.7 to 82.2`; a dash where there is none.
+/// The interval of an estimate: `77.7 to 82.2`; a dash if there is none.
 fn spread(value: &Value) -> Result<Value, Error> {
     let interval = if value.is_none() { value.clone() } else { value.get_attr("interval")? };
     if interval.is_none() {

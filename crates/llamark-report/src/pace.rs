@@ -1,4 +1,4 @@
-//! How fast the processor itself was before and behind each start, as the journal has it.
+//! How fast the processor itself was before and after each start, as the journal has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,8 @@ pub(crate) struct Paces {
 }
 
 impl Paces {
-    /// Of the starts of a case that count and met one machine; `None` where there are none, or not all of as many threads.
+    /// Of the starts of a case that count and met one machine; `None` if there are none, or not all of as many
+    /// threads.
     pub(crate) fn of(case: &CaseLedger, kind: PaceKind) -> Option<Self> {
         let mut threads = BTreeSet::new();
         let mut by_start = BTreeMap::new();
@@ -72,7 +73,7 @@ fn is_moved(syncs: impl Iterator<Item = (u32, f64)>) -> bool {
     syncs.iter().all(|(other, _)| other == threads) && most - least > OTHER_CORES
 }
 
-/// Whether the machine went over to other cores during a start: what was measured is of neither.
+/// Whether the machine moved to other cores during a start: what was measured is of neither.
 pub(crate) fn moved_during(start: &StartLedger) -> bool {
     is_moved(syncs(start))
 }
@@ -86,8 +87,8 @@ pub(crate) fn apart(base: &CaseLedger, candidate: &CaseLedger) -> BTreeSet<u32> 
     base.starts.values().filter(is_apart).map(|start| start.id.start).collect()
 }
 
-/// How many pairs of two cases in turn count on both sides and met one machine. What was measured has no part in it, so that
-/// who makes others in place of those that did not chooses nothing.
+/// How many pairs of two cases in turn count on both sides and met one machine. What was measured has no part in it,
+/// so that who makes others instead of those that did not chooses nothing.
 pub fn pairs_on_one_machine(base: &CaseLedger, candidate: &CaseLedger) -> usize {
     let apart = apart(base, candidate);
     let is_one = |start: &&StartLedger| {

@@ -35,8 +35,8 @@ struct Lowest<'a> {
     value: &'a PerplexityValue,
 }
 
-/// Of equal ones that of the first backend. What computes the wrong thing predicts worse, whichever backend that is: so the
-/// lowest is what the others are held against.
+/// Of equal ones that of the first backend. What computes the wrong thing predicts worse, whichever backend that is:
+/// so the lowest is what the others are compared with.
 fn lowest<'a>(plan: &Plan, ledger: &'a Ledger, model: &str) -> Option<Lowest<'a>> {
     let of = |(place, backend): (usize, &llamark_record::plan::PlannedBackend)| {
         let value = ledger.perplexity(model, &backend.name)?.outcome.value()?;

@@ -85,7 +85,7 @@ fn looks_of(case: &Case, until: Until) -> usize {
     looks(until.least, case.starts).len()
 }
 
-/// Widens the interval over starts by the allowance for looks: the quantile of t at α/(2L) in place of that at α/2.
+/// Widens the interval over starts by the allowance for looks: the quantile of t at α/(2L) instead of that at α/2.
 pub(crate) fn allow_for_looks(estimate: &mut Estimate, case: &Case, until: Option<Until>) {
     let Some(until) = until else { return };
     let Some(interval) = estimate.interval.as_mut().filter(|one| one.over == Replication::Starts) else {

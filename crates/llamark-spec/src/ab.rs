@@ -92,7 +92,7 @@ impl Chosen {
         self.given.tool.or(of_backend).unwrap_or_default()
     }
 
-    /// Variables of the environment, likewise.
+    /// Environment variables, likewise.
     pub(crate) fn environment(
         &self,
         of_backend: &IndexMap<String, VariableValue>,
@@ -146,7 +146,7 @@ pub(crate) fn id_of(case: &Case, suffix: &str) -> String {
     format!("{head}{suffix}{rest}")
 }
 
-/// What the plan says of its variants; `None` where there is one.
+/// What the plan says of its variants; `None` if there is only one.
 pub(crate) fn variants(
     sides: &[Chosen],
     backends: &[PlannedBackend],

@@ -32,7 +32,7 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// Anything that is no collection; `plain` when it is not quoted.
+    /// Anything that is not a collection; `plain` when it is not quoted.
     Scalar {
         scalar: Scalar,
         plain: bool,
@@ -159,7 +159,7 @@ enum Content {
 struct MapContent {
     entries: Vec<Entry>,
     places: HashMap<String, usize>,
-    /// Key that waits for its value; `Unusable` after a key that is no text.
+    /// Key that waits for its value; `Unusable` after a key that is not text.
     pending: Option<Key>,
     merges: Vec<(Range<usize>, Arc<Node>)>,
 }

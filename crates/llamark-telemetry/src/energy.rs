@@ -17,7 +17,7 @@ use llamark_record::telemetry::{Energy, Unit};
 
 /// Least share of the window that must be covered.
 pub(crate) const LEAST_COVERAGE_PPM: u32 = 950_000;
-/// A gap up to this is no gap, however short the period.
+/// A gap up to this is not a gap, however short the period.
 pub(crate) const LEAST_GAP_NS: u64 = 250_000_000;
 /// Least readings in the window.
 pub(crate) const LEAST_READINGS: usize = 10;

@@ -31,7 +31,7 @@ pub(crate) enum Fault {
     },
     /// No process was given yet.
     NoProcess,
-    /// The process came to its end.
+    /// The process ended.
     ProcessGone,
     /// The library of the driver refuses, or there is something else that one sentence says.
     Said(&'static str),

@@ -1,5 +1,5 @@
-//! The inputs of a set that is measured again: each by its digest, from wherever it can be had. What cannot be had is all
-//! named, not the first of it.
+//! The inputs of a set that is measured again: each by its digest, from wherever it is available. What cannot be had
+//! is all named, not the first of it.
 
 use std::collections::BTreeMap;
 

@@ -44,7 +44,7 @@ impl LockFile {
     /// What it pins; nothing when there is none. Its problems are printed.
     ///
     /// # Errors
-    /// When it cannot be read, or is no lock file: it is never taken for an empty one.
+    /// When it cannot be read, or is not a lock file: it is never taken for an empty one.
     pub(crate) fn read(&self, context: &Context) -> Result<Option<Lock>, Failed> {
         let bytes = match fs_err::read(&self.path) {
             Ok(bytes) => bytes,

@@ -193,7 +193,8 @@ pub(crate) fn resolve(
 
 /// Models of which a server is asked for more context than they were trained for, by id, each with both numbers.
 ///
-/// llama-server gives a slot no more than that, whatever it is told: such a case would be loaded, and then be invalid.
+/// llama-server gives a slot no more than that, whatever it is told: such a case would be loaded, and then be
+/// invalid.
 fn beyond_training(plan: &Plan, models: &BTreeMap<String, FetchedModel>) -> BTreeMap<String, String> {
     let asked = |id: &String| {
         let by_server =
@@ -281,7 +282,7 @@ pub(crate) fn unavailable<'a>(
     plan.cases.iter().filter_map(|case| Some((case.id.as_str(), reason(case)?.as_str()))).collect()
 }
 
-/// An error of a doer with its hint; an interrupt is no failure.
+/// An error of a doer with its hint; an interrupt is not a failure.
 pub(crate) fn failed<E>(context: &Context, exit: Exit, error: E) -> Failed
 where
     E: std::error::Error + Send + Sync + 'static + Hint,

@@ -1,9 +1,10 @@
 //! Models of a given shape with made-up weights, byte for byte the same everywhere.
 //!
-//! For measuring speed where no model can be had: the speed of llama.cpp depends on shapes and types, not on what the
-//! weights say. Weights are random with the variance that keeps activations near one, so nothing overflows; the text
-//! is nonsense. Every byte is a function of shape, quantization, tokenizer, seed and position alone: integers, and floats
-//! only through operations that IEEE 754 fixes. So it does not matter how many threads make them, or in which order.
+//! For measuring speed where no model is available: the speed of llama.cpp depends on shapes and types, not on what
+//! the weights say. Weights are random with the variance that keeps activations near one, so nothing overflows; the
+//! text is nonsense. Every byte is a function of shape, quantization, tokenizer, seed and position alone: integers,
+//! and floats only through operations that IEEE 754 fixes. So it does not matter how many threads make them, or in
+//! which order.
 
 mod mix;
 mod shape;

@@ -88,7 +88,7 @@ fn objects(source: &Source) -> (Vec<Object>, Vec<Problem>) {
     }
 }
 
-/// What to do about text that is no row.
+/// What to do about text that is not a row.
 fn help(text: &str) -> &'static str {
     match text.chars().next() {
         Some('{') => "expected a file of `llama-bench -o jsonl` or `-o json`; is this one truncated?",

@@ -67,7 +67,7 @@ pub enum Cause {
     Shape,
     /// Settings of the server.
     Settings,
-    /// Variables of the environment.
+    /// Environment variables.
     Variables,
     /// The machine.
     Hardware,

@@ -26,7 +26,7 @@ pub struct GroupFinding {
     pub interval: Interval,
     /// p of a shift no larger than 0.5 %, times the number of groups that were looked at.
     pub p_adjusted: f64,
-    /// Whether the starts were made in turn. If not, a shift of the machine between the sets looks the same.
+    /// Whether the starts were interleaved. If not, a shift of the machine between the sets looks the same.
     pub interleaved: bool,
 }
 

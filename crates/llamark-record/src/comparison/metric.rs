@@ -51,7 +51,7 @@ pub struct MetricComparison {
     pub gates: bool,
     /// What is said.
     pub verdict: Verdict,
-    /// Why it is missing or undecided; empty where the numbers say it.
+    /// Why it is missing or undecided; empty if the numbers say it.
     pub reason: String,
     /// The baseline; absent when it has no valid start.
     pub base: Option<Arm>,
@@ -67,13 +67,13 @@ pub struct MetricComparison {
     pub doubted: bool,
     /// What fresh starts said, which the verdict is of; absent when it was not measured again.
     pub confirmation: Option<Confirmation>,
-    /// The same held against how fast the processor itself was; none where a GPU computes, where the starts were made in turn,
-    /// or where the machine is what was changed.
+    /// The same compared with how fast the processor itself was; none where a GPU computes, where the starts were
+    /// interleaved, or where the machine is what was changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<Relative>,
 }
 
-/// A suspect measured again in fresh starts, made in turn. They alone decide.
+/// A suspect measured again in fresh starts, interleaved. They alone decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirmation {
@@ -176,7 +176,7 @@ pub struct Evidence {
     /// For what is undecided: the smallest worsening, as a share, that would have been found with the power of the
     /// rules.
     pub detectable: Option<f64>,
-    /// For the same: starts a side that would find a change as large as δ; absent when a thousand would not.
+    /// For the same: starts per side that would find a change as large as δ; absent when a thousand would not.
     pub starts_needed: Option<u32>,
 }
 

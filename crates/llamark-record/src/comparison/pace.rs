@@ -1,18 +1,19 @@
-//! A change held against how fast the processor itself was.
+//! A change compared with how fast the processor itself was.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Interval, Verdict};
 
-/// A change relative to how fast the processor itself was before and behind each start. It decides nothing alone: what is called
-/// changed is so both as it was measured and relative to this.
+/// A change relative to how fast the processor itself was before and after each start. It decides nothing alone: what
+/// is called changed is so both as it was measured and relative to this.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Relative {
     /// At which work.
     pub to: PaceKind,
-    /// How much faster the processor was at it beside the candidate than beside the baseline, as a share; below zero it was slower.
+    /// How much faster the processor was at it during the candidate than during the baseline, as a share; below zero
+    /// it was slower.
     pub pace: f64,
     /// Candidate over base, less one, if the processor had been as fast for both.
     pub change: f64,

@@ -144,8 +144,8 @@ pub enum EnoughBy {
     Narrow,
     /// The servers of the set lived as long as the plan allows.
     Time,
-    /// As many pairs of starts as the plan asks for met one machine; of two sets that are measured in turn. Or the case came to
-    /// a bad end in the other one, so that there are no pairs.
+    /// As many pairs of starts as the plan asks for met one machine; of two sets that are interleaved. Or the case
+    /// came to a bad end in the other one, so that there are no pairs.
     Pairs,
 }
 

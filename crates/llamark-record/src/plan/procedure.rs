@@ -1,6 +1,6 @@
 //! How a start is prepared, when it is warm, and how many starts are enough.
 //!
-//! What is as it always was is left out of the file, so that plans that are older than a field here keep their digest.
+//! What is as it always was is omitted from the file, so that older plans keep their digest.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

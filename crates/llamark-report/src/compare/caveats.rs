@@ -128,8 +128,8 @@ fn moved<'a>(
     })
 }
 
-/// In which states of the page cache the two sides of a case loaded, where it was not one and the same: `cold, and warm
-/// in the candidate`. `None` too where a set does not say.
+/// In which states of the page cache the two sides of a case loaded, where it was not the same: `cold, and warm in
+/// the candidate`. `None` too where a set does not say.
 fn caches(materials: (Material<'_>, Material<'_>), id: &str) -> Option<String> {
     let of = |material: Material<'_>| -> Option<String> {
         let starts = material.ledger.case(id)?.starts.values();

@@ -62,7 +62,7 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
     found
 }
 
-/// [`levels`] of two cases whose starts were made in turn: without the pairs that met two machines.
+/// [`levels`] of two cases whose starts were interleaved: without the pairs that met two machines.
 pub(super) fn levels_in_turn(
     base: &CaseLedger,
     candidate: &CaseLedger,

@@ -36,7 +36,7 @@ pub fn is_to_confirm(metric: &MetricComparison, again: Again) -> bool {
     metric.gates && is_open && !metric.doubted && metric.accepted.is_none()
 }
 
-/// Puts the verdicts of the fresh starts in place of those that are to be confirmed. Where the fresh sets have no
+/// Replaces the verdicts that are to be confirmed with those of the fresh starts. Where the fresh sets have no
 /// result, the first verdict stands, and the reason says so.
 pub(super) fn apply(
     cases: &mut [CaseComparison],

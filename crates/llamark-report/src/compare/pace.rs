@@ -1,4 +1,4 @@
-//! Was it the machine? What was measured, held against how fast the processor itself was.
+//! Was it the machine? What was measured, compared with how fast the processor itself was.
 //!
 //! Two sets that were measured one after the other met two states of the machine: somebody else computes beside the second,
 //! a clock is lower, a limit of power bites. Where the processor computes, each start has the pace of the processor before and
@@ -67,8 +67,8 @@ fn of_pairs(pairs: &Pairs<'_>, kind: PaceKind) -> BTreeMap<usize, [Paces; 2]> {
 /// What a change of how fast threads come together must exceed to be another machine: ln 1.1.
 const ANOTHER_MACHINE: f64 = 0.095_310_179_804_324_87;
 
-/// Whether what was changed between the sets, as far as it has to do with a case, is the machine that it was computed on: then its
-/// pace is no witness, but a part of what is compared.
+/// Whether what was changed between the sets, as far as it has to do with a case, is the machine that it was computed
+/// on: then its pace is not a witness, but a part of what is compared.
 fn is_treated(differences: &[Difference], case: &str) -> bool {
     differences.iter().any(|difference| {
         let of_machine =

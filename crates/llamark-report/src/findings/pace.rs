@@ -1,4 +1,4 @@
-//! LM309: the processor itself was not as fast beside one start as beside another.
+//! LM309: the processor itself was not as fast around one start as around another.
 
 use llamark_artifact::CaseLedger;
 use llamark_record::comparison::PaceKind;

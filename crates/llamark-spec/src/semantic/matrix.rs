@@ -157,7 +157,7 @@ fn why_nothing(entry: &Node, excluded: &[Written<'_>], axes: &Axes<Written<'_>>)
     (entry.span.clone(), "name a value of a setting, as in `{ threads: 2 }`".to_owned())
 }
 
-/// What to write in place of a value that the list does not have. Of short numbers, any is near any other.
+/// What to write instead of a value that the list does not have. Of short numbers, any is near any other.
 fn other_value(value: &Written<'_>, axis: &[Written<'_>]) -> String {
     let values: Vec<&str> = axis.iter().map(|value| value.text.as_str()).collect();
     let kind = "the values in the matrix";

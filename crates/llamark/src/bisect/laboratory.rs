@@ -1,4 +1,4 @@
-//! One revision against the good end: fetched, compiled, and measured in turn until it is decided.
+//! One revision against the good end: fetched, compiled, and interleaved until it is decided.
 
 use std::collections::BTreeMap;
 

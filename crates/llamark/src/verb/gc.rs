@@ -91,7 +91,7 @@ enum Machine {
     Busy,
     /// Nobody does, and nobody begins to here while this lives.
     Free {
-        /// Of this machine; absent where there is no cache yet.
+        /// Of this machine; absent if there is no cache yet.
         _held: Option<Lock>,
     },
 }

@@ -162,7 +162,7 @@ fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
     loaded.plan.models.iter().map(row).collect()
 }
 
-/// What is said in place of the size of a model that is not on this disk.
+/// What is said instead of the size of a model that is not on this disk.
 fn absent(
     fetcher: &llamark_fetch::Fetcher,
     source: &ModelSource,

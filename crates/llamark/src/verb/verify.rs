@@ -22,7 +22,7 @@ struct Verified<'a> {
     #[serde(flatten)]
     verification: &'a Verification,
     signature: &'a Signed,
-    /// What a third party says of when the manifest was there; absent where that was not checked.
+    /// What a third party says of when the manifest was there; absent if that was not checked.
     time_stamp: Option<String>,
     cannot_know: [&'static str; 2],
 }

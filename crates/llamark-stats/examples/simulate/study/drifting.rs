@@ -22,7 +22,7 @@ const UNSEEN: f64 = 0.2;
 const SHARE: [f64; 2] = [1.0, 0.8];
 /// Noise of the witness itself: computing, and reading memory.
 const OF_WITNESS: [f64; 2] = [0.003, 0.01];
-/// The witnesses that pp and tg are held against.
+/// The witnesses that pp and tg are compared with.
 const WITNESSES: [&[usize]; 2] = [&[0], &[0, 1]];
 
 /// What came of it by each rule; the first knows of no witness. Shares of one.

@@ -10,7 +10,7 @@ use crate::journal::MappedFile;
 use crate::model::FileIdentity;
 use crate::plan::BackendKind;
 
-/// What the kernel puts behind the path of a file that is mapped and was deleted or replaced since.
+/// What the kernel appends to the path of a file that is mapped and was deleted or replaced since.
 const DELETED: &str = " (deleted)";
 
 /// Everything that decides the bytes of a build. The build key is the digest of its canonical JSON: same key,
@@ -18,17 +18,17 @@ const DELETED: &str = " (deleted)";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildInputs {
-    /// Version of this very structure; part of the key, so that a new meaning never meets an old entry.
+    /// Version of this structure; part of the key, so that a new meaning never meets an old entry.
     pub format: String,
     /// Digest of the source tree (`tree1`, see `llamark-fetch`).
     pub source_tree: Sha256,
     /// Which backend.
     pub kind: BackendKind,
-    /// Every CMake variable that is set, ours and the author's.
+    /// Every CMake variable that is set, by llamark and by the author.
     pub cmake: BTreeMap<String, String>,
     /// Targets that are compiled.
     pub targets: Vec<String>,
-    /// Tools by name: what `--version` printed first, and where it matters the target triple.
+    /// Tools by name: the first line of `--version`, and the target triple where it matters.
     pub tools: BTreeMap<String, String>,
     /// Facts of the SDK: glslc features, CUDA, ROCm and Vulkan versions.
     pub sdk: BTreeMap<String, String>,
@@ -56,7 +56,7 @@ pub struct BuildRecord {
     pub bench: Option<String>,
     /// What `llama-server --version` printed.
     pub version: String,
-    /// What `llama-server --list-devices` printed, one device a line, `Vulkan0: ...`.
+    /// What `llama-server --list-devices` printed, one device per line, `Vulkan0: ...`.
     pub devices: Vec<String>,
     /// Lines of the configure log of the form "Including X backend" and feature probes.
     pub configure_facts: Vec<String>,

@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::journal::StartId;
 
-/// What greedy sampling made of the plan's canary prompt in a start, after its runs.
+/// The result of greedy sampling from the plan's canary prompt in a start, after its runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
-    /// Which life of the server.
+    /// Which start of the server.
     pub id: StartId,
     /// The answer, or why there is none.
     pub answer: CanaryOutcome,
 }
 
-/// The same of the processor alone, for a model: what the canaries of its cases are compared with.
+/// The same from the processor alone, for a model: the canaries of its cases are compared with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CanaryReference {

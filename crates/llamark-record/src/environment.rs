@@ -10,7 +10,7 @@ use crate::Sha256;
 /// `format` of an [`Environment`] as written by this version.
 pub const ENVIRONMENT_FORMAT: &str = "llamark/environment/v1";
 
-/// What was found out about the machine.
+/// What was found about the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
@@ -20,7 +20,7 @@ pub struct Environment {
     pub facts: BTreeMap<String, Fact>,
 }
 
-/// A fact, or why it could not be had. Never an invented value: what cannot be read is not 0.
+/// A fact, or why it could not be read. Never an invented value: what cannot be read is not 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {

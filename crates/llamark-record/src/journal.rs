@@ -2,7 +2,7 @@
 //!
 //! Raw integers only: nanoseconds and microseconds, token counts, bytes. Every rate, mean and table can be made
 //! again from it. Nothing is ever dropped: a run that breaks a rule is recorded with the rule that it breaks,
-//! and a start that was interrupted stays beside the attempt that replaced it.
+//! and an interrupted start stays next to the attempt that replaced it.
 
 use std::collections::BTreeMap;
 
@@ -56,35 +56,35 @@ pub enum Event {
     Resume(Begin),
     /// A model was found and hashed.
     Model(ModelRecord),
-    /// A build is there.
+    /// A build is ready.
     Build(BuildEvent),
     /// A start began: the server is about to be spawned.
     StartOpened(StartOpened),
     /// The server answers, and its settings were read back.
     StartReady(StartReady),
-    /// llama-bench ran through, where it is what measures: there instead of the one above.
+    /// llama-bench finished, if it is what measures: it takes the place of the event above.
     Bench(BenchReport),
     /// One request was made.
     Run(RunRecord),
     /// What the sensors of the machine said during a start; after the server is gone, before the start is closed.
     Telemetry(Telemetry),
-    /// A start whose warm-up has no fixed length is warm, or was given up on.
+    /// A start whose warm-up has no fixed length is warm, or warming up was given up.
     WarmedUp(WarmedUp),
-    /// What greedy sampling made of the canary prompt, after the runs of a start.
+    /// The result of greedy sampling from the canary prompt, after the runs of a start.
     Canary(Canary),
     /// The server is gone.
     StartClosed(StartClosed),
-    /// A document states a start and its runs. Only in imported sets, and there instead of the four above.
+    /// A document states a start and its runs. Only in imported sets, where it takes the place of the start's own events.
     Stated(StatedStart),
-    /// A case has enough starts before all that were planned are made.
+    /// A case has enough starts before all planned ones are made.
     Enough(Enough),
-    /// What the processor alone makes of the canary prompt, once for each model with an answer.
+    /// What the processor alone generates from the canary prompt, once for each model with an answer.
     CanaryReference(CanaryReference),
     /// How well a backend predicts the text of the plan, once for each model and backend of which some start was measured.
     Perplexity(Perplexity),
     /// A case ended. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
-    /// All is done. Always the last line of a sealed set.
+    /// Everything is done. Always the last line of a sealed set.
     End(End),
 }
 
@@ -112,7 +112,7 @@ pub struct BuildEvent {
     pub record: BuildRecord,
 }
 
-/// Which life of the server: of which case, which start, which attempt at it.
+/// Which start of the server: the case, the start, the attempt at it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartId {
@@ -132,13 +132,13 @@ pub struct StartOpened {
     /// Which.
     pub id: StartId,
     /// The command: program and arguments. The folders of the build and the model are written `{build}` and
-    /// `{model}`, since they say nothing but where this user keeps things.
+    /// `{model}`, since they only say where this user keeps things.
     pub argv: Vec<String>,
     /// The whole environment of the server, likewise.
     pub environment: BTreeMap<String, String>,
     /// Facts that change from moment to moment: free memory, clocks, temperatures, load.
     pub conditions: BTreeMap<String, String>,
-    /// Facts of `environment.json` that are other now; one that is gone has no value. Omitted from the file if empty,
+    /// Facts of `environment.json` that have changed; one that is gone has no value. Omitted from the file if empty,
     /// so that older journals keep their hashes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Fact>,
@@ -254,9 +254,9 @@ pub enum BufferKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// Which life of the server.
+    /// Which start of the server.
     pub id: StartId,
-    /// Which run of this start, from 1; warm-up runs count from 1 apart.
+    /// Which run of this start, from 1; warm-up runs are counted separately, from 1.
     pub index: u32,
     /// A warm-up run: recorded, never counted.
     pub warmup: bool,
@@ -313,7 +313,7 @@ pub struct Stream {
 /// of them do not exceed (nearest rank).
 ///
 /// They are of tokens, not of events: what arrives together arrives at the same moment, so an event with k tokens is one
-/// gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept beside them so that a report
+/// gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept as well, so that a report
 /// over a million runs need not read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

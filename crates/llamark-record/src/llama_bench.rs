@@ -43,7 +43,7 @@ pub struct BenchReport {
 pub struct BenchRun {
     /// The prompt; absent if there is no such sample.
     pub prompt: Option<Timed>,
-    /// The generation, at the depth behind the prompt; absent if a single token is generated, which is not a step.
+    /// The generation, at the depth after the prompt; absent if a single token is generated, which is not a step.
     pub generation: Option<Timed>,
 }
 
@@ -66,7 +66,7 @@ impl Timed {
     }
 }
 
-/// What a row says of what was measured, beside its settings.
+/// What a row says about what was measured, besides its settings.
 const SUBJECT: [&str; 9] = [
     "build_commit",
     "build_number",

@@ -64,7 +64,7 @@ pub struct Plan {
     pub title: String,
     /// Text under the title; empty when there is none.
     pub description: String,
-    /// What the author says of the machine, and demands of it.
+    /// What the author says about the machine, and requires of it.
     pub hardware: Hardware,
     /// The llama.cpp source tree.
     pub engine: Engine,
@@ -95,7 +95,7 @@ pub struct Plan {
     /// How a later comparison with this set as its baseline judges each metric, in the order of a report. Empty if
     /// the plan is of a document, which states nothing of it: [`STANDARD_GATES`] hold then.
     pub gates: Vec<Gate>,
-    /// That its starts are made beside those of another set, in turn; absent: it is measured by itself. Omitted from
+    /// That its starts are interleaved with those of another set; absent: it is measured by itself. Omitted from
     /// the file if absent, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interleaved: Option<Interleaved>,
@@ -126,7 +126,7 @@ pub enum TelemetryRate {
     Hertz(u32),
 }
 
-/// What the author says of the machine (shown in the report) and demands of it (checked before a run).
+/// What the author says about the machine (shown in the report) and requires of it (checked before a run).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
@@ -134,9 +134,9 @@ pub struct Hardware {
     pub label: String,
     /// Memory bandwidth in bytes per second, for the roofline; absent: no roofline.
     pub memory_bandwidth: Option<u64>,
-    /// Text that the name of some GPU must contain; absent: any machine will do.
+    /// Text that the name of a GPU must contain; absent: any machine.
     pub expect_gpu: Option<String>,
-    /// Bytes of memory that the machine must have; 0: any amount will do.
+    /// Bytes of memory that the machine must have; 0: any amount.
     pub expect_memory: u64,
 }
 
@@ -164,12 +164,11 @@ pub struct Case {
     pub concurrency: u32,
     /// Context of each slot of the server, in tokens.
     pub context: u32,
-    /// Runs at the measured shape that are recorded but not counted, at the beginning of each start; the most of
-    /// them, where the plan's `procedure` says when a start is warm.
+    /// Runs at the measured shape that are recorded but not counted, at the beginning of each start; the maximum, if the plan's `procedure` says when a start is warm.
     pub warmup: u32,
     /// Runs that count, in each start.
     pub runs: u32,
-    /// Lives of the server; the most of them, where the plan's `procedure` says when there are enough.
+    /// Starts of the server; the maximum, if the plan's `procedure` says when there are enough.
     pub starts: u32,
 }
 
@@ -210,7 +209,7 @@ fn one() -> u32 {
     1
 }
 
-/// One life of the server.
+/// One start of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedStart {
@@ -297,7 +296,7 @@ impl Plan {
         }
     }
 
-    /// Whether the starts of these two were interleaved: start i of one beside start i of the other.
+    /// Whether the starts of these two were interleaved: start i of one next to start i of the other.
     pub fn is_interleaved_with(&self, other: &Self) -> bool {
         let both = self.interleaved.as_ref().zip(other.interleaved.as_ref());
         both.is_some_and(|(a, b)| a.pairing == b.pairing && a.arm != b.arm)

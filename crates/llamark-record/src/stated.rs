@@ -47,7 +47,7 @@ pub struct StatedRun {
 }
 
 impl StatedRun {
-    /// Why a case of such runs says nothing.
+    /// Why a case with such runs says nothing.
     pub const OF_BOTH: &str = "one rate of a prompt and a generation together is neither of both";
 
     /// Whether one time is that of a prompt and of a generation together: no rate follows from it.

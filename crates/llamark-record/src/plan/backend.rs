@@ -53,7 +53,7 @@ pub struct PlannedBuild {
     /// and omitted from the file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
-    /// What is compiled beside llama-server and llama-bench: targets of llama.cpp. Omitted from the file if empty, so
+    /// What is compiled besides llama-server and llama-bench: targets of llama.cpp. Omitted from the file if empty, so
     /// that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_targets: Vec<String>,

@@ -1,4 +1,4 @@
-//! Two plans whose starts are interleaved, so that what drifts touches both alike.
+//! Two plans whose starts are interleaved, so that drift affects both alike.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,14 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::digest::CanonicalError;
 
-/// One of two plans whose starts are interleaved: start i of one beside start i of the other, so that what drifts
-/// touches both alike.
+/// One of two plans whose starts are interleaved: start i of one next to start i of the other, so that drift affects both alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Interleaved {
     /// What for.
     pub purpose: Purpose,
-    /// What joins the two sets: the same in both, and in no other. The digest of [`Pairing`].
+    /// What joins the two sets: the same in these two sets only. The digest of [`Pairing`].
     pub pairing: Sha256,
     /// Which of the two this is.
     pub arm: Arm,
@@ -78,9 +77,9 @@ impl Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
-    /// What is compared with.
+    /// The baseline.
     Base,
-    /// What is compared.
+    /// The candidate.
     Candidate,
 }
 

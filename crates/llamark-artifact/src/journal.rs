@@ -82,7 +82,7 @@ struct Body<'a> {
     seq: u64,
 }
 
-/// What stands behind the `hash` member in a line.
+/// What follows the `hash` member in a line.
 fn tail(prev: &Sha256, seq: u64) -> String {
     format!(r#","prev":"{prev}","seq":{seq}}}"#)
 }
@@ -267,7 +267,7 @@ impl Drop for Appender {
 }
 
 impl Appender {
-    /// Goes on behind entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
+    /// Continues after entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
     pub(crate) fn new(file: File, path: Utf8PathBuf, seq: u64, head: Sha256) -> Self {
         Self { file, path, seq, head, abandoned: false }
     }

@@ -187,7 +187,7 @@ pub(crate) fn resolved_dependencies(
     all
 }
 
-/// What servers of the set had mapped, of which a digest is known: its path, digest and size. What lies in the folder of a
+/// What servers of the set had mapped, whose digest is known: its path, digest and size. What lies in the folder of a
 /// build is there as part of the build.
 fn mapped(ledger: &Ledger) -> BTreeSet<(&str, (&Sha256, Option<u64>))> {
     let starts = ledger.cases.iter().flat_map(|case| case.starts.values().chain(&case.superseded));

@@ -102,7 +102,7 @@ impl ArtifactSet {
         })
     }
 
-    /// [`Self::read_by_seal`] of a set of which every file, and not the journal alone, is as its manifest says. One
+    /// [`Self::read_by_seal`] of a set whose files, not only the journal, all match its manifest. One
     /// that is not sealed has no manifest, and is read as far as it goes.
     ///
     /// # Errors

@@ -133,7 +133,7 @@ impl Store {
     /// The newest sealed set of this plan on this machine; else the newest that was interrupted.
     ///
     /// The id of a set holds the start of the plan digest, so that of a thousand other sets only names are read. What a
-    /// crash in the moment of the seal left beside the manifest is removed.
+    /// crash in the moment of the seal left next to the manifest is removed.
     ///
     /// # Errors
     /// When a folder cannot be listed, or the plan has no digest. A set that does not read is not found.

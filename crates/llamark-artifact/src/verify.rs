@@ -134,8 +134,8 @@ pub fn verify(path: &Utf8Path, level: u8) -> Result<Verification, ArtifactError>
     Ok(Verification { path: path.to_owned(), level, checks })
 }
 
-/// The manifest of a sealed set; refuses one of which something is not as it was sealed, but for the bytes of its journal:
-/// whoever reads those holds them against the manifest.
+/// The manifest of a sealed set; refuses one in which anything differs from what was sealed, except the bytes of its
+/// journal: the code that reads those checks them against the manifest.
 ///
 /// # Errors
 /// [`ArtifactError::NotWhole`] with the first thing that is wrong; and as [`verify`].

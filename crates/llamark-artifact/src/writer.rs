@@ -1,4 +1,4 @@
-//! The one writer of a set: events into the journal, files beside it.
+//! The only writer of a set: events into the journal, files next to it.
 
 use std::fmt;
 

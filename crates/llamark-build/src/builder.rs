@@ -396,7 +396,7 @@ fn wait_for(
     }
 }
 
-/// `PATH` with the folder of ninja behind it: a project that configures another one within its build, as that of the
+/// `PATH` followed by the folder of ninja: a project that configures another one within its build, as that of the
 /// Vulkan shaders, looks for it there.
 fn with_ninja(path: &str, ninja: &Utf8Path) -> String {
     match ninja.parent() {

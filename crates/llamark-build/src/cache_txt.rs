@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// One variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cached {
-    /// The text above it: the help that whoever declared it gave.
+    /// The text above it: the help given where it was declared.
     pub(crate) help: String,
     /// `BOOL`, `STRING`, `UNINITIALIZED`, ...
     pub(crate) kind: String,

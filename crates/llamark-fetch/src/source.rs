@@ -1,4 +1,4 @@
-//! The source trees in the cache: `sources/ID/tree`, complete when the record beside it is there.
+//! The source trees in the cache: `sources/ID/tree`, complete once the record next to it exists.
 //!
 //! A tree gets its name as a whole, record included. Each time it is used the state of all of its files is
 //! compared (milliseconds); when somebody has changed something, it is hashed again, and fetched again if it is
@@ -17,7 +17,7 @@ use crate::tree;
 /// `format` of a [`Marker`] as written by this version.
 const FORMAT: &str = "llamark/source/v1";
 
-/// The record beside a tree.
+/// The record next to a tree.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Marker {

@@ -47,7 +47,7 @@ pub enum GgufError {
         /// Why.
         reason: &'static str,
     },
-    /// Whoever asked for a synthetic model wants it no more.
+    /// The synthetic model that was asked for is no longer wanted.
     #[error("stopped while writing a synthetic model")]
     Stopped,
     /// A synthetic model cannot be written.

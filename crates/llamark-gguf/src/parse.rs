@@ -305,7 +305,7 @@ impl<R: Read + Seek> Parser<R> {
         Ok(String::from_utf8_lossy(&self.bytes(bytes)?).into_owned())
     }
 
-    /// A string of any length, of which the start is kept.
+    /// A string of any length; its beginning is kept.
     fn text(&mut self) -> Result<Text, Trouble> {
         let bytes = self.u64()?;
         self.need(bytes)?;

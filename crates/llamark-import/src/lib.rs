@@ -27,7 +27,7 @@ pub use source::MAX_BYTES;
 use read::Reading;
 use source::Source;
 
-/// What whoever imports says beside the document.
+/// What is added at the import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Name of the set.

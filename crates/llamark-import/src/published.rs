@@ -85,7 +85,7 @@ pub(crate) struct ModelName {
     pub(crate) vision: bool,
 }
 
-/// `30B`, of which `3B` are active; none for a dense model.
+/// `30B`, with `3B` active; none for a dense model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameters {
     pub(crate) total: String,

@@ -98,7 +98,7 @@ impl BuildRecord {
 mod tests {
     use super::*;
 
-    /// A folder of the user's has more in it than what was hashed: `PREFIX/lib` beside `PREFIX/bin`.
+    /// A user's folder contains more than what was hashed: `PREFIX/lib` next to `PREFIX/bin`.
     #[test]
     fn of_a_prebuilt_engine_only_what_was_hashed_is_known() {
         let prebuilt = BuildRecord { inputs: None, ..record() };

@@ -189,7 +189,7 @@ impl CanaryAnswer {
     }
 }
 
-/// The one token of which everything from `at` on consists, where that is long enough to say so.
+/// The one token that everything from `at` on consists of, if that is long enough to say so.
 fn stuck(tokens: &[i32], at: usize) -> Option<i32> {
     let tail = tokens.get(at..)?;
     let first = *tail.first()?;

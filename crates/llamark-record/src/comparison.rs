@@ -42,7 +42,8 @@ pub struct Comparison {
     pub caveats: Vec<Caveat>,
     /// Every case of either set, the worst first, then by id.
     pub cases: Vec<CaseComparison>,
-    /// Groups of cases that moved together by less than a single case can show, the most certain first. They decide nothing.
+    /// Groups of cases that moved together by less than a single case can show, the most certain first. They decide
+    /// nothing.
     pub groups: Vec<GroupFinding>,
     /// What else differs: first what prevents a comparison, then the likeliest causes first.
     pub differences: Vec<Difference>,
@@ -129,7 +130,8 @@ pub struct MetricRule {
     pub gates: bool,
     /// τ as a share: no change is called unless it is shown to be larger.
     pub minimum: f64,
-    /// Used instead of τ if `sensitive`, otherwise absent: no change is called unless its estimate is at least this large.
+    /// Used instead of τ if `sensitive`, otherwise absent: no change is called unless its estimate is at least this
+    /// large.
     pub least_estimate: Option<f64>,
     /// δ as a share: a change that is shown to be smaller is equivalent.
     pub margin: f64,

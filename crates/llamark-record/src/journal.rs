@@ -74,13 +74,15 @@ pub enum Event {
     Canary(Canary),
     /// The server is gone.
     StartClosed(StartClosed),
-    /// A document states a start and its runs. Only in imported sets, where it takes the place of the start's own events.
+    /// A document states a start and its runs. Only in imported sets, where it takes the place of the start's own
+    /// events.
     Stated(StatedStart),
     /// A case has enough starts before all planned ones are made.
     Enough(Enough),
     /// What the processor alone generates from the canary prompt, once for each model with an answer.
     CanaryReference(CanaryReference),
-    /// How well a backend predicts the text of the plan, once for each model and backend of which some start was measured.
+    /// How well a backend predicts the text of the plan, once for each model and backend with at least one measured
+    /// start.
     Perplexity(Perplexity),
     /// A case ended. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
@@ -312,9 +314,9 @@ pub struct Stream {
 /// Times between the arrivals of tokens in one run, by our clock. A quantile is the smallest time that at least so many
 /// of them do not exceed (nearest rank).
 ///
-/// They are of tokens, not of events: what arrives together arrives at the same moment, so an event with k tokens is one
-/// gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept as well, so that a report
-/// over a million runs need not read them.
+/// They are of tokens, not of events: what arrives together arrives at the same moment, so an event with k tokens is
+/// one gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept as well, so that a
+/// report over a million runs need not read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gaps {

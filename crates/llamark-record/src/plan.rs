@@ -164,7 +164,8 @@ pub struct Case {
     pub concurrency: u32,
     /// Context of each slot of the server, in tokens.
     pub context: u32,
-    /// Runs at the measured shape that are recorded but not counted, at the beginning of each start; the maximum, if the plan's `procedure` says when a start is warm.
+    /// Runs at the measured shape that are recorded but not counted, at the beginning of each start; the maximum, if
+    /// the plan's `procedure` says when a start is warm.
     pub warmup: u32,
     /// Runs that count, in each start.
     pub runs: u32,

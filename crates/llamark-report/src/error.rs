@@ -83,7 +83,7 @@ pub enum ReportError {
         /// Id of the set.
         set: String,
     },
-    /// Two sets are not one plan measured twice, in turn.
+    /// Two sets are not one plan measured twice, interleaved.
     #[error("{base} and {candidate} are not the two sealed sets of a calibration")]
     NotACalibration {
         /// Folder of the first.

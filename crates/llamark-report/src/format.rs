@@ -56,7 +56,7 @@ pub fn with_uncertainty(value: f64, uncertainty: Option<f64>) -> String {
     }
 }
 
-/// A value with the half-width of its interval, of which the rounding of a document may hide `rounding`.
+/// A value with the half-width of its interval, where the rounding of a document may hide `rounding`.
 pub fn with_interval(value: f64, half_width: f64, rounding: f64) -> String {
     if half_width < rounding {
         return with_bound(value, half_width + rounding);

@@ -201,7 +201,7 @@ fn timed(start: &Start<'_>, half: fn(&BenchRun) -> Option<Timed>) -> Option<(Tim
     Some((runs().next()?, runs().map(|timed| timed.ns).collect()))
 }
 
-/// What the rows of a case say beside their results.
+/// What the rows of a case say besides their results.
 struct Subject<'a> {
     commit: String,
     build_number: u32,

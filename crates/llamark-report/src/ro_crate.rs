@@ -20,7 +20,7 @@ const ACTION: &str = "#run";
 /// A crate must say something.
 const NO_LICENSE: &str = "No licence is stated: ask whoever published this crate.";
 
-/// The description of a sealed set as a crate, under a licence if whoever publishes it names one by its URL.
+/// The description of a sealed set as a crate, under a licence if the publisher names one by its URL.
 ///
 /// # Errors
 /// [`ReportError::NotSealed`] when the set has no manifest.

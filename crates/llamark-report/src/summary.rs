@@ -282,6 +282,6 @@ pub struct Section {
     pub first: Option<usize>,
     /// Places in `cases`, in the order of the backends.
     pub cases: Vec<usize>,
-    /// Labels of the backends beside the first.
+    /// Labels of the backends other than the first.
     pub others: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! `ab:` of an experiment: two variants of everything, each start of one beside the same start of the other.
+//! `ab:` of an experiment: two variants of everything, with interleaved starts.
 
 use std::collections::BTreeMap;
 

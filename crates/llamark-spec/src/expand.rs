@@ -312,7 +312,7 @@ fn variants_of(name: &str, backend: &experiment::Backend) -> Vec<(String, Varian
     all.map(|variant| (format!("{name}{}", variant.name), variant)).collect()
 }
 
-/// What one run is, beside its prompt.
+/// What one run is, apart from its prompt.
 struct Shape {
     max_tokens: u32,
     /// It is one of a list.

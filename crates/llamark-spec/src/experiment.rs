@@ -151,8 +151,8 @@ pub struct Backend {
     /// `llama-server`.
     #[schemars(extend("default" = "llama-server"))]
     pub tool: Option<Tool>,
-    /// Memory bandwidth of the device of this backend, for its roofline, as in `300 GB/s`: GPUs with their own memory have a
-    /// different one than the processor. Default: that of `hardware`.
+    /// Memory bandwidth of the device of this backend, for its roofline, as in `300 GB/s`: GPUs with their own memory
+    /// have a different one than the processor. Default: that of `hardware`.
     pub memory_bandwidth: Option<Bandwidth>,
     /// Settings of the server.
     pub server: Option<Server>,
@@ -307,8 +307,8 @@ pub struct Protocol {
     /// Context of each slot of the server, in tokens: it must hold the depth, the prompt and `max_tokens`. Default: `8192`.
     #[schemars(range(min = 1, max = 100_000_000), extend("default" = defaults::CONTEXT))]
     pub context: Option<u32>,
-    /// Runs at the beginning of each start that are recorded but do not count: a number, or `auto`: until the rates of the
-    /// last three differ by at most 2 % (coefficient of variation), and at most 10. Default: `1`.
+    /// Runs at the beginning of each start that are recorded but do not count: a number, or `auto`: until the rates of
+    /// the last three differ by at most 2 % (coefficient of variation), and at most 10. Default: `1`.
     #[schemars(extend("default" = defaults::WARMUP))]
     pub warmup: Option<WarmUpRuns>,
     /// Runs that count, in each start. Default: `5`.
@@ -317,8 +317,8 @@ pub struct Protocol {
     /// Starts of the server for each case; a fair comparison needs several. With `until`, the minimum. Default: `1`.
     #[schemars(range(min = 1, max = 10_000), extend("default" = defaults::STARTS))]
     pub starts: Option<u32>,
-    /// Add starts until the rates are known precisely enough, as in `{ ci: 2%, max_starts: 20 }`. Without it, the number
-    /// of starts is `starts`.
+    /// Add starts until the rates are known precisely enough, as in `{ ci: 2%, max_starts: 20 }`. Without it, the
+    /// number of starts is `starts`.
     pub until: Option<Until>,
     /// Order of the starts: `interleave` makes one start of every case, in random order, then the next of every case;
     /// `grouped` makes all starts of a case before the next case. Default: `interleave`.
@@ -335,16 +335,17 @@ pub struct Protocol {
     /// enough. Default: `0s`, any.
     #[schemars(extend("default" = defaults::MIN_DURATION))]
     pub min_duration: Option<Duration>,
-    /// What happens to the model's files in the page cache before each start: nothing (`as-is`), or they are dropped from
-    /// it (`cold`) or read into it (`warm`). The result is counted and recorded. Default: `as-is`.
+    /// What happens to the model's files in the page cache before each start: nothing (`as-is`), or they are dropped
+    /// from it (`cold`) or read into it (`warm`). The result is counted and recorded. Default: `as-is`.
     #[schemars(extend("default" = defaults::CACHE))]
     pub cache: Option<PageCache>,
     /// Time limits. What takes longer ends with status `timeout`.
     pub timeouts: Option<Timeouts>,
     /// Readings of the sensors of the machine: memory, clocks, temperatures, power.
     pub telemetry: Option<Telemetry>,
-    /// After the runs of each start, the server continues a short text greedily. The tokens are compared with those of the
-    /// processor alone, generated once for each model: what is fast but wrong is `suspect` in the report. Default: `true`.
+    /// After the runs of each start, the server continues a short text greedily. The tokens are compared with those of
+    /// the processor alone, generated once for each model: what is fast but wrong is `suspect` in the report. Default:
+    /// `true`.
     #[schemars(extend("default" = defaults::CANARY))]
     pub canary: Option<Canary>,
     /// A text whose perplexity is measured by llama.cpp's own llama-perplexity, once for each model and backend, after

@@ -45,7 +45,7 @@ pub enum Perplexity {
     },
 }
 
-/// What is compiled beside the usual.
+/// What is compiled in addition to the usual.
 pub(crate) fn targets(perplexity: Option<&Perplexity>) -> Vec<String> {
     perplexity.map(|_| PlannedPerplexity::PROGRAM.to_owned()).into_iter().collect()
 }

@@ -1,7 +1,7 @@
 //! Every rule that an experiment must obey, by the code that a problem carries, and who can check it.
 //!
 //! An editor that has the schema checks the rules of [`Level::Schema`]. The rest is the list of what a schema
-//! cannot say: `RULES.md` beside the sources of this crate is made from it.
+//! cannot say: `RULES.md` next to the sources of this crate is generated from it.
 
 /// Who can check a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use crate::text::{Digest, FilePath};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Synthetic {
-    /// A published model whose dimensions it has, except those that are given here. Without one, all dimensions that have
-    /// no default must be given.
+    /// A published model whose dimensions it has, except those that are given here. Without one, all dimensions that
+    /// have no default must be given.
     pub like: Option<SyntheticPreset>,
     /// Quantization: the mix of types that llama-quantize produces under this name.
     pub quant: SyntheticQuant,

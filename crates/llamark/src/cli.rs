@@ -467,7 +467,8 @@ pub(crate) struct Verify {
     #[arg(value_name = "SET")]
     pub(crate) set: Option<String>,
     /// 0: files and digests; 1: also the journal; 2: also every derived number and the report, rebuilt; 3: also a
-    /// signature by somebody you trust; 4: also the time, by a third party [default: 2; 3 if a file says whom you trust]
+    /// signature by somebody you trust; 4: also the time, by a third party [default: 2; 3 if a file says whom you
+    /// trust]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=4))]
     pub(crate) level: Option<u8>,
     #[command(flatten)]

@@ -118,7 +118,7 @@ pub(crate) fn sound<T>(
     })
 }
 
-/// Pins what the lock file beside the experiment pins.
+/// Pins what the lock file next to the experiment pins.
 fn pin(context: &Context, path: &Utf8Path, loaded: &mut Loaded) -> Result<(), Failed> {
     let file = LockFile::beside(path);
     let lock = file.read(context)?;

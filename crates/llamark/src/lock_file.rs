@@ -1,4 +1,4 @@
-//! The lock file beside an experiment: where it is, how it is read and replaced, and the refusal of what it denies.
+//! The lock file next to an experiment: where it is, how it is read and replaced, and the refusal of what it denies.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::load::{self, Loaded};
 /// Another `llamark lock` writes for moments only.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// `NAME.lock.yaml` beside `NAME.yaml`.
+/// `NAME.lock.yaml` next to `NAME.yaml`.
 pub(crate) struct LockFile {
     path: Utf8PathBuf,
     /// File name of the experiment.

@@ -26,7 +26,7 @@ pub(crate) struct Resolved {
     pub(crate) models: BTreeMap<String, FetchedModel>,
     /// Why a model or a build is not there, by its id: only with `--keep-going`.
     pub(crate) missing: BTreeMap<String, String>,
-    /// What went in beside that which the plan names: the set that is repeated.
+    /// What went in besides what the plan names: the set that is repeated.
     pub(crate) dependencies: Vec<Resource>,
 }
 
@@ -46,7 +46,7 @@ impl Resolved {
     }
 }
 
-/// What to build, and of which source trees.
+/// What to build, and from which source trees.
 #[derive(Default)]
 pub(crate) struct Builds {
     /// Digest of the tree of the plan's engine; absent for a prebuilt one.
@@ -191,7 +191,7 @@ pub(crate) fn resolve(
     Ok(Resolved { missing, ..Resolved::new(loaded, builds, models) })
 }
 
-/// Models of which a server is asked for more context than they were trained for, by id, each with both numbers.
+/// Models that are asked for more context than they were trained for, by id, each with both numbers.
 ///
 /// llama-server gives a slot no more than that, whatever it is told: such a case would be loaded, and then be
 /// invalid.

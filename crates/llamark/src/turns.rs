@@ -61,7 +61,7 @@ pub(crate) fn is_done(found: &[Option<Found>; 2]) -> bool {
     found.iter().all(|found| matches!(found, Some(Found::Sealed(_))))
 }
 
-/// Measures what the store does not hold of both, in turn, and seals them: baseline, candidate.
+/// Measures, interleaved, what the store does not have of both, and seals them: baseline, candidate.
 ///
 /// # Errors
 /// As for one set. What was measured is recorded, and the same command continues.
@@ -114,7 +114,7 @@ pub(crate) fn measure(
     Ok([base.finish()?, candidate.finish()?])
 }
 
-/// Starts of one side whose partners are gone would be measured beside nothing, and be taken for pairs.
+/// Starts of one side whose partners are gone would be measured alone, and be taken for pairs.
 fn no_half(found: &[Option<Found>; 2]) -> Result<(), Failed> {
     let ([Some(left), None] | [None, Some(left)]) = found else { return Ok(()) };
     let (Found::Sealed(path) | Found::Interrupted(path)) = left;

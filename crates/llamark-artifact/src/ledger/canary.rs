@@ -29,7 +29,7 @@ impl Ledger {
         is_known.then(|| "the model already has its reference".to_owned())
     }
 
-    /// The models of which some server answered, and whose reference is not there yet.
+    /// The models that some server answered for and whose reference is not there yet.
     pub fn without_canary_reference(&self) -> Vec<&str> {
         let answered = |case: &&CaseLedger| {
             let mut canaries = case.starts.values().filter_map(|start| start.canary.as_ref());

@@ -1,8 +1,8 @@
 //! Whether a case has enough starts: a pure function of the plan and the journal.
 //!
-//! It is asked before each further start, so it does not matter whether the set was interrupted, or when: what is on the disk
-//! decides, and the decision is an event of its own. Whoever reads the journal asks again: a case that was ended because
-//! its numbers pleased somebody is refused.
+//! It is asked before each further start, so it does not matter whether the set was interrupted, or when: what is on
+//! the disk decides, and the decision is an event of its own. A reader of the journal checks it again: a case that was
+//! ended because its numbers pleased somebody is refused.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Perplexities: one for each model and backend of which some start was measured, after every start of the set.
+//! Perplexities: one for each model and backend with at least one measured start, after every start of the set.
 
 use llamark_record::journal::Outcome;
 use llamark_record::perplexity::{Perplexity, PerplexityOutcome};
@@ -38,7 +38,7 @@ impl Ledger {
         self.perplexities.iter().find(|one| one.model == model && one.backend == backend)
     }
 
-    /// The models and backends of which some start was measured, and whose perplexity is not there yet: in the order of the
+    /// The models and backends with at least one measured start whose perplexity is not there yet: in the order of the
     /// cases. None where the plan asks for none.
     pub fn without_perplexity(&self) -> Vec<(&str, &str)> {
         let mut owed = Vec::new();

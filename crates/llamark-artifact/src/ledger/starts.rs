@@ -42,7 +42,7 @@ impl Starts {
         self.0.is_empty()
     }
 
-    /// Leaves out the starts of which `keep` does not hold.
+    /// Leaves out the starts for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         self.0.retain(|number, _| keep(*number));
     }

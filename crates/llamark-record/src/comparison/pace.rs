@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Interval, Verdict};
 
-/// A change relative to how fast the processor itself was before and after each start. It decides nothing alone: a change is called only if it shows both as measured and relative to this.
+/// A change relative to how fast the processor itself was before and after each start. It decides nothing alone: a
+/// change is called only if it shows both as measured and relative to this.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Relative {

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// How long the same work took on the processor, before a start or after it: a witness that no version of llama.cpp, no
 /// build and no setting can change, but that everything changes which takes the machine away from what is measured.
 ///
-/// Times are nanoseconds from the moment that all threads began a slice to the moment that the last of them ended it. They are
-/// comparable only within the same version of llamark and with the same number of threads.
+/// Times are nanoseconds from the moment that all threads began a slice to the moment that the last of them ended it.
+/// They are comparable only within the same version of llamark and with the same number of threads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pace {
@@ -17,8 +17,8 @@ pub struct Pace {
     pub compute_ns: Vec<u64>,
     /// Slices of reading more memory than most caches hold, all threads together.
     pub memory_ns: Vec<u64>,
-    /// Slices of some thousand synchronisations of all threads, each busy-waiting until the last one arrives. Cores that are
-    /// far apart, as a virtual machine may be given, take longer. Empty unless there is a thread for each processor: fewer
-    /// threads may be anywhere.
+    /// Slices of some thousand synchronisations of all threads, each busy-waiting until the last one arrives. Cores
+    /// that are far apart, as a virtual machine may be given, take longer. Empty unless there is a thread for each
+    /// processor: fewer threads may be anywhere.
     pub sync_ns: Vec<u64>,
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::digest::CanonicalError;
 
-/// One of two plans whose starts are interleaved: start i of one next to start i of the other, so that drift affects both alike.
+/// One of two plans whose starts are interleaved: start i of one next to start i of the other, so that drift affects
+/// both alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Interleaved {

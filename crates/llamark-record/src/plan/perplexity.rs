@@ -1,11 +1,12 @@
-//! A text for every backend to predict in addition to its measurements, to see whether it computes the right thing throughout.
+//! A text for every backend to predict in addition to its measurements, to see whether it computes the right thing
+//! throughout.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Sha256;
 
-/// What llama-perplexity is given, once for each model and backend of which some start was measured.
+/// What llama-perplexity is given, once for each model and backend with at least one measured start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedPerplexity {

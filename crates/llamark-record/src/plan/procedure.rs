@@ -114,8 +114,8 @@ pub struct Until {
     pub share_ppm: u32,
     /// Minimum number of starts.
     pub least: u32,
-    /// Total running time of all servers of the set, ms; when it is used up, no case gets more than the minimum of starts,
-    /// or those that it already has. Absent: no limit.
+    /// Total running time of all servers of the set, ms; when it is used up, no case gets more than the minimum of
+    /// starts, or those that it already has. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_server_ms: Option<u64>,
 }

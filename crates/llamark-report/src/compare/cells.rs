@@ -137,7 +137,7 @@ impl Levels {
     }
 }
 
-/// The effect. Blocked: start i of one side ran beside start i of the other, and those that both have are compared.
+/// The effect. Blocked: start i of one side ran next to start i of the other, and those that both have are compared.
 /// Unblocked: one side was measured after the other, so nothing pairs them.
 pub(super) fn effect(metric: Metric, design: Design, base: &Levels, candidate: &Levels) -> Option<Effect> {
     match design {

@@ -24,7 +24,7 @@ pub(super) type Fields = BTreeMap<Path, (String, Touches)>;
 
 /// What both sets have, so that only this is compared: what one set lacks is reported by its missing cases.
 pub(super) struct Common<'a> {
-    /// Cases whose shapes are told: as there may be very many, those whose shapes differ, unless all are wanted.
+    /// Cases whose shapes are listed: as there may be very many, those whose shapes differ, unless all are wanted.
     shapes: Vec<&'a str>,
     backends: BTreeSet<&'a str>,
     models: BTreeSet<&'a str>,

@@ -5,7 +5,7 @@ use llamark_record::metric::{Direction, Metric};
 
 use super::cells::{levels, levels_in_turn};
 
-/// The metrics of a case that have a value on both sides; also those of which no start met one machine.
+/// The metrics of a case that have a value on both sides; also those without a start that met one machine.
 pub fn metrics_in_both(base: &ArtifactSet, candidate: &ArtifactSet, case: &str) -> Vec<Metric> {
     let Some((a, b)) = base.ledger().case(case).zip(candidate.ledger().case(case)) else { return Vec::new() };
     let (a, b) = (levels(a), levels(b));

@@ -155,7 +155,7 @@ impl<'a> Open<'a> {
         })
     }
 
-    /// The same with another effect of which nothing earlier is known.
+    /// The same with another effect that has no history.
     pub(super) fn with_effect(self, effect: Effect) -> Self {
         Self { effect: Some(effect), history: None, ..self }
     }

@@ -1,15 +1,15 @@
 //! Was it the machine? What was measured, compared with how fast the processor itself was.
 //!
-//! Two sets that were measured one after the other met two states of the machine: somebody else computes beside the second,
-//! a clock is lower, a limit of power bites. Where the processor computes, each start has the pace of the processor before and
-//! behind it. So each rate is judged twice: as it was measured, and relative to the pace; and a change is called only where
-//! both are. No number is corrected by it: what is shown is what was measured.
+//! Two sets that were measured one after the other met two states of the machine: somebody else computes during the
+//! second, a clock is lower, a limit of power bites. Where the processor computes, each start has the pace of the
+//! processor before and after it. So each rate is judged twice: as it was measured, and relative to the pace; and a
+//! change is called only if both show it. No number is corrected by it: what is shown is what was measured.
 //!
 //! How fast threads come together is a witness of another kind: no rate is proportional to it, but cores that lie further apart
 //! (a virtual machine is moved from some to others) are another machine. Where that changed, what changed with it is suspect.
 //!
-//! Starts in turn need neither, since what drifts moves both sides. Those that met two machines are left out of both kinds of
-//! comparison before that (`cells.rs`).
+//! Interleaved starts need neither, since drift moves both sides. Those that met two machines are left out of both
+//! kinds of comparison before that (`cells.rs`).
 
 use std::collections::BTreeMap;
 
@@ -170,7 +170,7 @@ fn excuse(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, cases: &mut [Case
     }
 }
 
-/// How much longer the same work took beside the candidate.
+/// How much longer the same work took during the candidate.
 fn slowing(base: &Paces, candidate: &Paces) -> Option<Effect> {
     unblocked(&base.times(), &candidate.times(), Direction::LowerIsBetter)
 }

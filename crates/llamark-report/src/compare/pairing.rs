@@ -19,7 +19,7 @@ pub(super) enum Paired<'a> {
     Not(CaseComparison),
 }
 
-/// Every case of either set, by id. Cases that only the candidate has are told too.
+/// Every case of either set, by id. Cases that only the candidate has are included too.
 pub(super) fn pair<'a>(
     base: Material<'a>,
     candidate: Material<'a>,
@@ -98,7 +98,7 @@ fn missing(id: &str, reason: String, gates: bool, broke: bool) -> Paired<'static
     Paired::Not(without_metrics(id, Verdict::Missing, reason, gates, broke))
 }
 
-/// A case of which no metric is compared.
+/// A case without compared metrics.
 pub(super) fn without_metrics(
     id: &str,
     verdict: Verdict,

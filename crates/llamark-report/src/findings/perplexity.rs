@@ -1,4 +1,5 @@
-//! LM123, LM124: a backend that predicts a text worse than another one of the same model, and one of which nobody knows.
+//! LM123, LM124: a backend that predicts a text worse than another one with the same model, and one whose prediction
+//! is unknown.
 
 use super::rules::{NO_PERPLEXITY, WORSE_PERPLEXITY};
 use super::{Context, Finding, Scope, Subject};

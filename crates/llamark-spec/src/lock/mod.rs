@@ -1,4 +1,4 @@
-//! The lock file: digests that the author of an experiment does not type, each beside the source that it is of.
+//! The lock file: digests that the author of an experiment does not type, each next to the source that it belongs to.
 //!
 //! A source is written as in the experiment (`file`, `git` and `rev`, ...), and that is its key: an experiment that
 //! names another source finds no entry, and an entry of a source that is named no more is stale.
@@ -269,7 +269,7 @@ pub struct Open {
     pub prompts: Vec<OpenPrompt>,
 }
 
-/// A model of which the experiment does not say every byte.
+/// A model whose bytes the experiment does not fully determine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenModel {
     /// Its id in the plan.

@@ -106,7 +106,7 @@ pub(super) fn check(backend: &Node, problems: &mut Vec<Problem>) {
     check_variants(backend, &variants, problems);
 }
 
-/// A setting that varies has no fixed value beside it.
+/// A setting that varies has no fixed value as well.
 fn check_overrides(backend: &Node, matrix: &Node, problems: &mut Vec<Problem>) {
     let server = backend.get("server").map(Node::entries).unwrap_or_default();
     for fixed in server {

@@ -16,7 +16,7 @@ pub(crate) struct RecordFile {
 }
 
 impl RecordFile {
-    /// That of a question: as it was left, or new. `again`: the next attempt at it, of which nothing is known.
+    /// That of a question: as it was left, or new. `again`: the next attempt at it, about which nothing is known.
     ///
     /// # Errors
     /// When it is there and does not read: it is never taken for an empty one.

@@ -1,6 +1,6 @@
 //! The perplexities: how well each backend predicts the text of the plan, once for each model, after everything is measured.
 //!
-//! As the references of the canaries, they come last, so that nothing that counts is measured beside them or after them.
+//! As the references of the canaries, they come last, so that nothing that counts is measured during or after them.
 
 use llamark_artifact::files;
 use llamark_bench::probe::{self, ServerHelp};
@@ -17,7 +17,8 @@ use crate::resolve::reason;
 const TEXT: &str = "text.txt";
 
 impl Session<'_> {
-    /// Measures the perplexities that are owed: of models and backends of which some start was measured, and that have none.
+    /// Measures the missing perplexities: of models and backends with at least one measured start and no perplexity
+    /// yet.
     ///
     /// # Errors
     /// When it was interrupted, or the set cannot be written.

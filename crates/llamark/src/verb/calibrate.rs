@@ -1,4 +1,4 @@
-//! `llamark calibrate`: one experiment against itself, in turn, for the noise of this machine.
+//! `llamark calibrate`: one experiment against itself, interleaved, for the noise of this machine.
 
 use llamark_artifact::ArtifactSet;
 use llamark_bench::host;

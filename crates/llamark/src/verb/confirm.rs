@@ -1,4 +1,4 @@
-//! `llamark diff --confirm`: fresh starts of both sides, in turn, of what looks or is worse, or is not decided.
+//! `llamark diff --confirm`: fresh, interleaved starts of both sides, for what looks or is worse, or is undecided.
 
 use camino::Utf8Path;
 use llamark_artifact::ArtifactSet;

@@ -67,7 +67,8 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     Ok(outcome)
 }
 
-/// Signs the set where that was asked for, unless it was signed before: by a run that was interrupted behind it, or by hand.
+/// Signs the set where that was asked for, unless it was signed before: by a run that was interrupted after it, or by
+/// hand.
 fn sign_once(context: &Context, args: &Run, set: &Utf8Path) -> Result<(), Failed> {
     let Some(key) = &args.sign else { return Ok(()) };
     if vouch::signature(set).or_fail(Exit::NotVerified)?.is_some() {

@@ -33,7 +33,7 @@ pub struct ModelRecord {
     pub contradictions: Vec<String>,
 }
 
-/// Facts from a GGUF header. The formulas are in `llamark-gguf/src/facts.rs`.
+/// Facts from a GGUF header. Each field states its definition; `llamark-gguf/src/facts.rs` computes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFacts {

@@ -232,7 +232,7 @@ impl<'a> Cursor<'a> {
         (pairs == b"[]" || (pairs.starts_with(b"[[") && pairs.ends_with(b"]]"))).then_some(())
     }
 
-    /// The times between tokens, if they are there, with the comma behind them.
+    /// The times between tokens, if they are there, with the comma after them.
     #[expect(clippy::option_option, reason = "none: not as llamark writes it; none in it: not there")]
     fn gaps(&mut self) -> Option<Option<Gaps>> {
         if self.literal(br#""gaps":{"count":"#).is_none() {
@@ -251,7 +251,7 @@ impl<'a> Cursor<'a> {
         Some(Some(Gaps { count, p50_ns, p95_ns, p99_ns, max_ns }))
     }
 
-    /// The members behind the arrivals.
+    /// The members after the arrivals.
     fn measurement(&mut self, known: &mut Known) -> Option<Measurement> {
         self.literal(br#","cached_tokens":"#)?;
         let cached_tokens = if self.literal(b"null").is_some() { None } else { Some(self.small()?) };

@@ -24,13 +24,13 @@ pub enum ArtifactError {
         source: std::io::Error,
     },
     /// The folder holds no artifact set.
-    #[error("`{path}` is no artifact set: it has no journal.jsonl")]
+    #[error("`{path}` is not an artifact set: it has no journal.jsonl")]
     NotASet {
         /// The folder.
         path: Utf8PathBuf,
     },
-    /// A file of the set is a link, a device, or anything else that is no plain file in a plain folder.
-    #[error("`{path}` is no plain file; an artifact set holds plain files in plain folders only")]
+    /// A file of the set is a link, a device, or anything else that is not a plain file in a plain folder.
+    #[error("`{path}` is not a plain file; an artifact set contains only plain files in plain folders")]
     NotPlain {
         /// Which.
         path: Utf8PathBuf,
@@ -56,7 +56,7 @@ pub enum ArtifactError {
         folder: String,
     },
     /// A file is larger than any that llamark writes.
-    #[error("`{path}` has {bytes} bytes; at most {limit} are read")]
+    #[error("`{path}` has {bytes} bytes; the limit is {limit}")]
     TooLarge {
         /// Which.
         path: Utf8PathBuf,
@@ -66,7 +66,7 @@ pub enum ArtifactError {
         limit: u64,
     },
     /// A file is not the JSON that it should be.
-    #[error("`{path}` does not read as {what}")]
+    #[error("`{path}` cannot be read as {what}")]
     Json {
         /// Which.
         path: Utf8PathBuf,
@@ -102,7 +102,7 @@ pub enum ArtifactError {
         problem: LineProblem,
     },
     /// The journal of a sealed set has other bytes than were sealed.
-    #[error("`{path}` was changed after it was sealed; `llamark verify` says what else was")]
+    #[error("`{path}` was changed after it was sealed; `llamark verify` lists everything that was")]
     Changed {
         /// The journal.
         path: Utf8PathBuf,
@@ -134,7 +134,7 @@ pub enum ArtifactError {
         path: Utf8PathBuf,
     },
     /// The set cannot be sealed yet.
-    #[error("`{path}` cannot be sealed: {open} of its cases came to no end, the first is `{first}`")]
+    #[error("`{path}` cannot be sealed: {open} of its cases are unfinished, the first is `{first}`")]
     Unfinished {
         /// The set.
         path: Utf8PathBuf,
@@ -145,7 +145,7 @@ pub enum ArtifactError {
     },
     /// The interrupted set belongs to another plan.
     #[error(
-        "`{path}` was begun with the plan {found} and cannot go on with the plan {expected}; run without resuming it"
+        "`{path}` was started with the plan {found} and cannot continue with the plan {expected}; run without resuming it"
     )]
     OtherPlan {
         /// The set.
@@ -157,24 +157,24 @@ pub enum ArtifactError {
     },
     /// The interrupted set belongs to another machine.
     #[error(
-        "`{path}` was begun on a machine with other facts (processor, memory, kernel or GPU); \
-         its remaining cases would not compare with those that it has"
+        "`{path}` was started on a machine with other facts (processor, memory, kernel or GPU); \
+         its remaining cases would not be comparable with those that it has"
     )]
     OtherHost {
         /// The set.
         path: Utf8PathBuf,
     },
     /// An earlier write to this journal failed; what is on disk is not known until it is opened again.
-    #[error("an earlier write to `{path}` failed; run the same command again, it goes on where it was")]
+    #[error("an earlier write to `{path}` failed; run the same command again to resume")]
     Abandoned {
         /// The journal.
         path: Utf8PathBuf,
     },
     /// An event holds a number that JSON cannot carry exactly (an integer above 2^53, or one that is not finite).
-    #[error("an event cannot be written exactly: it holds a number beyond 2^53 or one that is not finite")]
+    #[error("an event cannot be written exactly: it contains a number beyond 2^53 or one that is not finite")]
     Inexact,
     /// An event whose line would be too long to be read again.
-    #[error("an event cannot be written: its line would have {bytes} bytes, and at most {limit} are read")]
+    #[error("an event cannot be written: its line would have {bytes} bytes, but the limit is {limit}")]
     TooLong {
         /// Its length.
         bytes: u64,
@@ -185,7 +185,7 @@ pub enum ArtifactError {
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
     /// There is no such level of verification here.
-    #[error("there is no verification level {level} here: 0 and 1 are")]
+    #[error("there is no verification level {level} here, only 0 and 1")]
     Level {
         /// What was asked.
         level: u8,

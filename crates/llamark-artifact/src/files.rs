@@ -41,7 +41,7 @@ pub enum FileError {
     },
     /// The place cannot be written.
     #[error(
-        "cannot {action} `{path}`: the folder is read-only or belongs to another user; choose a folder that you can write"
+        "cannot {action} `{path}`: the folder is read-only or belongs to another user; choose a folder that you can write to"
     )]
     ReadOnly {
         /// What was tried, as in `write`.
@@ -53,7 +53,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// Something is there already, and it is not replaced.
-    #[error("`{path}` exists already and is not replaced")]
+    #[error("`{path}` already exists and is not replaced")]
     Exists {
         /// What is there.
         path: Utf8PathBuf,
@@ -70,7 +70,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// The path has no folder or no file name, as `/` or `..`.
-    #[error("`{path}` is no path of a file in a folder")]
+    #[error("`{path}` is not the path of a file in a folder")]
     NoParent {
         /// The path.
         path: Utf8PathBuf,
@@ -139,7 +139,7 @@ impl NewFile {
         Ok(Self { temporary, folder: folder.to_owned() })
     }
 
-    /// Makes it durable and gives it its name, in place of what was there. Durable when this returns.
+    /// Makes it durable and gives it its name, replacing what was there. Durable when this returns.
     ///
     /// # Errors
     /// When the disk refuses. What was under the name before is then still there.
@@ -149,7 +149,7 @@ impl NewFile {
         sync_folder(&self.folder)
     }
 
-    /// As [`commit`](Self::commit), but never in place of something.
+    /// As [`commit`](Self::commit), but never replaces anything.
     ///
     /// # Errors
     /// [`FileError::Exists`] when there is something under that name; else as `commit`.
@@ -189,7 +189,7 @@ pub fn write_atomic(path: &Utf8Path, bytes: &[u8]) -> Result<(), FileError> {
     file.commit(path)
 }
 
-/// As [`write_atomic`], but never in place of something.
+/// As [`write_atomic`], but never replaces anything.
 ///
 /// # Errors
 /// [`FileError::Exists`] when there is something under that name; else when the disk refuses.
@@ -218,7 +218,7 @@ pub fn rename_file(from: &Utf8Path, to: &Utf8Path) -> Result<(), FileError> {
     sync_folder(parent_of(to)?)
 }
 
-/// Removes a file. It is no error when there is none.
+/// Removes a file. It is not an error when there is none.
 ///
 /// # Errors
 /// When the disk refuses.
@@ -309,7 +309,7 @@ pub enum Renamed {
 
 /// Gives a finished folder its name, as a whole: what is in it is durable before the name is.
 ///
-/// Never in place of something, except of an empty folder.
+/// Never replaces anything except an empty folder.
 ///
 /// # Errors
 /// When the disk refuses.
@@ -336,8 +336,8 @@ pub(crate) fn rename_synced_folder(from: &Utf8Path, to: &Utf8Path) -> Result<Ren
     }
 }
 
-/// Removes a folder and what is in it; it disappears under its name at once, so that nobody sees half of it.
-/// It is no error when there is none. A symbolic link is removed, not followed.
+/// Removes a folder and what is in it; it disappears under its name at once, so that nobody sees half of it. It is
+/// not an error when there is none. A symbolic link is removed, not followed.
 ///
 /// # Errors
 /// When the disk refuses.

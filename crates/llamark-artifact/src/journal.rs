@@ -34,7 +34,7 @@ pub(crate) const MAX_LINE: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum LineProblem {
     /// It has no newline at its end: it was cut off.
-    #[error("the line is cut off")]
+    #[error("the line is truncated")]
     Cut,
     /// It is longer than any that llamark writes.
     #[error("the line is longer than {MAX_LINE} bytes")]
@@ -42,8 +42,8 @@ pub enum LineProblem {
     /// It is not UTF-8.
     #[error("the line is not UTF-8")]
     Encoding,
-    /// It is no journal entry.
-    #[error("the line is no journal entry: {0}")]
+    /// It is not a journal entry.
+    #[error("the line is not a journal entry: {0}")]
     Json(serde_json::Error),
     /// It means the same as the canonical form, and is written in another way.
     #[error("the line is not in canonical form, from column {column} on")]
@@ -53,7 +53,7 @@ pub enum LineProblem {
     },
     /// It is not the next one.
     #[error(
-        "the entry says that it is number {found}, and {expected} is next: lines were removed, repeated or moved"
+        "the entry says that it is number {found}, but {expected} is next: lines were removed, repeated or moved"
     )]
     Sequence {
         /// The number that comes next.
@@ -62,10 +62,10 @@ pub enum LineProblem {
         found: u64,
     },
     /// It does not follow the line before it.
-    #[error("the entry does not follow the one before it: its `prev` is another digest")]
+    #[error("the entry does not follow the one before it: its `prev` is a different digest")]
     Chain,
     /// Its content is not what was hashed.
-    #[error("the content of the entry is not what its `hash` was made of")]
+    #[error("the content of the entry does not match its `hash`")]
     Hash,
 }
 
@@ -82,7 +82,7 @@ struct Body<'a> {
     seq: u64,
 }
 
-/// What stands behind the `hash` member in a line.
+/// What follows the `hash` member in a line.
 fn tail(prev: &Sha256, seq: u64) -> String {
     format!(r#","prev":"{prev}","seq":{seq}}}"#)
 }
@@ -168,7 +168,7 @@ impl Reader {
     /// Opens a journal. `sealed`: every line must be good; else a bad last line ends the reading without an error.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no plain file.
+    /// When the file cannot be read, or is not a plain file.
     pub fn open(path: &Utf8Path, sealed: bool) -> Result<Self, ArtifactError> {
         let lines = BufReader::with_capacity(256 << 10, plain::open(path)?);
         let path = path.to_owned();
@@ -267,7 +267,7 @@ impl Drop for Appender {
 }
 
 impl Appender {
-    /// Goes on behind entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
+    /// Continues after entry `seq - 1`, whose digest is `head`. The file is open for append and locked.
     pub(crate) fn new(file: File, path: Utf8PathBuf, seq: u64, head: Sha256) -> Self {
         Self { file, path, seq, head, abandoned: false }
     }

@@ -59,13 +59,13 @@ pub struct Ledger {
     pub head: Option<Sha256>,
     /// Whether the plan has a canary.
     has_canary: bool,
-    /// Most chunks of a perplexity; absent where the plan asks for none.
+    /// Most chunks of a perplexity; absent if the plan asks for none.
     perplexity_chunks: Option<u32>,
     /// Whether the plan comes from a document: then there is nothing to run, only what it states.
     imported: bool,
     /// When a case has enough starts; absent: when all of the plan are made.
     until: Option<Until>,
-    /// Pairs of starts that are enough where two sets are measured in turn; absent: all are made.
+    /// Pairs of starts that are enough where two sets are interleaved; absent: all are made.
     pairs: Option<u32>,
     /// Place in `cases` of the same case in the other variant, by the id of the case.
     partners: HashMap<String, usize>,
@@ -92,7 +92,7 @@ pub struct CaseLedger {
     pub superseded: Vec<StartLedger>,
     /// What a document states, by the number of the start. Only in imported sets, which have no `starts`.
     pub stated: BTreeMap<u32, StatedStart>,
-    /// Why fewer starts than the plan's most are enough; absent where they are not.
+    /// Why fewer starts than the plan's most are enough; absent if they are not.
     pub enough: Option<Enough>,
 }
 
@@ -105,11 +105,11 @@ pub struct StartLedger {
     pub opened: StartOpened,
     /// The server answered; absent when it never did.
     pub ready: Option<StartReady>,
-    /// llama-bench ran through, where that is what measures: in place of `ready`.
+    /// llama-bench ran through, where that is what measures: instead of `ready`.
     pub bench: Option<BenchReport>,
     /// The runs, warm-ups too, in the order in which they were made.
     pub runs: Vec<RunRecord>,
-    /// How its warm-up ended; absent where that has a fixed length.
+    /// How its warm-up ended; absent if that has a fixed length.
     pub warmed: Option<WarmedUp>,
     /// What greedy sampling made of the canary prompt; absent when it was not asked.
     pub canary: Option<Box<Canary>>,
@@ -437,24 +437,26 @@ impl Ledger {
         }
         let problem = match event {
             Event::Resume(_) | Event::Model(_) | Event::Build(_) | Event::StartOpened(_) if self.imported => {
-                Some("the plan comes from a document, and nothing of it can be run".to_owned())
+                Some("the plan comes from a document, so nothing in it can be run".to_owned())
             }
             Event::Begin(_) | Event::Model(_) | Event::Build(_) => None,
             Event::Stated(stated) => self.check_stated(stated),
             Event::Resume(resume) => self.check_resume(resume),
             Event::StartOpened(opened) => self.check_opened(&opened.id),
             Event::StartReady(ready) => match self.live(&ready.id) {
-                Ok(start) => start.ready.is_some().then(|| "the start was ready before".to_owned()),
+                Ok(start) => start.ready.is_some().then(|| "the start is already ready".to_owned()),
                 Err(reason) => Some(reason),
             },
             Event::Bench(report) => match self.live(&report.id) {
                 Ok(start) => (start.ready.is_some() || start.bench.is_some())
-                    .then(|| "the start was measured before".to_owned()),
+                    .then(|| "the start was already measured".to_owned()),
                 Err(reason) => Some(reason),
             },
             Event::Run(run) => self.check_run(run),
             Event::Telemetry(telemetry) => match self.live(&telemetry.id) {
-                Ok(start) => start.telemetry.is_some().then(|| "the start has its telemetry".to_owned()),
+                Ok(start) => {
+                    start.telemetry.is_some().then(|| "the start already has its telemetry".to_owned())
+                }
                 Err(reason) => Some(reason),
             },
             Event::WarmedUp(warmed) => self.check_warmed(warmed),
@@ -474,7 +476,7 @@ impl Ledger {
         if self.end.is_some() {
             Some("it comes after the end")
         } else if is_begin != self.begin.is_none() {
-            Some("the first entry, and only it, is the beginning")
+            Some("the first entry, and only that, is the beginning")
         } else {
             None
         }
@@ -483,14 +485,14 @@ impl Ledger {
     fn check_resume(&self, resume: &Begin) -> Option<String> {
         let begin = self.begin.as_ref()?;
         (begin.plan != resume.plan || begin.host != resume.host)
-            .then(|| "it is of another plan or another machine than the beginning".to_owned())
+            .then(|| "its plan or machine is not that of the beginning".to_owned())
     }
 
     /// A case ends as its starts did: it cannot be put aside under another name, with the starts that are left.
     fn check_case_closed(&self, closed: &CaseClosed) -> Option<String> {
         let Some(case) = self.case(&closed.case) else { return Some("the plan has no such case".to_owned()) };
         if case.outcome.is_some() {
-            return Some("the case came to its end before".to_owned());
+            return Some("the case has already ended".to_owned());
         }
         if closed.outcome == Outcome::Interrupted {
             return Some("a case does not end as interrupted: it is resumed".to_owned());
@@ -506,19 +508,19 @@ impl Ledger {
         } else {
             of_starts.as_ref() == Some(&closed.outcome)
         };
-        let by_starts = || of_starts.as_ref().map_or("not at its end", Outcome::word);
+        let by_starts = || of_starts.as_ref().map_or("unfinished", Outcome::word);
         (!agrees)
-            .then(|| format!("it ends as {}, and by its starts it is {}", closed.outcome.word(), by_starts()))
+            .then(|| format!("it ends as {}, but by its starts it is {}", closed.outcome.word(), by_starts()))
     }
 
     fn check_end(&self, end: &End) -> Option<String> {
         let open = self.cases.iter().filter(|case| case.outcome.is_none()).count();
         if open > 0 {
-            return Some(format!("{open} cases came to no end"));
+            return Some(format!("{open} cases are unfinished"));
         }
         if let Some(problem) = self.check_canaries().or_else(|| self.check_perplexities()) {
             return Some(problem);
         }
-        (end.cases != self.tally()).then(|| "its count of the cases is not what the journal says".to_owned())
+        (end.cases != self.tally()).then(|| "its count of the cases does not match the journal".to_owned())
     }
 }

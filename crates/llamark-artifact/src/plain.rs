@@ -121,7 +121,7 @@ pub(crate) fn digest_open(
     }
 }
 
-/// Every plain file under `folder`, by its path relative to it, sorted; and whatever is no plain file or folder.
+/// Every plain file under `folder`, by its path relative to it, sorted; and whatever is not a plain file or folder.
 pub(crate) fn walk(folder: &Utf8Path) -> Result<Walk, ArtifactError> {
     let mut found = Walk::default();
     descend(folder, "", 0, &mut found)?;

@@ -187,7 +187,7 @@ pub(crate) fn resolved_dependencies(
     all
 }
 
-/// What servers of the set had mapped, of which a digest is known: its path, digest and size. What lies in the folder of a
+/// What servers of the set had mapped, whose digest is known: its path, digest and size. What lies in the folder of a
 /// build is there as part of the build.
 fn mapped(ledger: &Ledger) -> BTreeSet<(&str, (&Sha256, Option<u64>))> {
     let starts = ledger.cases.iter().flat_map(|case| case.starts.values().chain(&case.superseded));
@@ -196,7 +196,7 @@ fn mapped(ledger: &Ledger) -> BTreeSet<(&str, (&Sha256, Option<u64>))> {
     of_system.filter_map(|file| Some((file.path.as_str(), (file.sha256.as_ref()?, file.bytes)))).collect()
 }
 
-/// Where an engine can be had by others; a folder of this machine is of no use to them.
+/// Where others can get an engine; a folder of this machine is of no use to them.
 fn engine_uri(source: &EngineSource) -> Option<String> {
     match source {
         EngineSource::Git { url, rev } => Some(format!("git+{url}@{rev}")),

@@ -52,7 +52,7 @@ impl ArtifactSet {
     /// A set that is not sealed is read as far as it was acknowledged; another process may be writing to it.
     ///
     /// # Errors
-    /// When the folder is no set, a file does not read, or the journal is corrupt.
+    /// When the folder is not a set, a file does not read, or the journal is corrupt.
     pub fn read(path: &Utf8Path) -> Result<Self, ArtifactError> {
         if !path.join(JOURNAL).is_file() {
             return Err(ArtifactError::NotASet { path: path.to_owned() });
@@ -102,7 +102,7 @@ impl ArtifactSet {
         })
     }
 
-    /// [`Self::read_by_seal`] of a set of which every file, and not the journal alone, is as its manifest says. One
+    /// [`Self::read_by_seal`] of a set whose files, not only the journal, all match its manifest. One
     /// that is not sealed has no manifest, and is read as far as it goes.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The folder of all artifact sets: what is there, and how a set begins or goes on.
+//! The folder of all artifact sets: what is there, and how a set begins or continues.
 //!
 //! `ROOT/NAME/ID`, where NAME is that of the experiment and ID the time and the first digits of the plan digest, as
 //! in `20261122T164500Z-1a2b3c4d`. A set appears under its name as a whole, with its plan and the first line of its
@@ -83,7 +83,7 @@ pub enum Given<'a> {
 pub enum Found {
     /// All is done.
     Sealed(Utf8PathBuf),
-    /// Some of it is done; [`Store::resume`] goes on.
+    /// Some of it is done; [`Store::resume`] continues.
     Interrupted(Utf8PathBuf),
 }
 
@@ -101,7 +101,7 @@ impl Store {
     /// The sets of one experiment, or of all, by their ids: newest last. Only folders are listed, no set is read.
     ///
     /// # Errors
-    /// When a folder cannot be listed. It is no error when there is none.
+    /// When a folder cannot be listed. It is not an error when there is none.
     pub fn sets(&self, name: Option<&str>) -> Result<Vec<SetInfo>, ArtifactError> {
         self.sets_where(name, |_id| true)
     }
@@ -133,7 +133,7 @@ impl Store {
     /// The newest sealed set of this plan on this machine; else the newest that was interrupted.
     ///
     /// The id of a set holds the start of the plan digest, so that of a thousand other sets only names are read. What a
-    /// crash in the moment of the seal left beside the manifest is removed.
+    /// crash in the moment of the seal left next to the manifest is removed.
     ///
     /// # Errors
     /// When a folder cannot be listed, or the plan has no digest. A set that does not read is not found.
@@ -175,8 +175,8 @@ impl Store {
         Ok(sets.into_iter().rev().find(same).map(|set| Found::Interrupted(set.path)))
     }
 
-    /// The newest set of this plan on this machine, if it was interrupted: what measuring afresh goes on with when it was
-    /// itself interrupted. An older one, which a sealed set came after, was given up.
+    /// The newest set of this plan on this machine, if it was interrupted: what measuring again continues with when
+    /// it was itself interrupted. An older one, which a sealed set came after, was given up.
     ///
     /// # Errors
     /// As [`find`](Self::find).
@@ -243,7 +243,7 @@ impl Store {
     }
 
     /// Goes on with an interrupted set: what was acknowledged stays, a line that was being written when it was
-    /// interrupted is cut off (and kept as a file of its own), and the journal records that it goes on.
+    /// interrupted is cut off (and kept as a file of its own), and the journal records that it continues.
     ///
     /// # Errors
     /// When the set is sealed, corrupt, of another plan or of another machine; when another process writes to it;

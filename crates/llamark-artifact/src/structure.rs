@@ -59,12 +59,12 @@ fn check_plan(resolved: &ResolvedPlan, bytes: &[u8], manifest: &Manifest, check:
     }
     let parameters = &manifest.predicate.build_definition.external_parameters;
     if parameters.plan_digest != Sha256::of_bytes(&canonical) {
-        check.problem(format!("the manifest is of another plan than `{PLAN}`"));
+        check.problem(format!("the manifest is for a different plan than `{PLAN}`"));
     }
     let definition = &manifest.predicate.build_definition;
     if definition.build_type != build_type(&resolved.plan) {
         check.problem(format!(
-            "the manifest says {}, and the plan another thing",
+            "the manifest says {}, but the plan says something else",
             shown(&definition.build_type)
         ));
     }
@@ -163,11 +163,11 @@ fn read_journal(
         check.problem("its last entry is not the one that the manifest names");
     }
     if (&ledger.started_at, &ledger.finished_at) != (&metadata.started_on, &metadata.finished_on) {
-        check.problem("it began or ended at another time than the manifest says");
+        check.problem("it began or ended at a different time than the manifest says");
     }
     match (&ledger.begin, resolved.digest()) {
         (Some(begin), Ok(digest)) if begin.plan == digest => {}
-        _ => check.problem(format!("its first entry is of another plan than `{PLAN}`")),
+        _ => check.problem(format!("its first entry is for a different plan than `{PLAN}`")),
     }
     if ledger.end.is_none() {
         check.problem("it has no end");
@@ -183,7 +183,7 @@ fn contradiction(run: &RunRecord, case: &Case) -> Option<String> {
     let is_bounded =
         arrivals().all(|arrivals| arrivals.last().is_none_or(|(tokens, _)| *tokens <= case.max_tokens));
     if run.gaps.is_some() && (!is_bounded || Gaps::of(arrivals()) != run.gaps) {
-        return Some("the times between the tokens of the run are not those of their arrivals".to_owned());
+        return Some("the times between the tokens of the run do not match their arrivals".to_owned());
     }
     if !run.broken.is_empty() {
         return None;
@@ -193,12 +193,12 @@ fn contradiction(run: &RunRecord, case: &Case) -> Option<String> {
         if one.generated_tokens != case.max_tokens {
             let (generated, asked) = (one.generated_tokens, case.max_tokens);
             Some(format!(
-                "a run that breaks no rule generated {generated} tokens, and {asked} were asked for"
+                "a run that breaks no rule generated {generated} tokens, but {asked} were asked for"
             ))
         } else if cached != case.depth {
             let depth = case.depth;
             Some(format!(
-                "a run that breaks no rule took {cached} tokens from a cache, and {depth} were to be there"
+                "a run that breaks no rule took {cached} tokens from a cache, but its depth is {depth}"
             ))
         } else {
             None
@@ -212,7 +212,7 @@ fn check_cases(ledger: &Ledger) -> Check {
     for case in &ledger.cases {
         let name = || shown(&case.case.id);
         check.result(
-            case.outcome.as_ref().map(|_| ()).ok_or_else(|| format!("the case {} came to no end", name())),
+            case.outcome.as_ref().map(|_| ()).ok_or_else(|| format!("the case {} is unfinished", name())),
         );
     }
     check
@@ -257,7 +257,7 @@ fn check_start(case: &CaseLedger, start: &StartLedger) -> Result<(), String> {
     };
     let complete = start.recorded(true) == warmups(case, start) && start.recorded(false) == case.case.runs;
     if closed.outcome == Outcome::Ok && !complete {
-        return Err(format!("{name} ended as ok, and has not all of its runs"));
+        return Err(format!("{name} ended as ok, but does not have all of its runs"));
     }
     Ok(())
 }
@@ -278,7 +278,7 @@ fn check_models(ledger: &Ledger, resolved: &ResolvedPlan) -> Check {
     for case in ledger.cases.iter().filter(|case| !case.starts.is_empty()) {
         if !ledger.models.contains_key(&case.case.model) {
             check.problem(format!(
-                "the case {} has starts, and its model is not recorded",
+                "the case {} has starts, but its model is not recorded",
                 shown(&case.case.id)
             ));
         }
@@ -306,7 +306,7 @@ fn check_builds(ledger: &Ledger, resolved: &ResolvedPlan, path: &Utf8Path) -> Ch
         let build = resolved.plan.backend(&case.case.backend).map(|backend| backend.build.as_str());
         if build.is_none_or(|build| !ledger.builds.contains_key(build)) {
             check.problem(format!(
-                "the case {} has starts, and its build is not recorded",
+                "the case {} has starts, but its build is not recorded",
                 shown(&case.case.id)
             ));
         }
@@ -325,7 +325,7 @@ fn check_build(
         return Err(format!("the plan has no build {name}"));
     };
     if resolved.build_keys.get(id) != Some(&build.key) {
-        return Err(format!("the build {name} is another one than that of the plan"));
+        return Err(format!("the build {name} is not the one in the plan"));
     }
     if let Some(inputs) = &build.inputs {
         match Sha256::of_canonical_json(inputs) {
@@ -333,7 +333,7 @@ fn check_build(
             _ => return Err(format!("the key of the build {name} is not that of its inputs")),
         }
         if resolved.tree_of(planned).is_some_and(|tree| *tree != inputs.source_tree) {
-            return Err(format!("the build {name} is of another source tree than that of the plan"));
+            return Err(format!("the build {name} is from a different source tree than that of the plan"));
         }
     }
     let file = build_file(id);
@@ -378,7 +378,7 @@ fn check_materials(ledger: &Ledger, resolved: &ResolvedPlan, manifest: &Manifest
         check.count();
         if !by_name.get(resource.name.as_str()).is_some_and(|stated| stated.contains(&resource)) {
             let name = shown(&resource.name);
-            check.problem(format!("the manifest does not name {name} with the digest that it has here"));
+            check.problem(format!("the manifest does not name {name} with its digest here"));
         }
     }
     check
@@ -391,7 +391,7 @@ fn check_host(ledger: &Ledger, path: &Utf8Path) -> Result<Check, ArtifactError> 
     match read_environment(path) {
         Ok(environment) => {
             if ledger.begin.as_ref().is_none_or(|begin| begin.host != environment.fingerprint()) {
-                check.problem("`environment.json` is of another machine than the journal");
+                check.problem("`environment.json` is for a different machine than the journal");
             }
         }
         Err(error @ ArtifactError::Format { .. }) => return Err(error),

@@ -2,8 +2,8 @@
 //!
 //! Level 0 needs the manifest only. Level 1 reads plan and journal and asks whether what is recorded is what was
 //! planned, all of it, once. Level 2, that every derived number comes out again, is of the command and
-//! `llamark-report`. What no level here can see: a host that makes up its timings consistently, and a whole set
-//! that was made anew with new digests; signatures and independent repetition narrow that.
+//! `llamark-report`. What no level here can see: a host that makes up its timings consistently, and a whole set that
+//! was made again with new digests; signatures and independent repetition narrow that.
 //!
 //! The set may come from a stranger. No link is followed, no size is believed, every list of problems is bounded,
 //! and text of the set is escaped before it is shown.
@@ -134,8 +134,8 @@ pub fn verify(path: &Utf8Path, level: u8) -> Result<Verification, ArtifactError>
     Ok(Verification { path: path.to_owned(), level, checks })
 }
 
-/// The manifest of a sealed set; refuses one of which something is not as it was sealed, but for the bytes of its journal:
-/// whoever reads those holds them against the manifest.
+/// The manifest of a sealed set; refuses one in which anything differs from what was sealed, except the bytes of its
+/// journal: the code that reads those checks them against the manifest.
 ///
 /// # Errors
 /// [`ArtifactError::NotWhole`] with the first thing that is wrong; and as [`verify`].
@@ -150,7 +150,7 @@ pub(crate) fn whole_beside_journal(path: &Utf8Path) -> Result<Manifest, Artifact
     manifest.ok_or_else(|| ArtifactError::NotASet { path: path.to_owned() })
 }
 
-/// Where the bytes of the journal, which are most of a set, are held against their digest.
+/// Where the bytes of the journal, which are most of a set, are compared with their digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DigestOfJournal {
     /// With the other files.
@@ -281,7 +281,7 @@ fn check_file(
     let (file, length) = plain::open_sized(&path).map_err(|error| said(&error))?;
     // The size first: a file that somebody made huge is not read.
     if length.to_string() != bytes {
-        return Err(format!("{} has {length} bytes, and {} were sealed", shown(name), shown(bytes)));
+        return Err(format!("{} has {length} bytes, but {} were sealed", shown(name), shown(bytes)));
     }
     let Some(sha256) = sha256 else { return Ok(()) };
     let (_bytes, found) = plain::digest_open(&file, length, &path).map_err(|error| said(&error))?;
@@ -305,7 +305,7 @@ fn check_nothing_else(walk: &Walk, manifest: &Manifest) -> Check {
         check.result(if known { Ok(()) } else { Err(format!("{} was added", shown(name))) });
     }
     for name in &walk.odd {
-        check.result(Err(format!("{} is no plain file in a plain folder", shown(name))));
+        check.result(Err(format!("{} is not a plain file in a plain folder", shown(name))));
     }
     check
 }

@@ -1,7 +1,7 @@
 //! What vouches for a sealed set: the bytes that are signed, and where a signature and a time stamp of them lie.
 //!
-//! Only `manifest.json` is signed: everything else hangs on the digests in it. A signature is made after the seal and is
-//! no part of what is sealed, so that a set without one is unsigned, and not broken.
+//! Only `manifest.json` is signed: everything else hangs on the digests in it. A signature is made after the seal and
+//! is not a part of what is sealed, so that a set without one is unsigned, and not broken.
 
 use camino::Utf8Path;
 use llamark_record::Sha256;
@@ -28,15 +28,15 @@ pub fn digest(set: &Utf8Path) -> Result<Sha256, ArtifactError> {
     Ok(Sha256::of_bytes(&manifest(set)?))
 }
 
-/// The signature of the manifest, where there is one.
+/// The signature of the manifest, if there is one.
 ///
 /// # Errors
-/// When it is no plain file, or has more bytes than any signature.
+/// When it is not a plain file, or has more bytes than any signature.
 pub fn signature(set: &Utf8Path) -> Result<Option<Vec<u8>>, ArtifactError> {
     optional(&set.join(SIGNATURE))
 }
 
-/// The time stamp of the manifest, where there is one.
+/// The time stamp of the manifest, if there is one.
 ///
 /// # Errors
 /// As [`signature`].

@@ -1,4 +1,4 @@
-//! The one writer of a set: events into the journal, files beside it.
+//! The only writer of a set: events into the journal, files next to it.
 
 use std::fmt;
 
@@ -121,7 +121,7 @@ impl SetWriter {
         Ok(folder.join(format!("{}.log", folder_name(&format!("{model}/{backend}")))))
     }
 
-    /// Writes what lies beside the log of a start: `telemetry.csv`. All of it or nothing.
+    /// Writes what lies next to the log of a start: `telemetry.csv`. All of it or nothing.
     ///
     /// # Errors
     /// As [`put`](Self::put).
@@ -137,8 +137,8 @@ impl SetWriter {
         ArtifactSet::read(&self.path)
     }
 
-    /// Records the end, once every case came to its own. Derived files that are to see the end are made between
-    /// this and [`seal`](Self::seal). It is no error when the end is recorded.
+    /// Records the end, once every case came to its own. Derived files that are to see the end are made between this
+    /// and [`seal`](Self::seal). It is not an error when the end is recorded.
     ///
     /// # Errors
     /// [`ArtifactError::Unfinished`] when a case is open; else when the disk refuses.
@@ -165,7 +165,7 @@ impl SetWriter {
     /// `dependencies` are inputs that the plan and the journal do not name; those that they name are there anyway.
     ///
     /// # Errors
-    /// As [`end`](Self::end); also when a file of the set is no plain file.
+    /// As [`end`](Self::end); also when a file of the set is not a plain file.
     pub fn seal(mut self, dependencies: Vec<Resource>) -> Result<Utf8PathBuf, ArtifactError> {
         self.end()?;
         seal::seal(&self.path, &self.id, &self.resolved, &self.ledger, self.journal.head(), dependencies)?;

@@ -64,16 +64,16 @@ fn a_start_has_one_canary_and_a_model_one_reference() {
     append(&mut writer, events);
     assert!(writer.ledger().without_canary_reference().is_empty(), "no server has answered yet");
     append(&mut writer, [canary(&id)]);
-    assert!(refusal(&mut writer, canary(&id)).contains("the start has its canary"));
+    assert!(refusal(&mut writer, canary(&id)).contains("the start already has its canary"));
     append(&mut writer, [close]);
-    assert!(refusal(&mut writer, canary(&id)).contains("the start was closed before"));
+    assert!(refusal(&mut writer, canary(&id)).contains("the start was already closed"));
     append(&mut writer, [Event::CaseClosed(CaseClosed { case: id.case.to_string(), outcome: Outcome::Ok })]);
 
     assert_eq!(writer.ledger().without_canary_reference(), [model.as_str()]);
-    assert!(writer.end().unwrap_err().to_string().contains("1 models no reference"));
-    assert!(refusal(&mut writer, reference("other")).contains("the plan has no case of that model"));
+    assert!(writer.end().unwrap_err().to_string().contains("1 models have no reference"));
+    assert!(refusal(&mut writer, reference("other")).contains("the plan has no case for that model"));
     append(&mut writer, [reference(&model)]);
-    assert!(refusal(&mut writer, reference(&model)).contains("the model has its reference"));
+    assert!(refusal(&mut writer, reference(&model)).contains("the model already has its reference"));
     writer.end().unwrap();
     let set = writer.set().unwrap();
     assert_eq!(set.ledger().canary_references[&model].answer, answer());

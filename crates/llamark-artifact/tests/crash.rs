@@ -255,7 +255,7 @@ fn events_out_of_place_are_refused_and_not_written() {
     common::finish(&mut writer, &resolved);
     // A number that JSON cannot carry exactly is not written as another one.
     let error = writer.append(events[0].clone()).unwrap_err();
-    assert!(error.to_string().contains("came to its end"), "{error}");
+    assert!(error.to_string().contains("already ended"), "{error}");
 }
 
 #[test]

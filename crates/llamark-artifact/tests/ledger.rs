@@ -60,8 +60,8 @@ fn a_case_ends_as_its_starts_did() {
     let invalid = || Outcome::Invalid { reason: "it was slow".to_owned() };
     for (outcome, says) in [
         (skipped(), "a case that has starts was not skipped"),
-        (invalid(), "it ends as invalid, and by its starts it is not at its end"),
-        (Outcome::Ok, "it ends as ok, and by its starts it is not at its end"),
+        (invalid(), "it ends as invalid, but by its starts it is unfinished"),
+        (Outcome::Ok, "it ends as ok, but by its starts it is unfinished"),
     ] {
         let refused = writer.append(closed(&first, outcome)).unwrap_err().to_string();
         assert!(refused.contains(says), "{refused}");
@@ -72,7 +72,7 @@ fn a_case_ends_as_its_starts_did() {
     assert_eq!(names(&left), ["cpu 2 1"]);
     append(&mut writer, start_events(&resolved, &left[0], Fate::Ok));
     let refused = writer.append(closed(&first, invalid())).unwrap_err().to_string();
-    assert!(refused.contains("it ends as invalid, and by its starts it is ok"), "{refused}");
+    assert!(refused.contains("it ends as invalid, but by its starts it is ok"), "{refused}");
     writer.append(closed(&first, Outcome::Ok)).unwrap();
     writer.end().unwrap();
 }

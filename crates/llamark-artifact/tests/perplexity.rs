@@ -62,14 +62,14 @@ fn each_measured_backend_has_one_after_all_starts() {
     let ids = writer.ledger().pending();
     assert!(refusal(&mut writer, perplexity(&model, "cpu", &[9])).contains("no start of it was measured"));
     make(&mut writer, &resolved, &ids[0], Fate::Ok);
-    assert!(refusal(&mut writer, perplexity(&model, "cpu", &[9])).contains("starts are left to be made"));
+    assert!(refusal(&mut writer, perplexity(&model, "cpu", &[9])).contains("some are not made yet"));
     make(&mut writer, &resolved, &ids[1], Fate::Ok);
 
     assert_eq!(writer.ledger().without_perplexity(), [(model.as_str(), "cpu"), (model.as_str(), "vulkan")]);
-    assert!(refusal(&mut writer, perplexity("other", "cpu", &[9])).contains("no case of that model"));
+    assert!(refusal(&mut writer, perplexity("other", "cpu", &[9])).contains("no case for that model"));
     assert!(refusal(&mut writer, perplexity(&model, "other", &[9])).contains("on that backend"));
     writer.append(perplexity(&model, "cpu", &[9, 8])).unwrap();
-    assert!(refusal(&mut writer, perplexity(&model, "cpu", &[9])).contains("it is there already"));
+    assert!(refusal(&mut writer, perplexity(&model, "cpu", &[9])).contains("it is already there"));
     assert!(writer.end().unwrap_err().to_string().contains("1 backends have no perplexity"));
     let missing = PerplexityOutcome::Missing { reason: "it died".to_owned() };
     writer.append(event(&model, "vulkan", missing)).unwrap();
@@ -89,7 +89,7 @@ fn it_is_over_as_many_chunks_as_the_plan_has_at_the_most() {
     assert!(refusal(&mut writer, perplexity(&model, "cpu", &[])).contains("over 0 chunks"));
     assert!(refusal(&mut writer, perplexity(&model, "cpu", &[9; 3])).contains("over 3 chunks"));
     let late = PerplexityOutcome::NotFinite { chunk: 3, printed: "nan".to_owned() };
-    assert!(refusal(&mut writer, event(&model, "cpu", late)).contains("the plan has 1 to 2"));
+    assert!(refusal(&mut writer, event(&model, "cpu", late)).contains("the plan allows 1 to 2"));
     let nan = PerplexityOutcome::NotFinite { chunk: 2, printed: "nan".to_owned() };
     writer.append(event(&model, "cpu", nan)).unwrap();
 }

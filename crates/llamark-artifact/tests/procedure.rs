@@ -81,7 +81,7 @@ fn a_warm_up_ends_once_and_before_the_runs_that_count() {
     assert!(refusal(&mut writer, of(false, 1)).contains("come after the end of the warm-up"));
     assert!(refusal(&mut writer, warmed(&id, 2)).contains("1 warm-up runs were made"));
     append(&mut writer, [of(true, 2), warmed(&id, 2)]);
-    assert!(refusal(&mut writer, warmed(&id, 2)).contains("warm before"));
+    assert!(refusal(&mut writer, warmed(&id, 2)).contains("already warm"));
     append(&mut writer, [of(false, 1), of(false, 2)]);
 }
 

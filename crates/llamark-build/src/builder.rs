@@ -271,7 +271,7 @@ impl Builder {
             Look::Hit(record) => return Ok(reuse(record)),
             Look::Nothing => {}
             Look::Damaged(why) => {
-                observer(Event::Tools { what: format!("a damaged build is made again: {why}") });
+                observer(Event::Tools { what: format!("rebuilding a damaged build: {why}") });
                 files::remove_folder(&entry.folder)?;
             }
         }
@@ -396,7 +396,7 @@ fn wait_for(
     }
 }
 
-/// `PATH` with the folder of ninja behind it: a project that configures another one within its build, as that of the
+/// `PATH` followed by the folder of ninja: a project that configures another one within its build, as that of the
 /// Vulkan shaders, looks for it there.
 fn with_ninja(path: &str, ninja: &Utf8Path) -> String {
     match ninja.parent() {

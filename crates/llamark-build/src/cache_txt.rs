@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// One variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cached {
-    /// The text above it: the help that whoever declared it gave.
+    /// The text above it: the help given where it was declared.
     pub(crate) help: String,
     /// `BOOL`, `STRING`, `UNINITIALIZED`, ...
     pub(crate) kind: String,
@@ -66,8 +66,8 @@ fn entry(line: &str) -> Option<(&str, &str, &str)> {
     Some((name, kind, value))
 }
 
-/// What CMake's `if(<constant>)` makes of a value; absent when it is no constant.
-/// Source: <https://cmake.org/cmake/help/latest/command/if.html>.
+/// What CMake's `if(<constant>)` makes of a value; absent when it is not a constant. Source:
+/// <https://cmake.org/cmake/help/latest/command/if.html>.
 pub(crate) fn truth(value: &str) -> Option<bool> {
     match value.to_ascii_uppercase().as_str() {
         "ON" | "YES" | "TRUE" | "Y" | "1" => Some(true),

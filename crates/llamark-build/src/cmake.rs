@@ -12,7 +12,7 @@ use crate::tree::Tree;
 /// What is compiled.
 pub(crate) const TARGETS: [&str; 2] = ["llama-server", "llama-bench"];
 
-/// In the value of a variable, stands for the folder of the source tree: where a user keeps it is no input.
+/// In the value of a variable, stands for the folder of the source tree: where a user keeps it is not an input.
 const SOURCE: &str = "{source}";
 /// Likewise, for the folder in which it is built.
 const BUILD: &str = "{build}";

@@ -67,7 +67,7 @@ impl Finding {
         }
         if has("unsupported GNU version") {
             return Some(
-                "this CUDA Toolkit does not take so new a compiler: set CUDAHOSTCXX to an older one"
+                "this CUDA Toolkit does not support such a new compiler: set CUDAHOSTCXX to an older one"
                     .to_owned(),
             );
         }
@@ -140,7 +140,7 @@ impl FirstError {
         }
         let lines = if self.failed.is_empty() { self.tail } else { self.failed };
         let mut lines = lines.into_iter();
-        let message = lines.next().unwrap_or_else(|| "it said nothing".to_owned());
+        let message = lines.next().unwrap_or_else(|| "it printed nothing".to_owned());
         Finding { place: None, message, context: lines.collect() }
     }
 }
@@ -306,7 +306,7 @@ ninja: build stopped: subcommand failed.
             KeyError: 1
         ");
         assert_eq!(first("one\ntwo\n").message, "one");
-        assert_eq!(first("").message, "it said nothing");
+        assert_eq!(first("").message, "it printed nothing");
     }
 
     #[test]

@@ -56,12 +56,12 @@ impl fmt::Display for DeadFlag {
             Reason::Deprecated => f.write_str("is deprecated in this version of llama.cpp"),
             Reason::Unread => f.write_str("does nothing: nothing reads it in this configuration"),
             Reason::Native => f.write_str(
-                "does nothing: GGML_NATIVE takes the instruction set of this processor; \
-                 write `GGML_NATIVE: false` beside it",
+                "does nothing: GGML_NATIVE uses the instruction set of this processor; \
+                 also write `GGML_NATIVE: false`",
             ),
             Reason::OtherBackend(backend) => write!(f, "does nothing: this build is without {backend}"),
             Reason::Overruled { wanted, got } => {
-                write!(f, "was set to `{wanted}`, but cmake made `{got}` of it")
+                write!(f, "was set to `{wanted}`, but cmake made it `{got}`")
             }
         }?;
         if self.instead.is_empty() { Ok(()) } else { write!(f, "; {}", self.instead) }
@@ -78,7 +78,7 @@ const REPLACED: [(&str, &str); 23] = [
     ("LLAMA_HIP_UMA", UNIFIED_MEMORY),
     ("GGML_HIP_UMA", UNIFIED_MEMORY),
     ("GGML_HIP_ROCWMMA_FATTN", "remove it: flash attention on AMD no longer uses rocWMMA"),
-    ("LLAMA_CURL", "remove it: llamark brings the models, and HTTPS is `LLAMA_OPENSSL` now"),
+    ("LLAMA_CURL", "remove it: llamark fetches the models, and HTTPS is now `LLAMA_OPENSSL`"),
     ("LLAMA_SERVER_SSL", "write `LLAMA_OPENSSL`"),
     ("LLAMA_BUILD_WEBUI", "write `LLAMA_BUILD_UI`"),
     ("LLAMA_OPENBLAS", "write `GGML_BLAS: true` and `GGML_BLAS_VENDOR: OpenBLAS`"),
@@ -303,7 +303,7 @@ mod tests {
         cmake flag `LLAMA_AVX512` does nothing: this version of llama.cpp has no such variable; write `GGML_AVX512`
         cmake flag `LLAMA_CUBLAS` is deprecated in this version of llama.cpp; write `GGML_CUDA: true`
         cmake flag `LLAMA_CUDA` is deprecated in this version of llama.cpp; write `GGML_CUDA`
-        cmake flag `LLAMA_CURL` is deprecated in this version of llama.cpp; remove it: llamark brings the models, and HTTPS is `LLAMA_OPENSSL` now
+        cmake flag `LLAMA_CURL` is deprecated in this version of llama.cpp; remove it: llamark fetches the models, and HTTPS is now `LLAMA_OPENSSL`
         cmake flag `LLAMA_NATIVE` is deprecated in this version of llama.cpp; write `GGML_NATIVE`
         cmake flag `LLAMA_SERVER_SSL` does nothing: this version of llama.cpp has no such variable; write `LLAMA_OPENSSL`
         "#);
@@ -385,7 +385,7 @@ LLAMA_TESTS_INSTALL:BOOL=OFF
         cmake flag `CUDAToolkit_ROOT` does nothing: nothing reads it in this configuration
         cmake flag `GGML_CUDA_FA_ALL_QUANTS` does nothing: this build is without CUDA and HIP
         cmake flag `GGML_HIPBLAS` does nothing: this version of llama.cpp has no such variable; write `GGML_HIP: true`
-        cmake flag `GGML_NATIVE` was set to `ON`, but cmake made `OFF` of it
+        cmake flag `GGML_NATIVE` was set to `ON`, but cmake made it `OFF`
         cmake flag `GPU_TARGETS` does nothing: this build is without HIP
         cmake flag `LLAMA_BUILD_WEBUI` is deprecated in this version of llama.cpp; write `LLAMA_BUILD_UI`
         ");
@@ -399,7 +399,7 @@ LLAMA_TESTS_INSTALL:BOOL=OFF
         let author = flags(&[("GGML_AVX512", "ON")]);
         let log = ConfigureLog::default();
         let dead = after_configure(&author, &tree(), &cache("ON"), &log, BackendKind::Cpu);
-        assert!(text(&dead).ends_with("write `GGML_NATIVE: false` beside it"), "{}", text(&dead));
+        assert!(text(&dead).ends_with("also write `GGML_NATIVE: false`"), "{}", text(&dead));
         assert_eq!(after_configure(&author, &tree(), &cache("OFF"), &log, BackendKind::Cpu), []);
     }
 

@@ -24,7 +24,7 @@ pub enum BuildError {
         missing: Vec<Missing>,
     },
     /// cmake or ninja is missing or too old, and so is Python.
-    #[error("cmake and ninja in PATH are missing or too old, and there is no python3 to install them with")]
+    #[error("cmake and ninja in PATH are missing or too old, and there is no python3 to install them")]
     NoPython,
     /// cmake and ninja could not be installed into the cache.
     #[error("cannot {step} for cmake and ninja: {why} (log: {log})")]
@@ -54,14 +54,14 @@ pub enum BuildError {
         /// The flags.
         flags: Vec<DeadFlag>,
     },
-    /// The engine's folder is no llama.cpp source tree.
-    #[error("`{path}` is no source tree of llama.cpp: it has no CMakeLists.txt")]
+    /// The engine's folder is not a llama.cpp source tree.
+    #[error("`{path}` is not a source tree of llama.cpp: it has no CMakeLists.txt")]
     NotAnEngine {
         /// The folder.
         path: Utf8PathBuf,
     },
     /// A prebuilt folder without a server.
-    #[error("`{path}` holds no `llama-server`, neither itself nor in bin/ or build/bin/")]
+    #[error("`{path}` has no `llama-server`, neither directly nor in bin/ or build/bin/")]
     NoServer {
         /// The folder.
         path: Utf8PathBuf,
@@ -79,7 +79,7 @@ pub enum BuildError {
         log: Utf8PathBuf,
     },
     /// cmake configured something else than was asked for.
-    #[error("build `{build}`: cmake did not include the {backend} backend, and said nothing (log: {log})")]
+    #[error("build `{build}`: cmake silently left out the {backend} backend (log: {log})")]
     BackendLeftOut {
         /// Id of the build.
         build: String,
@@ -156,20 +156,20 @@ impl BuildError {
                 Some("correct `build.cmake` of the backend in the experiment".to_owned())
             }
             Self::NotAnEngine { .. } => {
-                Some("set `subdir` of the engine's source to the folder that holds llama.cpp".to_owned())
+                Some("set `subdir` of the engine's source to the folder that contains llama.cpp".to_owned())
             }
             Self::NoServer { .. } => {
-                Some("give the folder that holds the `llama-server` that you built".to_owned())
+                Some("give the folder that contains the `llama-server` that you built".to_owned())
             }
             Self::Configure { finding, .. } | Self::Compile { finding, .. } => finding.hint(),
             Self::BackendLeftOut { .. } => {
-                Some("look whether `build.cmake` of the backend switches it off again".to_owned())
+                Some("check whether `build.cmake` of the backend switches it off again".to_owned())
             }
             Self::DoesNotRun { why, .. } if why.contains("error while loading shared libraries") => {
                 Some("install the library that it names, or put its folder into LD_LIBRARY_PATH".to_owned())
             }
             Self::Process(error) if error.is_interrupted() => {
-                Some("the same command goes on where it stopped".to_owned())
+                Some("run the same command again to resume".to_owned())
             }
             _ => None,
         }
@@ -220,7 +220,7 @@ fn flag_sentences(flags: &[DeadFlag]) -> String {
 
 fn tools_hint(why: &str) -> String {
     if why.contains("ensurepip") {
-        "the `venv` module of Python is not whole: `sudo apt install python3-venv` on Debian/Ubuntu; \
+        "the `venv` module of Python is incomplete: `sudo apt install python3-venv` on Debian/Ubuntu; \
          or install cmake and ninja yourself"
             .to_owned()
     } else {

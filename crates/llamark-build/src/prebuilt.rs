@@ -12,7 +12,7 @@ use crate::store;
 pub(crate) struct Prebuilt {
     /// The folder as given.
     pub(crate) folder: Utf8PathBuf,
-    /// Every file beside the server.
+    /// Every file next to the server.
     pub(crate) files: Vec<FileIdentity>,
     /// The server, inside the folder.
     pub(crate) server: String,

@@ -58,7 +58,7 @@ pub(crate) fn answer(
 pub(crate) fn last_words(output: &Output) -> String {
     let last =
         |text: &str| text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned);
-    last(&output.stderr).or_else(|| last(&output.stdout)).unwrap_or_else(|| "it said nothing".to_owned())
+    last(&output.stderr).or_else(|| last(&output.stdout)).unwrap_or_else(|| "it printed nothing".to_owned())
 }
 
 /// The first line that is not empty.

@@ -147,7 +147,7 @@ fn vulkan() -> Vec<Requirement> {
         },
         Requirement {
             what: "glslc",
-            why: "it compiles the shaders",
+            why: "needed to compile the shaders",
             install: Install::of(&["glslc"], &["glslc"], &["shaderc"]),
             is_there: |machine| glslc(machine).is_some(),
         },

@@ -68,7 +68,7 @@ impl Entry {
             Err(error) => return Look::Damaged(format!("{path}: {error}")),
         };
         if record.format != BUILD_FORMAT || record.key != *key {
-            return Look::Damaged(format!("{path} is of another build"));
+            return Look::Damaged(format!("{path} belongs to another build"));
         }
         let mut known = BTreeMap::new();
         for file in &record.files {

@@ -111,7 +111,7 @@ pub(crate) fn find(
     Ok(Tools { cmake: cmake.0, ninja: ninja.0, cc: cc.0, cxx: cxx.0, identities: identities.into() })
 }
 
-/// What a thread gave; its panic goes on here.
+/// What a thread gave; its panic continues here.
 fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

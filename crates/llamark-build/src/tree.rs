@@ -16,7 +16,7 @@ pub(crate) struct Tree {
     declared: BTreeSet<String>,
     /// Every word that begins as llama.cpp's own variables do.
     mentioned: BTreeSet<String>,
-    /// Names that the tree itself calls deprecated, with the new name where there is one.
+    /// Names that the tree itself calls deprecated, with the new name if there is one.
     deprecated: BTreeMap<String, Option<String>>,
     /// Packages that it looks for.
     packages: BTreeSet<String>,

@@ -18,7 +18,7 @@ const LONGEST_PATH: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// No format that is known here.
-    #[error("it is no tar, tar.gz or zip file")]
+    #[error("it is not a tar, tar.gz or zip file")]
     Format,
     /// A name that leaves the folder, or is none.
     #[error("entry `{name}` would be written outside the folder")]
@@ -41,7 +41,7 @@ pub enum ArchiveError {
         target: String,
     },
     /// A hard link to something that did not come before it.
-    #[error("hard link `{name}` is to `{target}`, which is no file of the archive before it")]
+    #[error("hard link `{name}` points to `{target}`, which is not an earlier file of the archive")]
     HardLink {
         /// The link.
         name: String,
@@ -57,13 +57,13 @@ pub enum ArchiveError {
         kind: &'static str,
     },
     /// Two entries of one name, or a file where a folder must be.
-    #[error("entry `{name}` is there twice, or is in the way of another")]
+    #[error("entry `{name}` appears twice, or is in the way of another")]
     Twice {
         /// The entry.
         name: String,
     },
     /// A name that no file could have.
-    #[error("a name in it has {bytes} bytes, and a path has at most {LONGEST_PATH}")]
+    #[error("a name in it has {bytes} bytes, but a path has at most {LONGEST_PATH}")]
     LongName {
         /// Its length.
         bytes: usize,
@@ -317,7 +317,7 @@ impl Unpacker<'_> {
         Ok(())
     }
 
-    /// Takes a path for something that is no folder.
+    /// Takes a path for something that is not a folder.
     fn claim(&mut self, path: &str, kind: Taken) -> Result<(), ArchiveError> {
         self.folder(parent_of(path))?;
         match self.taken.insert(path.to_owned(), kind) {
@@ -485,7 +485,7 @@ fn walk_tar(
             EntryType::Char | EntryType::Block => return Err(special("device")),
             EntryType::Fifo => return Err(special("named pipe")),
             EntryType::GNUSparse => return Err(special("sparse file")),
-            _ => return Err(special("thing of an unknown kind")),
+            _ => return Err(special("entry of an unknown kind")),
         };
         if !visit(&name, kind, &mut entry)? {
             break;

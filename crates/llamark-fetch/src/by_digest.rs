@@ -10,7 +10,7 @@ use crate::fetcher::{Event, FetchedEngine, FetchedModel, Fetcher, Job};
 
 /// Folders below a folder of models that are looked into.
 const MAX_DEPTH: usize = 6;
-/// Entries that are looked at; beyond them a folder is no folder of models.
+/// Entries that are looked at; beyond them a folder is not a folder of models.
 const MAX_ENTRIES: usize = 100_000;
 
 impl Fetcher {

@@ -1,7 +1,7 @@
 //! What is in the cache, and what each of it is: so that what nobody refers to can be removed.
 //!
-//! Everything here can be had again from its source, and is checked by its digest whenever it is used. So that nothing of
-//! the cache is ever needed for a result, and half of an entry that is left over does no harm.
+//! Everything here is available again from its source, and is checked by its digest whenever it is used. So that
+//! nothing of the cache is ever needed for a result, and half of an entry that is left over does no harm.
 
 use camino::{Utf8Path, Utf8PathBuf};
 use llamark_record::Sha256;
@@ -37,7 +37,7 @@ pub enum Content {
     },
     /// Our copy of a git repository, by the digest of its URL.
     Repository(String),
-    /// A download that came to no end, or was not unpacked.
+    /// A download that did not end, or was not unpacked.
     Download,
     /// A remembered digest of a file that is not there any more.
     Memory,

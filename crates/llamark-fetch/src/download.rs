@@ -13,7 +13,7 @@ use crate::digest::digest_file;
 use crate::error::{FetchError, INSTALL_CURL, last_words};
 use crate::fetcher::{Event, Job};
 
-/// How often the progress of a download is told.
+/// How often the progress of a download is reported.
 const TICK: Duration = Duration::from_millis(200);
 /// How often a broken download is taken up again without being asked.
 const ATTEMPTS: u32 = 4;

@@ -13,7 +13,7 @@ use crate::archive::ArchiveError;
 /// Something could not be fetched, or is not what it should be.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// Somebody asked to stop. What was downloaded so far stays, and the next time goes on from there.
+    /// Somebody asked to stop. What was downloaded so far stays, and the next time continues from there.
     #[error("interrupted")]
     Interrupted,
     /// A program that fetches is not installed.
@@ -51,7 +51,7 @@ pub enum FetchError {
     #[error(transparent)]
     Synthetic(GgufError),
     /// There is no room for a synthetic model.
-    #[error("{file} needs {needed} bytes, and {folder} has room for {free}")]
+    #[error("{file} needs {needed} bytes, but {folder} has room for {free}")]
     NoRoom {
         /// The file.
         file: String,
@@ -71,7 +71,7 @@ pub enum FetchError {
         status: u16,
     },
     /// The bytes are not those that were asked for. Nothing of them was unpacked or run.
-    #[error("{what} is not what it should be: sha256 {found}, expected {expected}")]
+    #[error("{what} does not match: sha256 {found}, expected {expected}")]
     Mismatch {
         /// What was fetched.
         what: String,
@@ -140,7 +140,7 @@ pub enum FetchError {
         source: ArchiveError,
     },
     /// A folder or a file is not in the archive.
-    #[error("there is no `{member}` in {what}; at the top there are: {}", .there.join(", "))]
+    #[error("there is no `{member}` in {what}; at the top level are: {}", .there.join(", "))]
     NoMember {
         /// What was looked for.
         member: String,
@@ -150,7 +150,7 @@ pub enum FetchError {
         there: Vec<String>,
     },
     /// A folder holds no llama.cpp.
-    #[error("`{path}` holds no llama.cpp: there is no `{missing}`")]
+    #[error("`{path}` does not contain llama.cpp: there is no `{missing}`")]
     NotLlamaCpp {
         /// The folder.
         path: Utf8PathBuf,
@@ -170,7 +170,7 @@ pub enum FetchError {
         path: Utf8PathBuf,
     },
     /// A value of the experiment that could be taken for something else by the program that gets it.
-    #[error("`{value}` is no {what}")]
+    #[error("`{value}` is not a valid {what}")]
     Refused {
         /// What it should be.
         what: &'static str,
@@ -188,7 +188,7 @@ pub enum FetchError {
         message: String,
     },
     /// There is no history from one revision to the other.
-    #[error("in {url} `{good}` is no ancestor of `{bad}`: there is no history between them")]
+    #[error("in {url}, `{good}` is not an ancestor of `{bad}`: there is no history between them")]
     NotBefore {
         /// The repository.
         url: String,
@@ -204,7 +204,7 @@ pub enum FetchError {
         registry: String,
     },
     /// A package client left something else than one file.
-    #[error("{package} should be one file; the client left {count}")]
+    #[error("{package} should be one file, but the client left {count}")]
     PackageFiles {
         /// The package.
         package: String,
@@ -219,7 +219,7 @@ pub enum FetchError {
     },
     /// A name in a source tree that cannot be hashed or shown.
     #[error(
-        "`{path}` holds something that is neither a file, a folder nor a symbolic link, or a name that is not UTF-8"
+        "`{path}` contains something that is neither a file, a folder nor a symbolic link, or a name that is not UTF-8"
     )]
     Odd {
         /// Where.
@@ -227,7 +227,7 @@ pub enum FetchError {
     },
     /// A link of a folder of the user's that leads out of it.
     #[error(
-        "the link `{name}` in {path} leads out of it, to `{target}`: what lies there would be compiled, and is in no digest"
+        "the link `{name}` in {path} leads out of it, to `{target}`: what is there would be compiled, but no digest covers it"
     )]
     LinkOut {
         /// The folder.
@@ -284,7 +284,7 @@ impl FetchError {
             Self::Status { status: 404, .. } => {
                 "check the address, the revision and the file name".to_owned()
             }
-            Self::Status { .. } => "try again later; what is downloaded already is kept".to_owned(),
+            Self::Status { .. } => "try again later; what was already downloaded is kept".to_owned(),
             Self::Mismatch { .. } => {
                 "if the new bytes are the right ones, put their sha256 into the experiment".to_owned()
             }
@@ -298,22 +298,25 @@ impl FetchError {
             }
             Self::NoDigest { .. } => "write its `sha256` into the experiment".to_owned(),
             Self::NotStated { .. } => {
-                "write a whole commit as its `revision`, or download it and use a `file` source".to_owned()
+                "write a full commit as its `revision`, or download it and use a `file` source".to_owned()
             }
             Self::NoMember { .. } => "correct `subdir` or `member` in the experiment".to_owned(),
             Self::NotBefore { .. } => {
-                "the good revision is the older one; revisions in another order can be put into a list"
+                "the good revision must be the older one; put revisions in any other order into a list"
                     .to_owned()
             }
             Self::NotLlamaCpp { .. } => "name the folder that has llama.cpp's CMakeLists.txt".to_owned(),
             Self::NoServer { .. } => "name the folder into which llama.cpp was built".to_owned(),
             Self::Synthetic(error) => error.hint().to_owned(),
             Self::NoRoom { .. } => {
-                "free some, or name a folder on another disk with `--cache DIR` or LLAMARK_CACHE".to_owned()
+                "free some space, or name a folder on another disk with `--cache DIR` or LLAMARK_CACHE"
+                    .to_owned()
             }
-            Self::Changed { .. } => "wait until it is written, and run the same command again".to_owned(),
+            Self::Changed { .. } => {
+                "wait until it is fully written, and run the same command again".to_owned()
+            }
             Self::Archive { source: ArchiveError::Format, .. } => {
-                "a tar, tar.gz, zip or wheel file is expected".to_owned()
+                "expected a tar, tar.gz, zip or wheel file".to_owned()
             }
             _ => return None,
         })

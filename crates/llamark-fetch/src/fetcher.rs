@@ -1,4 +1,4 @@
-//! The entry: what is fetched with, where to, and what is told meanwhile.
+//! The entry: what is fetched with, where to, and what is reported meanwhile.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -183,7 +183,7 @@ impl Fetcher {
     /// The commits of a git repository from `good` to `bad`, both included, along first parents.
     ///
     /// # Errors
-    /// When it cannot be had, has no such revisions, or `good` is no ancestor of `bad`.
+    /// When it cannot be had, has no such revisions, or `good` is not an ancestor of `bad`.
     pub fn history(
         &self,
         url: &str,

@@ -13,7 +13,7 @@ use crate::shards::every_name;
 /// A model, by the identity of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identified {
-    /// The commit that the revision names; absent where the source is no repository.
+    /// The commit that the revision names; absent if the source is not a repository.
     pub commit: Option<String>,
     /// Every shard, in order.
     pub files: Vec<FileIdentity>,

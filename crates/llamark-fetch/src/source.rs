@@ -1,4 +1,4 @@
-//! The source trees in the cache: `sources/ID/tree`, complete when the record beside it is there.
+//! The source trees in the cache: `sources/ID/tree`, complete once the record next to it exists.
 //!
 //! A tree gets its name as a whole, record included. Each time it is used the state of all of its files is
 //! compared (milliseconds); when somebody has changed something, it is hashed again, and fetched again if it is
@@ -17,7 +17,7 @@ use crate::tree;
 /// `format` of a [`Marker`] as written by this version.
 const FORMAT: &str = "llamark/source/v1";
 
-/// The record beside a tree.
+/// The record next to a tree.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Marker {
@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(find_folder(&root, "src", "x").unwrap(), root.join("llama-1/src"));
         assert_eq!(find_folder(&root, "llama-1/src", "x").unwrap(), root.join("llama-1/src"));
         let missing = find_folder(&root, "gone", "the archive").unwrap_err();
-        assert_eq!(missing.to_string(), "there is no `gone` in the archive; at the top there are: llama-1");
+        assert_eq!(missing.to_string(), "there is no `gone` in the archive; at the top level are: llama-1");
         for bad in ["../x", "/x", "a/../.."] {
             assert!(matches!(find_folder(&root, bad, "x"), Err(FetchError::Refused { .. })), "{bad}");
         }

@@ -1,4 +1,5 @@
-//! Models that are made rather than fetched: `models/IDENTITY/FILE`, with the digest that it had when it was made beside it.
+//! Models that are made rather than fetched: `models/IDENTITY/FILE`, with the digest that it had when it was made next
+//! to it.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! What an author wrote about a model, held against its header.
+//! What an author wrote about a model, compared with its header.
 
 use llamark_record::model::ModelFacts;
 
@@ -25,11 +25,11 @@ pub fn contradictions(
     if file_bytes < facts.tensor_bytes {
         let missing = facts.tensor_bytes - file_bytes;
         found.push(format!(
-            "the files are {missing} bytes shorter than their tensors: a shard is missing or cut off"
+            "the files are {missing} bytes shorter than their tensors: a shard is missing or truncated"
         ));
     }
     for name in facts.bytes_by_type.keys().filter_map(|name| name.strip_suffix(BYTES_UNKNOWN)) {
-        found.push(format!("tensors of {name} are not known here: every size leaves them out"));
+        found.push(format!("tensors of {name} are unknown to llamark: every size leaves them out"));
     }
     found
 }
@@ -90,8 +90,8 @@ impl Claim {
         })
     }
 
-    /// A name that llama-quantize knows must be the file type itself; others (`Q4_K`, `Q4_K_XL`, a publisher's mix) must
-    /// share its base. What names no type at all cannot be held against one.
+    /// A name that llama-quantize knows must be the file type itself; others (`Q4_K`, `Q4_K_XL`, a publisher's mix)
+    /// must share its base. What names no type at all cannot be compared with one.
     fn fits_file_type(&self, file_type: &str) -> bool {
         let has_number = file_type::is_name(&self.name);
         if has_number && !self.mixed {
@@ -248,10 +248,13 @@ mod tests {
         let mut model = facts(None, 4.5, &[("Q4_K", 100)]);
         assert_eq!(
             contradictions(&model, 90, "", "", ""),
-            ["the files are 10 bytes shorter than their tensors: a shard is missing or cut off"]
+            ["the files are 10 bytes shorter than their tensors: a shard is missing or truncated"]
         );
         model.bytes_by_type = BTreeMap::from([(format!("type 57{BYTES_UNKNOWN}"), 0)]);
-        assert_eq!(quant(&model, ""), ["tensors of type 57 are not known here: every size leaves them out"]);
+        assert_eq!(
+            quant(&model, ""),
+            ["tensors of type 57 are unknown to llamark: every size leaves them out"]
+        );
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Encoder {
         bytes
     }
 
-    /// A tensor behind those before it; `bytes` are those of its data. Gives its offset in the data.
+    /// A tensor after the previous ones; `bytes` are those of its data. Gives its offset in the data.
     pub(crate) fn tensor(&mut self, name: &str, dimensions: &[u64], of: TensorType, bytes: u64) -> u64 {
         let offset = self.data;
         self.tensor_at(name, dimensions, of, offset);

@@ -30,7 +30,7 @@ pub enum GgufError {
     #[error(transparent)]
     Shape(#[from] ImpossibleShape),
     /// A synthetic model needs as many tokens as its vocabulary says, and the file has others.
-    #[error("{path} has {found} tokens, and the vocabulary of the synthetic model is {expected}")]
+    #[error("{path} has {found} tokens, but the vocabulary of the synthetic model is {expected}")]
     Vocabulary {
         /// The file with the tokenizer.
         path: Utf8PathBuf,
@@ -47,8 +47,8 @@ pub enum GgufError {
         /// Why.
         reason: &'static str,
     },
-    /// Whoever asked for a synthetic model wants it no more.
-    #[error("stopped while a synthetic model was written")]
+    /// The synthetic model that was asked for is no longer wanted.
+    #[error("stopped while writing a synthetic model")]
     Stopped,
     /// A synthetic model cannot be written.
     #[error("cannot write the synthetic model {path}")]
@@ -65,15 +65,17 @@ impl GgufError {
     /// What a user can do about it.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Read { .. } => "check that the file exists and may be read",
+            Self::Read { .. } => "check that the file exists and is readable",
             Self::Shape(_) => "change the shape of the synthetic model",
-            Self::Vocabulary { .. } => "give the `vocabulary` that many tokens",
-            Self::NoTokenizer { .. } => "name a GGUF file of this kind of machine that has a tokenizer",
-            Self::Stopped => "the same command goes on",
-            Self::Write { .. } => "check that the folder may be written and has room",
+            Self::Vocabulary { .. } => "set `vocabulary` to that many tokens",
+            Self::NoTokenizer { .. } => {
+                "name a GGUF file with a tokenizer, in the byte order of this machine"
+            }
+            Self::Stopped => "run the same command again to resume",
+            Self::Write { .. } => "check that the folder is writable and has room",
             Self::Malformed { fault, .. } => match fault {
                 Fault::NotGguf { .. } => {
-                    "give the .gguf file itself; a git-lfs pointer or a web page is no model"
+                    "give the .gguf file itself; a git-lfs pointer or a web page is not a model"
                 }
                 Fault::Version { .. } => "convert the model again with a current llama.cpp",
                 Fault::Ends { .. } | Fault::DataEnds { .. } => {
@@ -103,7 +105,7 @@ pub enum Fault {
         version: u32,
     },
     /// The file ends inside its header.
-    #[error("the file ends: {needed} more bytes are announced, {left} are left")]
+    #[error("the file ends too early: {needed} more bytes are announced, but only {left} are left")]
     Ends {
         /// Bytes needed.
         needed: u64,
@@ -124,7 +126,7 @@ pub enum Fault {
     #[error("a key is empty")]
     EmptyKey,
     /// A key is there twice.
-    #[error("the key {key:?} is there twice")]
+    #[error("the key {key:?} appears twice")]
     DuplicateKey {
         /// The key.
         key: String,
@@ -143,14 +145,14 @@ pub enum Fault {
         /// The key.
         key: String,
     },
-    /// `general.alignment` is no power of two or no u32.
+    /// `general.alignment` is not a power of two, or not a u32.
     #[error("general.alignment is {value}, not a u32 that is a power of two")]
     Alignment {
         /// The value as written.
         value: String,
     },
     /// A tensor name is there twice.
-    #[error("the tensor {name:?} is there twice")]
+    #[error("the tensor {name:?} appears twice")]
     DuplicateTensor {
         /// The name.
         name: String,
@@ -192,7 +194,7 @@ pub enum Fault {
         found: u64,
     },
     /// The data is longer than the file.
-    #[error("the tensor {name:?} ends at byte {end}, but the file has {length}")]
+    #[error("the tensor {name:?} ends at byte {end}, but the file has {length} bytes")]
     DataEnds {
         /// The name.
         name: String,

@@ -1,4 +1,4 @@
-//! From headers to facts: parameters, bytes per token, KV bytes. Formulas: `docs/` "How model facts are computed".
+//! From headers to facts: parameters, bytes per token, KV bytes. Each field of [`ModelFacts`] states its definition.
 
 use std::collections::BTreeMap;
 

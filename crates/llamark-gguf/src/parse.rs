@@ -233,7 +233,7 @@ impl<R: Read + Seek> Parser<R> {
         Ok(Array { of, length, first })
     }
 
-    /// One value that is no array.
+    /// One value that is not an array.
     fn value(&mut self, of: ValueType) -> Result<Value, Trouble> {
         Ok(match of {
             ValueType::U8 => Value::U8(u8::from_le_bytes(self.number()?)),
@@ -305,7 +305,7 @@ impl<R: Read + Seek> Parser<R> {
         Ok(String::from_utf8_lossy(&self.bytes(bytes)?).into_owned())
     }
 
-    /// A string of any length, of which the start is kept.
+    /// A string of any length; its beginning is kept.
     fn text(&mut self) -> Result<Text, Trouble> {
         let bytes = self.u64()?;
         self.need(bytes)?;

@@ -54,7 +54,7 @@ impl ValueType {
     }
 }
 
-/// A string, of which the start is kept.
+/// A string; its beginning is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
     /// Its first 64 KiB; what is not UTF-8 is replaced.
@@ -63,7 +63,7 @@ pub struct Text {
     pub bytes: u64,
 }
 
-/// An array, of which the first elements are kept: 1,024 numbers or 8 strings.
+/// An array; its first elements are kept: 1,024 numbers or 8 strings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Type of the elements.

@@ -20,7 +20,7 @@ pub(crate) struct Case<'a> {
     /// As the summary or its legend calls it.
     pub(crate) backend: &'a BackendName,
     pub(crate) row: Option<&'a Row>,
-    /// In the order of the document; empty where there are none.
+    /// In the order of the document; empty if there are none.
     pub(crate) runs: &'a [At<Run>],
 }
 

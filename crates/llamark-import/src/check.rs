@@ -40,7 +40,7 @@ pub(crate) fn check(report: &PublishedReport, models: &[Model<'_>]) -> Checked {
     let mut checked = Checked::default();
     let problems = &mut checked.problems;
     if models.is_empty() {
-        let message = "the summary has no row, and there is no section of a model";
+        let message = "the summary has no row, and no model has a section";
         problems.push(Problem::new(Code::Missing, report.summary.span.clone(), message));
     }
     head(report, problems);
@@ -69,7 +69,7 @@ fn head(report: &PublishedReport, problems: &mut Vec<Problem>) {
         && context.value != report.method.value.context
     {
         let message = format!(
-            "the load is of a context of {}, and the benchmark of one of {}",
+            "the load is for a context of {}, but the benchmark uses one of {}",
             context.value, report.method.value.context
         );
         problems.push(contradiction(&context.span, message, &report.method.span, "the benchmark"));
@@ -88,7 +88,7 @@ fn head(report: &PublishedReport, problems: &mut Vec<Problem>) {
 fn order(report: &PublishedReport, problems: &mut Vec<Problem>) {
     let Some(sorted) = &report.summary.sorted_by else { return };
     let Some(column) = report.summary.backends.iter().position(|backend| backend.kind == sorted.value) else {
-        let message = "the summary is sorted by a backend that it has no columns of";
+        let message = "the summary is sorted by a backend that it has no columns for";
         problems.push(contradiction(&sorted.span, message, &report.summary.span, "the summary"));
         return;
     };
@@ -99,7 +99,7 @@ fn order(report: &PublishedReport, problems: &mut Vec<Problem>) {
             && tg(after) > tg(before)
         {
             let message =
-                format!("the summary is sorted by TG, and {} comes after {}", tg(after), tg(before));
+                format!("the summary is sorted by TG, but {} comes after {}", tg(after), tg(before));
             problems.push(contradiction(&after.span, message, &before.span, "the row before"));
         }
     }
@@ -114,7 +114,7 @@ fn unique(report: &PublishedReport, problems: &mut Vec<Problem>) {
         let mut seen: BTreeMap<String, &Range<usize>> = BTreeMap::new();
         for (model, span) in places {
             if let Some(first) = seen.insert(model_id(&model.name, &model.quant), span) {
-                let message = format!("`{} {}` is there twice", model.name, model.quant);
+                let message = format!("`{} {}` appears twice", model.name, model.quant);
                 problems.push(
                     Problem::new(Code::Duplicate, (*span).clone(), message)
                         .related(first.clone(), "the first"),
@@ -129,7 +129,7 @@ fn unique(report: &PublishedReport, problems: &mut Vec<Problem>) {
                 && model_id(&row.name, &row.quant) == model_id(&section.name, &section.quant)
         });
         if let Some((_, other)) = twin {
-            problems.push(contradiction(span, "two names differ in signs only", other, "the other"));
+            problems.push(contradiction(span, "two names differ only in punctuation", other, "the other"));
         }
     }
 }
@@ -144,7 +144,7 @@ fn labels(report: &PublishedReport, problems: &mut Vec<Problem>) {
         let first = *seen.entry(backend.value.kind.name()).or_insert(backend);
         if first.value.label != backend.value.label {
             let message =
-                format!("the backend is `{}` here and `{}` there", backend.value.label, first.value.label);
+                format!("the backend is `{}` here, but `{}` there", backend.value.label, first.value.label);
             problems.push(contradiction(&backend.span, message, &first.span, "the other"));
         }
     }
@@ -167,7 +167,7 @@ fn summary_and_section(
     }
     let stated = section.facts.as_ref().and_then(|facts| facts.parameters.as_ref());
     if let Some(stated) = stated.filter(|stated| stated.value != row.parameters.value) {
-        let message = "the parameters are not those of the summary";
+        let message = "the parameters differ from those in the summary";
         problems.push(contradiction(&stated.span, message, &row.parameters.span, "the summary"));
     }
     for (backend, brief) in report.summary.backends.iter().zip(&row.numbers) {
@@ -180,7 +180,7 @@ fn summary_and_section(
 
 fn same_numbers(brief: &Numbers, detail: &Numbers, problems: &mut Vec<Problem>) {
     if brief.load.value != detail.load.value {
-        let message = "the time to load is not that of the summary";
+        let message = "the load time differs from the one in the summary";
         problems.push(contradiction(&detail.load.span, message, &brief.load.span, "the summary"));
     }
     for (name, brief, detail) in [("PP", &brief.pp, &detail.pp), ("TG", &brief.tg, &detail.tg)] {
@@ -190,7 +190,7 @@ fn same_numbers(brief: &Numbers, detail: &Numbers, problems: &mut Vec<Problem>) 
             _ => false,
         };
         if !rounds_to(&brief.value.mean, &detail.value.mean) || !spreads {
-            let message = format!("{name} is not that of the summary, within its rounding");
+            let message = format!("{name} differs from the one in the summary by more than rounding");
             problems.push(contradiction(&detail.span, message, &brief.span, "the summary"));
         }
     }
@@ -211,7 +211,12 @@ fn section(report: &PublishedReport, model: &Model<'_>, section: &Section, probl
     let quant = section.facts.as_ref().and_then(|facts| facts.quant.as_ref());
     if let Some(quant) = quant.filter(|quant| quant.value != heading.value.quant) {
         let message = format!("the quantization is `{}` here", quant.value);
-        problems.push(contradiction(&quant.span, message, &heading.span, "the heading ends in another"));
+        problems.push(contradiction(
+            &quant.span,
+            message,
+            &heading.span,
+            "the heading ends in a different one",
+        ));
     }
     if heading.value.dagger && report.summary.also.is_none() {
         let message = "nothing says what `‡` means";
@@ -220,7 +225,7 @@ fn section(report: &PublishedReport, model: &Model<'_>, section: &Section, probl
     }
     let expected = |backend: &BackendName| model.cases.iter().any(|case| case.backend.kind == backend.kind);
     for row in section.rows.iter().filter(|row| !expected(&row.backend.value)) {
-        let message = format!("nothing announces a row of `{}`", row.backend.value.label);
+        let message = format!("nothing announces a row for `{}`", row.backend.value.label);
         problems.push(contradiction(
             &row.span,
             message,
@@ -232,12 +237,12 @@ fn section(report: &PublishedReport, model: &Model<'_>, section: &Section, probl
     for group in &block.groups {
         match &group.backend {
             None if model.cases.len() > 1 => {
-                let message = "these runs do not say which backend they are of";
+                let message = "these runs do not say which backend they belong to";
                 let span = group.runs.first().map_or(&block.span, |run| &run.span);
                 problems.push(Problem::new(Code::Missing, span.clone(), message));
             }
             Some(backend) if !expected(&backend.value) => {
-                let message = format!("nothing announces runs of `{}`", backend.value.label);
+                let message = format!("nothing announces runs for `{}`", backend.value.label);
                 problems.push(contradiction(&backend.span, message, &heading.span, "the model"));
             }
             _ => {}
@@ -262,9 +267,9 @@ fn runs_and_method(report: &PublishedReport, case: &Case<'_>, problems: &mut Vec
             format!("run {} of {} runs", value.index, method.runs)
         } else if value.generated_tokens > method.max_tokens || value.generated_tokens == 0 {
             let (tokens, most) = (value.generated_tokens, method.max_tokens);
-            format!("{tokens} tokens were generated, and at most {most} asked for")
+            format!("{tokens} tokens were generated, but at most {most} asked for")
         } else if value.prompt_tokens == 0 || needed > u64::from(method.context) {
-            format!("{} tokens of prompt do not fit a context of {}", value.prompt_tokens, method.context)
+            format!("{} prompt tokens do not fit into a context of {}", value.prompt_tokens, method.context)
         } else {
             continue;
         };
@@ -295,7 +300,7 @@ fn row_and_runs(report: &PublishedReport, case: &Case<'_>, checked: &mut Checked
                         problem = problem.related(run.span.clone(), "");
                     }
                     checked.problems.push(problem.help(
-                        "a mean, and a standard deviation (n - 1), of the runs as they are listed is expected",
+                        "expected the mean and the standard deviation (n - 1) of the runs as they are listed",
                     ));
                 }
             }

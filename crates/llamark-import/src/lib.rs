@@ -27,12 +27,12 @@ pub use source::MAX_BYTES;
 use read::Reading;
 use source::Source;
 
-/// What whoever imports says beside the document.
+/// What is added at the import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Name of the set.
     pub name: String,
-    /// Title in place of that of the document.
+    /// Title instead of that of the document.
     pub title: Option<String>,
     /// Memory bandwidth of the machine.
     pub memory_bandwidth: Option<Bandwidth>,

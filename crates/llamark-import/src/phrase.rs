@@ -26,9 +26,9 @@ pub(crate) fn decimal(text: &str) -> Result<Decimal, Refusal> {
         return Ok(decimal);
     }
     let help = if text.contains(',') {
-        "a comma may part thousands or a fraction; in a copy, write the number without it or with a point"
+        "a comma may separate thousands or a fraction; in a copy, write the number without it, or with a point"
     } else {
-        "digits are expected, and a point with digits after it if any"
+        "expected digits, optionally with a point and more digits"
     };
     refuse(text, "a decimal number", help)
 }
@@ -38,7 +38,7 @@ pub(crate) fn whole(text: &str) -> Result<u32, Refusal> {
     let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(number) if is_digits => Ok(number),
-        _ => refuse(text, "a whole number", "digits are expected"),
+        _ => refuse(text, "a whole number", "expected digits"),
     }
 }
 
@@ -53,7 +53,7 @@ pub(crate) fn estimate(text: &str, runs: Option<u32>) -> Result<Estimate, Refusa
             refuse(text, "a mean and its spread", "in a copy, write ± between them")
         }
         None if runs == Some(1) => Ok(Estimate { mean: decimal(text)?, spread: None }),
-        None => refuse(text, "a mean and its spread", format!("both are expected, {example}")),
+        None => refuse(text, "a mean and its spread", format!("expected both, {example}")),
     }
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn load(text: &str) -> Result<Option<u64>, Refusal> {
     if matches!(text, "—" | "n/a") {
         return Ok(None);
     }
-    let help = "minutes and seconds are expected, as in `10s` or `1m30s`; `—` says that there is none";
+    let help = "expected minutes and seconds, as in `10s` or `1m30s`; `—` means that there is none";
     let milliseconds = || {
         let (minutes, seconds) = match text.split_once('m') {
             Some((minutes, seconds)) => (whole(minutes).ok()?, seconds),
@@ -76,7 +76,7 @@ pub(crate) fn load(text: &str) -> Result<Option<u64>, Refusal> {
         let thousandths: u64 = format!("{fraction:0<3}").parse().ok()?;
         Some(u64::from(minutes) * 60_000 + whole_seconds.parse::<u64>().ok()? * 1000 + thousandths)
     };
-    milliseconds().map_or_else(|| refuse(text, "a time to load", help), |ms| Ok(Some(ms)))
+    milliseconds().map_or_else(|| refuse(text, "a load time", help), |ms| Ok(Some(ms)))
 }
 
 /// A count of parameters as an experiment has it too: `30B`, `~4B`.
@@ -129,7 +129,7 @@ pub(crate) fn backend(text: &str) -> Result<BackendName, Refusal> {
     let first = text.split_whitespace().next().unwrap_or_default().to_lowercase();
     match BackendKind::ALL.into_iter().find(|kind| kind.name() == first) {
         Some(kind) => Ok(BackendName { kind, label: text.to_owned() }),
-        None => refuse(text, "a backend", "the name begins with Vulkan, ROCm, CUDA or CPU"),
+        None => refuse(text, "a backend", "its name must begin with Vulkan, ROCm, CUDA or CPU"),
     }
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn method(text: &str) -> Result<Method, Refusal> {
         context: whole(context)?,
     };
     if method.runs == 0 || method.runs > 1000 || method.max_tokens == 0 || method.context == 0 {
-        return refuse(text, "a method that can be", "there are runs (at most 1000), tokens and a context");
+        return refuse(text, "a possible method", "it needs runs (at most 1000), tokens and a context");
     }
     Ok(method)
 }

@@ -13,7 +13,7 @@ const MAX_PROBLEMS: usize = 50;
 /// What kind of problem; its name is stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
-    /// The file is no text that a report could be.
+    /// The file is not a text that a report could be.
     Unreadable,
     /// A block, a line or a column that a report does not have.
     Unknown,

@@ -85,7 +85,7 @@ pub(crate) struct ModelName {
     pub(crate) vision: bool,
 }
 
-/// `30B`, of which `3B` are active; none for a dense model.
+/// `30B`, with `3B` active; none for a dense model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parameters {
     pub(crate) total: String,
@@ -95,7 +95,7 @@ pub(crate) struct Parameters {
 /// What a row states of one case.
 #[derive(Clone, Debug)]
 pub(crate) struct Numbers {
-    /// Milliseconds; absent where the document says that it has none.
+    /// Milliseconds; absent if the document says that it has none.
     pub(crate) load: At<Option<u64>>,
     pub(crate) pp: At<Estimate>,
     pub(crate) tg: At<Estimate>,
@@ -105,7 +105,7 @@ pub(crate) struct Numbers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Estimate {
     pub(crate) mean: Decimal,
-    /// Absent only where there is one run.
+    /// Absent only if there is one run.
     pub(crate) spread: Option<Decimal>,
 }
 

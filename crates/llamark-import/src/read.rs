@@ -40,10 +40,10 @@ impl Reading<'_> {
     pub(crate) fn unknown(&mut self, span: Range<usize>, what: &str, place: &str) {
         let message = format!("{what} is not understood {place}");
         let help = if self.source.get(&span).starts_with('|') {
-            "a table whose header and the line under it differ in their number of columns is no table"
+            "it is not a table: the header and the line under it have different numbers of columns"
         } else {
-            "llamark passes over nothing: a line that it does not know may say what a number means; \
-             remove it in a copy if it does not"
+            "llamark skips nothing, because an unknown line may say what a number means; \
+             if it does not, remove it in a copy"
         };
         self.problem(Problem::new(Code::Unknown, span, message).help(help));
     }
@@ -59,7 +59,7 @@ impl Reading<'_> {
                 return;
             }
             Block::Table { header, .. } => ("a table", header.span.clone()),
-            Block::Code { span, .. } => ("a block between fences", span.clone()),
+            Block::Code { span, .. } => ("a fenced code block", span.clone()),
             Block::Html(span) => ("this HTML", span.clone()),
             Block::Other { what, span } => (*what, span.clone()),
             Block::Rule => return,
@@ -76,13 +76,13 @@ impl Reading<'_> {
             let known = names.iter().position(|known| *known == name);
             let Some(slot) = known.and_then(|known| places.get_mut(known)) else {
                 let span = if cell.span.is_empty() { header.span.clone() } else { cell.span.clone() };
-                let message = format!("the table has the column `{name}`, which is not known");
+                let message = format!("the table has an unknown column `{name}`");
                 let help = format!("the columns are {}", names.join(", "));
                 self.problem(Problem::new(Code::Unknown, span, message).help(help));
                 continue;
             };
             if slot.replace(place).is_some() {
-                let message = format!("the column `{name}` is there twice");
+                let message = format!("the column `{name}` appears twice");
                 self.problem(Problem::new(Code::Duplicate, cell.span.clone(), message));
             }
         }
@@ -100,7 +100,7 @@ impl Reading<'_> {
     pub(crate) fn is_whole(&mut self, row: &TableRow, header: &TableRow) -> bool {
         if row.written != header.written {
             let message =
-                format!("the row has {} cells, and the table {} columns", row.written, header.written);
+                format!("the row has {} cells, but the table has {} columns", row.written, header.written);
             let problem = Problem::new(Code::Malformed, row.span.clone(), message);
             self.problem(problem.related(header.span.clone(), "the header"));
             return false;
@@ -249,7 +249,7 @@ fn head_line(reading: &mut Reading<'_>, head: &mut Head, line: &Text) {
     };
     let said = At { value: value.to_owned(), span: line.span.clone() };
     if value.is_empty() {
-        reading.problem(Problem::new(Code::Missing, line.span.clone(), format!("`{name}` says nothing")));
+        reading.problem(Problem::new(Code::Missing, line.span.clone(), format!("`{name}` is empty")));
     }
     let slot = match name {
         "Hardware" => &mut head.hardware,
@@ -258,7 +258,7 @@ fn head_line(reading: &mut Reading<'_>, head: &mut Head, line: &Text) {
         _ => return backend_line(reading, head, line, name, value),
     };
     if let Some(first) = slot.replace(said) {
-        let problem = Problem::new(Code::Duplicate, line.span.clone(), format!("`{name}` is there twice"));
+        let problem = Problem::new(Code::Duplicate, line.span.clone(), format!("`{name}` appears twice"));
         reading.problem(problem.related(first.span, "the first"));
     }
 }
@@ -269,7 +269,7 @@ fn backend_line(reading: &mut Reading<'_>, head: &mut Head, line: &Text, name: &
     };
     let first = head.settings.iter().find(|known| known.backend.value.kind == backend.kind);
     if let Some(first) = first.map(|first| first.backend.span.clone()) {
-        let problem = Problem::new(Code::Duplicate, line.span.clone(), format!("`{name}` is there twice"));
+        let problem = Problem::new(Code::Duplicate, line.span.clone(), format!("`{name}` appears twice"));
         return reading.problem(problem.related(first, "the first"));
     }
     let backend = At { value: backend, span: line.span.clone() };
@@ -298,9 +298,10 @@ fn definition(reading: &mut Reading<'_>, head: &mut Head, line: &Text, key: &str
             head.load_context = reading.read(&line.span, phrase::whole(context));
         }
         _ => {
-            let message = format!("`{key}` is defined in another way than llamark knows");
-            let help =
-                format!("`{key} = {expected}` is known; numbers that mean another thing are not imported");
+            let message = format!("`{key}` is not defined in a way that llamark knows");
+            let help = format!(
+                "the known definition is `{key} = {expected}`; numbers that mean something else are not imported"
+            );
             reading.problem(Problem::new(Code::Unknown, line.span.clone(), message).help(help));
         }
     }

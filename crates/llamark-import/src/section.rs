@@ -142,7 +142,7 @@ fn runs(reading: &mut Reading<'_>, lines: &[Range<usize>], span: &Range<usize>) 
             if let Some(last) = group.runs.last().filter(|last| last.value.index >= run.value.index) {
                 let message = format!("run {} comes after run {}", run.value.index, last.value.index);
                 let problem = Problem::new(Code::Contradiction, place.clone(), message);
-                reading.problem(problem.related(last.span.clone(), "the run before"));
+                reading.problem(problem.related(last.span.clone(), "the previous run"));
                 continue;
             }
             group.runs.push(run);
@@ -156,7 +156,7 @@ fn runs(reading: &mut Reading<'_>, lines: &[Range<usize>], span: &Range<usize>) 
         let known = groups.iter().filter_map(|group| group.backend.as_ref());
         let first = known.into_iter().find(|known| known.value.kind == backend.value.kind);
         if let Some(first) = first.map(|first| first.span.clone()) {
-            let problem = Problem::new(Code::Duplicate, place.clone(), format!("`{name}` is there twice"));
+            let problem = Problem::new(Code::Duplicate, place.clone(), format!("`{name}` appears twice"));
             reading.problem(problem.related(first, "the first"));
         }
         groups.push(RunGroup { backend: Some(backend), runs: Vec::new() });

@@ -46,8 +46,7 @@ impl Source {
             Err(Problems::new(&source, vec![Problem::new(Code::Unreadable, span, message).help(help)]))
         };
         if bytes.len() > most {
-            let message =
-                format!("the file has more than the {} MiB that are read of a document", most >> 20);
+            let message = format!("the file has more than {} MiB, the limit for a document", most >> 20);
             return refuse("", 0..0, message, "is this the right file?");
         }
         let text = match std::str::from_utf8(bytes) {
@@ -63,8 +62,13 @@ impl Source {
         };
         let is_bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
         if let Some((at, c)) = text.char_indices().find(|(_, c)| is_bad(*c)) {
-            let message = format!("the file holds the control character U+{:04X}", u32::from(c));
-            return refuse(text, at..at + c.len_utf8(), message, "a report holds none; is the file damaged?");
+            let message = format!("the file contains the control character U+{:04X}", u32::from(c));
+            return refuse(
+                text,
+                at..at + c.len_utf8(),
+                message,
+                "a report contains none; is the file damaged?",
+            );
         }
         let source = Self::unchecked(name, text.to_owned());
         Ok(source)
@@ -84,7 +88,7 @@ impl Source {
         &self.text
     }
 
-    /// The text of a span; empty where it is none.
+    /// The text of a span; empty if it is none.
     pub(crate) fn get(&self, span: &Range<usize>) -> &str {
         self.text.get(span.clone()).unwrap_or_default()
     }

@@ -12,7 +12,7 @@ use crate::Options;
 /// What a document says.
 pub(crate) struct StatedPlan {
     pub(crate) document: Document,
-    /// Its title, where whoever imports gives no other.
+    /// Its title, unless the import gives another.
     pub(crate) title: String,
     /// The machine.
     pub(crate) hardware: String,
@@ -25,7 +25,7 @@ pub(crate) struct StatedPlan {
 }
 
 impl StatedPlan {
-    /// The plan, with what whoever imports says beside the document.
+    /// The plan, with what is added at the import.
     pub(crate) fn resolve(self, options: &Options) -> ResolvedPlan {
         let (build_number, commit) = self.engine.unwrap_or_else(|| (0, "unknown".to_owned()));
         let starts = |case: &Case| {
@@ -72,7 +72,7 @@ impl StatedPlan {
     }
 }
 
-/// What whoever imports says beside the document.
+/// What is added at the import.
 pub(crate) fn added(options: &Options) -> BTreeMap<String, String> {
     let bandwidth = options.memory_bandwidth.as_ref().map(|added| ("memory_bandwidth", added.text.clone()));
     let title = options.title.as_ref().map(|title| ("title", title.clone()));

@@ -126,9 +126,9 @@ pub(crate) fn model(reading: &mut Reading<'_>, text: &Text, quant: Option<String
     };
     let is_odd = |c: char| matches!(c, '‡' | '±' | '|') || c.is_control();
     let problem = if !matches!(emphasised.as_str(), "" | "(vision)") || text.is_foreign() {
-        refuse("the name of a model has marks that are not known", "`‡` and `*(vision)*` are")
+        refuse("the name of a model has unknown marks", "the known ones are `‡` and `*(vision)*`")
     } else if name.is_empty() || quant.is_empty() || llamark_record::plan::model_id(name, "").is_empty() {
-        refuse("a model has a name and a quantization", "as in `Qwen3-VL 30B-A3B Instruct Q4_K_M`")
+        refuse("a model needs a name and a quantization", "as in `Qwen3-VL 30B-A3B Instruct Q4_K_M`")
     } else if name.contains(is_odd) || quant.contains(is_odd) || quant.contains(' ') {
         refuse("this is not the name of a model and its quantization", "as in `Phi-4-mini Instruct Q8_0 ‡`")
     } else {

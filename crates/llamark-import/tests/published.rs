@@ -135,7 +135,7 @@ fn a_last_digit_that_rounding_does_not_explain_is_remarked() {
 fn a_contradiction_shows_both_places() {
     let text = problem(&with("| Vulkan | 10s | 947.1 ±106.7", "| Vulkan | 10s | 949.1 ±106.7"));
     insta::assert_snapshot!(text, @r"
-    error[import/contradiction]: PP is not that of the summary, within its rounding
+    error[import/contradiction]: PP differs from the one in the summary by more than rounding
       --> report.md:73:18
        |
     73 | | Vulkan | 10s | 949.1 ±106.7 | 77.2 ±0.2 | |
@@ -167,7 +167,7 @@ fn a_contradiction_shows_both_places() {
     80 | Run 3: pp=1040.64 tg=77.29 (prompt=542 tok, gen=128 tok)
        | --------------------------------------------------------
        |
-       = help: a mean, and a standard deviation (n - 1), of the runs as they are listed is expected
+       = help: expected the mean and the standard deviation (n - 1) of the runs as they are listed
 
     report.md: 2 problems
     ");
@@ -178,8 +178,8 @@ fn what_contradicts_itself_is_refused() {
     for (old, new, says) in [
         ("pp=575.11", "pp=576.11", "the mean of PP is 696.0 here, and 696.340 by the runs"),
         ("±104.7 |", "±105.0 |", "the spread of PP is 105.0 here, and 104.7"),
-        ("| 696 ±105 |", "| 698 ±105 |", "PP is not that of the summary"),
-        ("| 10s | 696 ±105", "| 11s | 696 ±105", "time to load"),
+        ("| 696 ±105 |", "| 698 ±105 |", "PP differs from the one in the summary"),
+        ("| 10s | 696 ±105", "| 11s | 696 ±105", "load time"),
         ("Coder-Next 80B ‡ |", "Coder-Next 80B |", "only one of the two has `‡`"),
         (
             "## Gemma 3 27B Instruct Q6_K *(vision)*",
@@ -191,7 +191,7 @@ fn what_contradicts_itself_is_refused() {
             "Quantization: Q4_0 · Params: 3.8B",
             "the quantization is `Q4_0`",
         ),
-        ("Params: 3.8B (dense)", "Params: 3.9B (dense)", "not those of the summary"),
+        ("Params: 3.8B (dense)", "Params: 3.9B (dense)", "differ from those in the summary"),
         ("| 77.2 ±0.2 |\n| GLM", "| 80.2 ±0.2 |\n| GLM", "sorted by TG"),
         ("gen=128", "gen=129", "at most 128"),
         ("prompt=587", "prompt=8587", "do not fit"),
@@ -200,7 +200,7 @@ fn what_contradicts_itself_is_refused() {
         ("**Benchmark:** 3-run", "**Benchmark:** 2-run", "run 3 of 2 runs"),
         ("| CPU | 20s |", "| CUDA | 20s |", "nothing announces"),
         ("| ROCm 7.2 | 30s | 219.6", "| ROCm 7.1 | 30s | 219.6", "`ROCm 7.1` there"),
-        ("## MiniMax M2.5 REAP 139B MXFP4", "## MiniMax M2.5 REAP 172B Q4_K_M", "is there twice"),
+        ("## MiniMax M2.5 REAP 139B MXFP4", "## MiniMax M2.5 REAP 172B Q4_K_M", "appears twice"),
     ] {
         let text = problem(&with(old, new));
         assert!(text.contains(says), "{old} -> {new}: {says} in\n{text}");
@@ -210,16 +210,16 @@ fn what_contradicts_itself_is_refused() {
 #[test]
 fn what_is_not_understood_is_refused_with_its_line() {
     for (old, new, says) in [
-        ("| 1417 ±275 |", "| 1,417 ±275 |", "a comma may part thousands or a fraction"),
+        ("| 1417 ±275 |", "| 1,417 ±275 |", "a comma may separate thousands or a fraction"),
         ("±104.7", "+-104.7", "write ± between them"),
         ("| Vulkan PP |", "| Vulkan pp |", "column `Vulkan pp`"),
         ("(tok/s) | Notes", "(tok/min) | Notes", "no column `TG (tok/s)`"),
         (
             "**PP** = prompt processing speed (tok/s)",
             "**PP** = prompt processing time (ms)",
-            "defined in another way",
+            "not defined in a way",
         ),
-        ("| Backend | Load |", "| Backend |", "differ in their number of columns"),
+        ("| Backend | Load |", "| Backend |", "have different numbers of columns"),
         ("**Prompt:**", "**Date:** today\n**Prompt:**", "`Date` is not understood"),
         ("<details>", "<details open>", "HTML"),
         (

@@ -52,7 +52,7 @@ fn select(lookup: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
     environment
 }
 
-/// Our whole environment as text, as the user gave it: without the folders that `cargo run` puts at the head of
+/// Our whole environment as text, as the user gave it: without the folders that `cargo run` puts at the beginning of
 /// `LD_LIBRARY_PATH`, so that one started by cargo and one started by hand see the same machine. Variables that are
 /// not UTF-8 are left out.
 pub fn own_environment() -> BTreeMap<String, String> {

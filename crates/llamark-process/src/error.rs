@@ -70,7 +70,7 @@ pub enum ProcessError {
         command: String,
     },
     /// The thread that spawns everything could not be started, or is gone.
-    #[error("the thread that starts processes is not there")]
+    #[error("the thread that starts processes is gone")]
     NoSpawner,
     /// The watchdog process could not be set up.
     #[error("cannot {step} for the watchdog process")]
@@ -82,7 +82,7 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// [`crate::guard`] was called too late.
-    #[error("the watchdog process must be made before any thread: {threads} threads are running")]
+    #[error("the watchdog process must be created before any thread: {threads} threads are running")]
     GuardAfterThreads {
         /// Threads of this process.
         threads: usize,

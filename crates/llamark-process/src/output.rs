@@ -68,7 +68,7 @@ pub(crate) enum Stream {
 pub(crate) enum Message {
     /// A line of either stream.
     Line(String),
-    /// A stream came to its end.
+    /// A stream ended.
     Closed(Stream, Tail),
     /// The process has ended and waits to be reaped.
     Ended,

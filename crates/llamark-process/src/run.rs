@@ -67,7 +67,7 @@ impl Output {
         match (self.code, self.signal) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => "an unknown end".to_owned(),
+            (None, None) => "an unknown status".to_owned(),
         }
     }
 }
@@ -76,7 +76,7 @@ impl Output {
 /// leaves behind is killed, and so is all of it on a timeout or an interrupt.
 ///
 /// # Errors
-/// When it cannot be started, takes too long or is interrupted. Ending with another code than 0 is no error.
+/// When it cannot be started, takes too long or is interrupted. Ending with another code than 0 is not an error.
 pub fn run(command: &Command, mut options: RunOptions<'_>) -> Result<Output, ProcessError> {
     let display = command.display();
     if options.interrupt.is_set() {

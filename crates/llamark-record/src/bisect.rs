@@ -1,6 +1,6 @@
 //! A search for the first bad revision of an engine, as it is written: the question, each step, and the answer.
 //!
-//! What was measured lies in sealed sets; this names them, and says what was concluded from them.
+//! The measurements are in sealed sets; this record names them, and says what was concluded from them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,14 +19,14 @@ pub const BISECT_FORMAT: &str = "llamark/bisect/v1";
 pub struct BisectRecord {
     /// [`BISECT_FORMAT`].
     pub format: String,
-    /// What is asked: another question is another search.
+    /// What is asked: a different question is a different search.
     pub question: Question,
-    /// Which attempt at it, from 1: the next one measures everything anew.
+    /// Which attempt at it, from 1: the next one measures everything again.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
-    /// What was found out, in the order in which it was. The first is of the bad end.
+    /// What was found, in order. The first step is about the bad end.
     pub steps: Vec<BisectStep>,
-    /// How it ended; absent while it goes on.
+    /// How it ended; absent while it continues.
     pub answer: Option<Answer>,
 }
 
@@ -40,9 +40,9 @@ fn first_attempt() -> u32 {
 pub struct Question {
     /// Name of the experiment.
     pub experiment: String,
-    /// Digest of its plan with the good end for an engine, that case alone, and the digests of the model.
+    /// Digest of its plan with the good end as engine, only that case, and the digests of the model.
     pub plan: Sha256,
-    /// Digest of what makes the machine this machine.
+    /// Digest of what identifies the machine.
     pub host: Sha256,
     /// Id of the case.
     pub case: String,
@@ -72,11 +72,11 @@ pub struct BisectRules {
     pub first_pairs: u32,
     /// Pairs that are added before each next look.
     pub more_pairs: u32,
-    /// Pairs after which a step stays undecided.
+    /// Maximum pairs; a step that is undecided after them stays undecided.
     pub most_pairs: u32,
-    /// Probability of an error of one verdict, as a share.
+    /// Probability that one verdict is wrong, as a share.
     pub error: f64,
-    /// The least loss between the ends that is looked into, as a share.
+    /// The smallest loss between the ends that is worth searching for, as a share.
     pub minimum: f64,
 }
 
@@ -84,13 +84,13 @@ pub struct BisectRules {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BisectRevision {
-    /// What people call it.
+    /// Its label, for people.
     pub label: String,
     /// Where it comes from.
     pub engine: Engine,
 }
 
-/// What was found out about one revision.
+/// What was found about one revision.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BisectStep {
@@ -98,11 +98,11 @@ pub struct BisectStep {
     pub revision: u64,
     /// What it is.
     pub verdict: BisectVerdict,
-    /// Why it was skipped, or how it is known without a measurement; empty where the numbers say it.
+    /// Why it was skipped, or how it is known without a measurement; empty if the numbers say it.
     pub reason: String,
     /// The numbers; absent when nothing was measured.
     pub evidence: Option<BisectEvidence>,
-    /// The sets, each as `NAME/ID`: that of the good end, and that of the revision, which were measured in turn.
+    /// The sets, each as `NAME/ID`: that of the good end, and that of the revision, which were interleaved.
     pub sets: Vec<[String; 2]>,
 }
 
@@ -110,15 +110,15 @@ pub struct BisectStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BisectVerdict {
-    /// As the good end.
+    /// Like the good end.
     Good,
-    /// As the bad end.
+    /// Like the bad end.
     Bad,
-    /// It cannot be told.
+    /// Undecided.
     Skipped,
 }
 
-/// The numbers of a step: a revision against the good end, in pairs of starts made in turn.
+/// The numbers of a step: a revision against the good end, in pairs of interleaved starts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BisectEvidence {
@@ -126,14 +126,14 @@ pub struct BisectEvidence {
     pub pairs: u32,
     /// D: mean difference of the logarithms; above zero is worse.
     pub difference: f64,
-    /// Its limits, which hold at every look with the probability of error of the rules.
+    /// Its lower limit, which holds at every look with the error probability of the rules.
     pub low: f64,
-    /// Likewise.
+    /// Its upper limit, likewise.
     pub high: f64,
     /// The loss above which it is on the side of the bad end: half of that between the ends. In logarithms; 0 where it
     /// is not known.
     pub boundary: f64,
-    /// Squares of the differences around their mean.
+    /// Sum of squares of the differences around their mean.
     pub sum_of_squares: f64,
     /// Revision over good end, less one.
     pub change: f64,
@@ -145,14 +145,14 @@ pub struct BisectEvidence {
 pub enum Answer {
     /// The bad end is not worse than the good one by the minimum or more.
     NotWorse,
-    /// Whether the bad end is worse could not be told.
+    /// It could not be decided whether the bad end is worse.
     EndsUndecided,
     /// This revision is the first bad one.
     FirstBad {
         /// Its place in the history, from 0.
         revision: u64,
     },
-    /// One of these is, and what was skipped hides which.
+    /// One of these is the first bad one, but skipped revisions hide which.
     Hidden {
         /// The first of them.
         first: u64,

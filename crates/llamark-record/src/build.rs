@@ -10,7 +10,7 @@ use crate::journal::MappedFile;
 use crate::model::FileIdentity;
 use crate::plan::BackendKind;
 
-/// What the kernel puts behind the path of a file that is mapped and was deleted or replaced since.
+/// What the kernel appends to the path of a file that is mapped and was deleted or replaced since.
 const DELETED: &str = " (deleted)";
 
 /// Everything that decides the bytes of a build. The build key is the digest of its canonical JSON: same key,
@@ -18,21 +18,21 @@ const DELETED: &str = " (deleted)";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BuildInputs {
-    /// Version of this very structure; part of the key, so that a new meaning never meets an old entry.
+    /// Version of this structure; part of the key, so that a new meaning never meets an old entry.
     pub format: String,
     /// Digest of the source tree (`tree1`, see `llamark-fetch`).
     pub source_tree: Sha256,
     /// Which backend.
     pub kind: BackendKind,
-    /// Every CMake variable that is set, ours and the author's.
+    /// Every CMake variable that is set, by llamark and by the author.
     pub cmake: BTreeMap<String, String>,
     /// Targets that are compiled.
     pub targets: Vec<String>,
-    /// Tools by name: what `--version` printed first, and where it matters the target triple.
+    /// Tools by name: the first line of `--version`, and the target triple where it matters.
     pub tools: BTreeMap<String, String>,
     /// Facts of the SDK: glslc features, CUDA, ROCm and Vulkan versions.
     pub sdk: BTreeMap<String, String>,
-    /// The variables of the environment that reach the compiler.
+    /// The environment variables that reach the compiler.
     pub environment: BTreeMap<String, String>,
     /// Operating system and processor, as in `linux-x86_64`; with `GGML_NATIVE` also the processor's features.
     pub machine: String,
@@ -52,11 +52,11 @@ pub struct BuildRecord {
     pub files: Vec<FileIdentity>,
     /// Path of `llama-server` inside the build's folder.
     pub server: String,
-    /// Path of `llama-bench` inside the build's folder, where there is one.
+    /// Path of `llama-bench` inside the build's folder, if there is one.
     pub bench: Option<String>,
     /// What `llama-server --version` printed.
     pub version: String,
-    /// What `llama-server --list-devices` printed, one device a line, `Vulkan0: ...`.
+    /// What `llama-server --list-devices` printed, one device per line, `Vulkan0: ...`.
     pub devices: Vec<String>,
     /// Lines of the configure log of the form "Including X backend" and feature probes.
     pub configure_facts: Vec<String>,
@@ -86,7 +86,7 @@ impl BuildRecord {
         Some(format!("the server runs {shown}, which is not what was built: {reason}"))
     }
 
-    /// Path of a program that lies beside `llama-server`, inside the build's folder, where it is there.
+    /// Path of a program that lies next to `llama-server`, inside the build's folder, where it is there.
     pub fn beside_server(&self, program: &str) -> Option<&str> {
         let folder = self.server.strip_suffix("llama-server")?;
         let is_it = |name: &str| name.strip_prefix(folder).is_some_and(|rest| rest == program);
@@ -98,7 +98,7 @@ impl BuildRecord {
 mod tests {
     use super::*;
 
-    /// A folder of the user's has more in it than what was hashed: `PREFIX/lib` beside `PREFIX/bin`.
+    /// A user's folder contains more than what was hashed: `PREFIX/lib` next to `PREFIX/bin`.
     #[test]
     fn of_a_prebuilt_engine_only_what_was_hashed_is_known() {
         let prebuilt = BuildRecord { inputs: None, ..record() };

@@ -8,26 +8,26 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::journal::StartId;
 
-/// What greedy sampling made of the plan's canary prompt in a start, after its runs.
+/// The result of greedy sampling from the plan's canary prompt in a start, after its runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Canary {
-    /// Which life of the server.
+    /// Which start of the server.
     pub id: StartId,
     /// The answer, or why there is none.
     pub answer: CanaryOutcome,
 }
 
-/// The same of the processor alone, for a model: what the canaries of its cases are compared with.
+/// The same from the processor alone, for a model: the canaries of its cases are compared with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CanaryReference {
     /// Id of the model.
     pub model: String,
-    /// Id of the build that it was made by: on the processor alone, with nothing quantized but the weights. Empty where no
-    /// build was there.
+    /// Id of the build that it was made by: on the processor alone, with nothing quantized but the weights. Empty if
+    /// no build was there.
     pub build: String,
-    /// The command, as in [`crate::journal::StartOpened`]; empty where none was run.
+    /// The command, as in [`crate::journal::StartOpened`]; empty if none was run.
     pub argv: Vec<String>,
     /// The answer, or why there is none.
     pub answer: CanaryOutcome,
@@ -47,7 +47,7 @@ pub enum CanaryOutcome {
 }
 
 impl CanaryOutcome {
-    /// The answer, where there is one.
+    /// The answer, if there is one.
     pub fn answer(&self) -> Option<&CanaryAnswer> {
         match self {
             Self::Answer(answer) => Some(answer),
@@ -77,27 +77,27 @@ pub struct CanaryAnswer {
 pub enum Agreement {
     /// Token for token the same.
     Equal,
-    /// They part at token `at`, where the two tokens were nearly as likely for the reference: rounding, which is other on
-    /// every device, decides there.
+    /// They first differ at token `at`, where the two tokens were nearly as likely for the reference: rounding, which
+    /// is other on every device, decides there.
     Rounding {
         /// Where.
         at: usize,
         /// How much less likely the other token was for the reference: difference of the logarithms, millionths.
         gap: i64,
     },
-    /// They part at token `at`, and it cannot be told how sure the reference was of its own.
+    /// They first differ at token `at`, and it cannot be told how sure the reference was of its own.
     Unknown {
         /// Where.
         at: usize,
     },
-    /// They part at token `at`, where the reference was sure of its token: rounding does not explain it.
+    /// They first differ at token `at`, where the reference was sure of its token: rounding does not explain it.
     Wrong {
         /// Where.
         at: usize,
         /// The least by which the other token was less likely for the reference, likewise.
         gap: i64,
     },
-    /// They part at token `at` for no such reason, and from there on it is one token over and over.
+    /// They first differ at token `at` for no such reason, and from there on it is one token over and over.
     Stuck {
         /// Where.
         at: usize,
@@ -112,7 +112,7 @@ impl Agreement {
         matches!(self, Self::Wrong { .. } | Self::Stuck { .. })
     }
 
-    /// The token at which they part, from 0.
+    /// The token at which they first differ, from 0.
     pub fn at(self) -> Option<usize> {
         match self {
             Self::Equal => None,
@@ -142,12 +142,12 @@ impl Agreement {
 /// 135M parameters, which is where it begins to say other things; a wrong kernel by many.
 pub const ROUNDING: i64 = 2_000_000;
 
-/// So many tokens that are one and the same are no accident.
+/// So many tokens that are the same are no accident.
 const STUCK: usize = 8;
 
 impl CanaryAnswer {
-    /// How this answer compares with `reference`. Up to where they part both have read the same, so what the reference
-    /// thought of the two tokens there tells which of rounding and error it is.
+    /// How this answer compares with `reference`. Up to where they first differ both have read the same, so what the
+    /// reference thought of the two tokens there tells which of rounding and error it is.
     pub fn agreement(&self, reference: &Self) -> Agreement {
         let same = self.tokens.iter().zip(&reference.tokens).take_while(|(own, other)| own == other).count();
         if self.prompt_ids != reference.prompt_ids {
@@ -165,7 +165,7 @@ impl CanaryAnswer {
         }
     }
 
-    /// What the reference says of the token at which they part.
+    /// What the reference says of the token at which they first differ.
     fn parting(&self, reference: &Self, at: usize) -> Agreement {
         let (Some(own), Some(other)) = (self.tokens.get(at), reference.tokens.get(at)) else {
             return Agreement::Unknown { at };
@@ -189,7 +189,7 @@ impl CanaryAnswer {
     }
 }
 
-/// The one token of which everything from `at` on consists, where that is long enough to say so.
+/// The one token that everything from `at` on consists of, if that is long enough to say so.
 fn stuck(tokens: &[i32], at: usize) -> Option<i32> {
     let tail = tokens.get(at..)?;
     let first = *tail.first()?;

@@ -1,4 +1,4 @@
-//! A comparison of two artifact sets, as it is written: verdicts, the numbers behind them, and what differs around.
+//! A comparison of two artifact sets, as it is written: verdicts, the numbers behind them, and what else differs.
 //!
 //! Differences of logarithms are above zero where the candidate is worse, whatever the direction of the metric. What
 //! is shown to people are shares: `change` is candidate over base, less one.
@@ -24,7 +24,7 @@ pub use pace::{PaceKind, Relative};
 /// `format` of a [`Comparison`] as written by this version.
 pub const COMPARISON_FORMAT: &str = "llamark/comparison/v1";
 
-/// Two sets against each other.
+/// A comparison of two sets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
@@ -36,19 +36,20 @@ pub struct Comparison {
     pub base: ComparedSet,
     /// The candidate.
     pub candidate: ComparedSet,
-    /// By which rules it was decided.
+    /// The rules by which it was decided.
     pub rules: Rules,
     /// What a reader must know before the numbers.
     pub caveats: Vec<Caveat>,
     /// Every case of either set, the worst first, then by id.
     pub cases: Vec<CaseComparison>,
-    /// Groups of cases that moved together by less than a case alone can show, the surest first. They decide nothing.
+    /// Groups of cases that moved together by less than a single case can show, the most certain first. They decide
+    /// nothing.
     pub groups: Vec<GroupFinding>,
-    /// What differs around them: what forbids a comparison first, then the likeliest cause first.
+    /// What else differs: first what prevents a comparison, then the likeliest causes first.
     pub differences: Vec<Difference>,
     /// Entries of the file of accepted changes that had no effect.
     pub stale: Vec<StaleAcceptance>,
-    /// The two sets of fresh starts that decide on what was suspected; absent when nothing was measured again.
+    /// The two sets of fresh starts that decide what needed confirming; absent when nothing was measured again.
     pub confirmed_by: Option<[ComparedSet; 2]>,
 }
 
@@ -58,13 +59,13 @@ pub struct Comparison {
 pub enum Conclusion {
     /// Every gating metric is equivalent, improved, or accepted.
     NoRegression,
-    /// Some gating metric regressed, or a case that had a result fails now. Goes before all that follows: what
-    /// regressed is said even where other cases cannot be compared.
+    /// Some gating metric regressed, or a case that had a result now fails. It takes precedence over the following: a
+    /// regression is reported even if other cases cannot be compared.
     Regression,
     /// Some case is not the same measurement in both sets, or there is nothing with a result in both.
     NotComparable,
-    /// Nothing regressed as far as can be told, and for some gating metric it cannot be told, or the candidate lacks a
-    /// case that has a result in the baseline.
+    /// No regression was found, but some gating metric is undecided, or the candidate lacks a case that has a result in
+    /// the baseline.
     Inconclusive,
 }
 
@@ -86,9 +87,9 @@ pub struct ComparedSet {
     pub manifest: Option<Sha256>,
     /// llama.cpp's build number and commit, in one line.
     pub engine: String,
-    /// Digest of what makes the machine this machine.
+    /// Digest of what identifies the machine.
     pub host: Sha256,
-    /// Which of its two variants, by its name; absent: all of the set.
+    /// Name of the variant; absent: the whole set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
@@ -107,7 +108,7 @@ impl ComparedSet {
 pub struct Rules {
     /// False discovery rate over the gating metrics of all cases, and over the others.
     pub false_discovery_rate: f64,
-    /// Level under which a single p makes a suspect, and of the equivalence test.
+    /// Level below which a single p makes a suspect; also the level of the equivalence test.
     pub alpha: f64,
     /// Power for which the detectable change is given.
     pub power: f64,
@@ -115,7 +116,7 @@ pub struct Rules {
     pub sensitive: bool,
     /// How each metric is judged, in the order of a report.
     pub metrics: Vec<MetricRule>,
-    /// Fields whose difference was declared to be what is compared.
+    /// Fields whose difference was declared with `--across` as what is compared.
     pub across: Vec<String>,
 }
 
@@ -129,7 +130,8 @@ pub struct MetricRule {
     pub gates: bool,
     /// τ as a share: no change is called unless it is shown to be larger.
     pub minimum: f64,
-    /// In place of τ where `sensitive`, else absent: no change is called unless its estimate is as large.
+    /// Used instead of τ if `sensitive`, otherwise absent: no change is called unless its estimate is at least this
+    /// large.
     pub least_estimate: Option<f64>,
     /// δ as a share: a change that is shown to be smaller is equivalent.
     pub margin: f64,
@@ -139,7 +141,7 @@ pub struct MetricRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Caveat {
-    /// Which, for programs.
+    /// Its code, for programs.
     pub code: CaveatCode,
     /// As a sentence.
     pub text: String,
@@ -149,31 +151,31 @@ pub struct Caveat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CaveatCode {
-    /// Both are one and the same set.
+    /// Both are the same set.
     SameSet,
     /// The starts of the two sets were not interleaved: drift between them is not controlled.
     NotInterleaved,
-    /// The processor itself was not as fast for one set as for the other.
+    /// The processor itself was not equally fast for both sets.
     OtherPace,
-    /// Starts do not count during which the machine went over to other cores.
+    /// Starts during which the machine moved to other cores do not count.
     MovedStarts,
     /// A noise file of the machine added what earlier starts showed.
     NoiseFile,
-    /// What was suspected was measured again, and the fresh starts alone decide on it.
+    /// What needed confirming was measured again, and the fresh starts alone decide it.
     Confirmed,
     /// They were measured on different machines.
     OtherHost,
-    /// The candidate's plan judges otherwise; the baseline's rules hold.
+    /// The candidate's plan has different gates; the baseline's apply.
     OtherGates,
-    /// A set is not sealed: nothing vouches for its files, and cases may be open.
+    /// A set is not sealed: nothing vouches for its files, and cases may be unfinished.
     NotSealed,
-    /// The numbers of a set are stated by a document, not measured.
+    /// The numbers of a set come from a document and were not measured.
     Stated,
-    /// More than one likely cause differs: they cannot be told apart.
+    /// More than one likely cause differs, so their effects cannot be told apart.
     Confounded,
     /// Nothing differs that could be a cause.
     NothingDiffers,
-    /// Memory or the generated tokens, which are deterministic, differ.
+    /// Something deterministic differs: memory or the generated tokens.
     OutputDiffers,
     /// Load times are from different states of the page cache.
     OtherCache,
@@ -195,7 +197,7 @@ pub struct CaseComparison {
     pub reason: String,
     /// The metrics that either has, in the order of a report; none when the case is missing or not comparable.
     pub metrics: Vec<MetricComparison>,
-    /// What is deterministic and differs all the same: bytes of buffers, generated tokens.
+    /// What is deterministic and yet differs: bytes of buffers, generated tokens.
     pub exact: Vec<ExactDifference>,
 }
 

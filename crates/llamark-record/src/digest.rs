@@ -24,7 +24,7 @@ pub struct Sha256([u8; 64]);
 #[error("`{0}` is not a sha256: 64 hexadecimal digits are expected")]
 pub struct ParseDigestError(String);
 
-/// A value has no canonical JSON form: it holds a number that is not finite, or a map key that is no string.
+/// A value has no canonical JSON form: it holds a number that is not finite, or a map key that is not a string.
 #[derive(Debug, thiserror::Error)]
 #[error("the value has no canonical JSON form")]
 pub struct CanonicalError(#[from] serde_json::Error);
@@ -68,7 +68,7 @@ impl Sha256 {
 /// The canonical JSON (RFC 8785) of `value`, as bytes.
 ///
 /// # Errors
-/// When the value holds a number that is not finite, or a map key that is no string.
+/// When the value holds a number that is not finite, or a map key that is not a string.
 pub fn canonical_json<T: Serialize>(value: &T) -> Result<Vec<u8>, CanonicalError> {
     Ok(serde_json_canonicalizer::to_vec(value)?)
 }

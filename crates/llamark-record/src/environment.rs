@@ -10,7 +10,7 @@ use crate::Sha256;
 /// `format` of an [`Environment`] as written by this version.
 pub const ENVIRONMENT_FORMAT: &str = "llamark/environment/v1";
 
-/// What was found out about the machine.
+/// What was found about the machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Environment {
@@ -20,7 +20,7 @@ pub struct Environment {
     pub facts: BTreeMap<String, Fact>,
 }
 
-/// A fact, or why it could not be had. Never an invented value: what cannot be read is not 0.
+/// A fact, or why it could not be read. Never an invented value: what cannot be read is not 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
@@ -49,7 +49,7 @@ const FINGERPRINT: [&str; 6] =
     ["cpu.model", "cpu.logical", "memory.total_bytes", "kernel.release", "os.name", "machine.architecture"];
 
 impl Environment {
-    /// The value of a fact, where there is one.
+    /// The value of a fact, if there is one.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.facts.get(name)?.value.as_deref()
     }

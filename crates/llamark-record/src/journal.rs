@@ -2,7 +2,7 @@
 //!
 //! Raw integers only: nanoseconds and microseconds, token counts, bytes. Every rate, mean and table can be made
 //! again from it. Nothing is ever dropped: a run that breaks a rule is recorded with the rule that it breaks,
-//! and a start that was interrupted stays beside the attempt that replaced it.
+//! and an interrupted start stays next to the attempt that replaced it.
 
 use std::collections::BTreeMap;
 
@@ -56,35 +56,37 @@ pub enum Event {
     Resume(Begin),
     /// A model was found and hashed.
     Model(ModelRecord),
-    /// A build is there.
+    /// A build is ready.
     Build(BuildEvent),
     /// A start began: the server is about to be spawned.
     StartOpened(StartOpened),
     /// The server answers, and its settings were read back.
     StartReady(StartReady),
-    /// llama-bench ran through, where it is what measures: there instead of the one above.
+    /// llama-bench finished, if it is what measures: it takes the place of the event above.
     Bench(BenchReport),
     /// One request was made.
     Run(RunRecord),
     /// What the sensors of the machine said during a start; after the server is gone, before the start is closed.
     Telemetry(Telemetry),
-    /// A start whose warm-up has no fixed length is warm, or was given up on.
+    /// A start whose warm-up has no fixed length is warm, or warming up was given up.
     WarmedUp(WarmedUp),
-    /// What greedy sampling made of the canary prompt, after the runs of a start.
+    /// The result of greedy sampling from the canary prompt, after the runs of a start.
     Canary(Canary),
     /// The server is gone.
     StartClosed(StartClosed),
-    /// A document states a start and its runs. Only in imported sets, and there instead of the four above.
+    /// A document states a start and its runs. Only in imported sets, where it takes the place of the start's own
+    /// events.
     Stated(StatedStart),
-    /// A case has enough starts before all that were planned are made.
+    /// A case has enough starts before all planned ones are made.
     Enough(Enough),
-    /// What the processor alone makes of the canary prompt, once for each model with an answer.
+    /// What the processor alone generates from the canary prompt, once for each model with an answer.
     CanaryReference(CanaryReference),
-    /// How well a backend predicts the text of the plan, once for each model and backend of which some start was measured.
+    /// How well a backend predicts the text of the plan, once for each model and backend with at least one measured
+    /// start.
     Perplexity(Perplexity),
-    /// A case came to its end. Each planned case has exactly one in a sealed set.
+    /// A case ended. Each planned case has exactly one in a sealed set.
     CaseClosed(CaseClosed),
-    /// All is done. Always the last line of a sealed set.
+    /// Everything is done. Always the last line of a sealed set.
     End(End),
 }
 
@@ -112,7 +114,7 @@ pub struct BuildEvent {
     pub record: BuildRecord,
 }
 
-/// Which life of the server: of which case, which start, which attempt at it.
+/// Which start of the server: the case, the start, the attempt at it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartId {
@@ -132,25 +134,25 @@ pub struct StartOpened {
     /// Which.
     pub id: StartId,
     /// The command: program and arguments. The folders of the build and the model are written `{build}` and
-    /// `{model}`, since they say nothing but where this user keeps things.
+    /// `{model}`, since they only say where this user keeps things.
     pub argv: Vec<String>,
     /// The whole environment of the server, likewise.
     pub environment: BTreeMap<String, String>,
     /// Facts that change from moment to moment: free memory, clocks, temperatures, load.
     pub conditions: BTreeMap<String, String>,
-    /// Facts of `environment.json` that are other now; one that is gone has no value. Left out of the file where empty, so
-    /// that journals that are older than this field keep their hashes.
+    /// Facts of `environment.json` that have changed; one that is gone has no value. Omitted from the file if empty,
+    /// so that older journals keep their hashes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub changed: BTreeMap<String, Fact>,
     /// Pages of the model's files in the page cache, counted right before the server is spawned, in the order of the
-    /// shards. Empty in journals that are older than this field, and left out of the file then.
+    /// shards. Empty in older journals, and omitted from the file then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cache: Vec<CachedFile>,
-    /// How the pause before this start ended; absent where it waits for nothing.
+    /// How the pause before this start ended; absent if it waits for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooled: Option<Cooled>,
-    /// How fast the processor itself was, where it computes; absent where a GPU does, or where the plan wants no telemetry.
-    /// Boxed: a large set has many starts, and most fields of a start are small.
+    /// How fast the processor itself was, where it computes; absent if a GPU does, or where the plan wants no
+    /// telemetry. Boxed: a large set has many starts, and most fields of a start are small.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Box<Pace>>,
 }
@@ -173,11 +175,11 @@ pub struct StartReady {
     pub prompt_tokens: u32,
     /// SHA-256 of the token ids as little-endian u32.
     pub prompt_ids: Sha256,
-    /// SHA-256 of the token ids that fill the context before the prompt, likewise; absent where the case has no depth.
+    /// SHA-256 of the token ids that fill the context before the prompt, likewise; absent if the case has no depth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depth_ids: Option<Sha256>,
-    /// The program and every shared object that the server has mapped to execute, by path; empty where the system does
-    /// not say. Left out of the file where empty, so that journals that are older than this field keep their hashes.
+    /// The program and every shared object that the server has mapped to execute, by path; empty if the system does
+    /// not say. Omitted from the file if empty, so that older journals keep their hashes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mapped: Vec<MappedFile>,
 }
@@ -254,24 +256,23 @@ pub enum BufferKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RunRecord {
-    /// Which life of the server.
+    /// Which start of the server.
     pub id: StartId,
-    /// Which run of this start, from 1; warm-up runs count from 1 apart.
+    /// Which run of this start, from 1; warm-up runs are counted separately, from 1.
     pub index: u32,
     /// A warm-up run: recorded, never counted.
     pub warmup: bool,
     /// What was measured of the one request; absent when it failed before there was something, or when there are several.
     pub measurement: Option<Measurement>,
-    /// What was measured of each of several requests at once, in the order of their slots; empty for a single one, and
-    /// left out of the file then.
+    /// What was measured of each of several requests at once, in the order of their slots; empty for a single one,
+    /// and omitted from the file then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<Stream>,
-    /// Times between tokens, of all streams together; absent where there are none, and in records that are older than
-    /// this field.
+    /// Times between tokens, of all streams together; absent if there are none, and in older records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gaps: Option<Gaps>,
-    /// What llama-bench measured, where that is what measures; left out of the file where absent. Elsewhere in memory: a set
-    /// may have a million runs, and hardly any of them has it.
+    /// What llama-bench measured, where that is what measures; omitted from the file if absent. Elsewhere in memory:
+    /// a set may have a million runs, and hardly any of them has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bench: Option<Box<BenchRun>>,
     /// The rules that the run breaks; empty: it is valid.
@@ -313,9 +314,9 @@ pub struct Stream {
 /// Times between the arrivals of tokens in one run, by our clock. A quantile is the smallest time that at least so many
 /// of them do not exceed (nearest rank).
 ///
-/// They are of tokens, not of events: what arrives together arrives at the same moment, so an event with k tokens is one
-/// gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept beside them so that a report
-/// over a million runs need not read them.
+/// They are of tokens, not of events: what arrives together arrives at the same moment, so an event with k tokens is
+/// one gap and k - 1 gaps of 0. The arrivals themselves are in [`Measurement`]; these are kept as well, so that a
+/// report over a million runs need not read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gaps {
@@ -483,7 +484,7 @@ pub enum FailureKind {
     Spawn,
 }
 
-/// A case came to its end.
+/// A case ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CaseClosed {

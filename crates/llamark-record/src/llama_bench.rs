@@ -14,7 +14,7 @@ const MOST_SAMPLES: usize = 1_000_000;
 /// How far the averages of a row may lie from what its samples give: llama-bench prints six digits.
 const PRECISION: f64 = 1e-4;
 
-/// llama-bench ran through: what it says of itself, and what its log shows. In place of
+/// llama-bench ran through: what it says of itself, and what its log shows. Instead of
 /// [`crate::journal::StartReady`], and before the runs.
 ///
 /// Weaker than a server's: there is no `/props` to ask. Buffers, flash attention, types of the cache and the way of loading
@@ -41,9 +41,9 @@ pub struct BenchReport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BenchRun {
-    /// The prompt; absent where there is no such sample.
+    /// The prompt; absent if there is no such sample.
     pub prompt: Option<Timed>,
-    /// The generation, at the depth behind the prompt; absent where a single token is generated, which is no step.
+    /// The generation, at the depth after the prompt; absent if a single token is generated, which is not a step.
     pub generation: Option<Timed>,
 }
 
@@ -66,7 +66,7 @@ impl Timed {
     }
 }
 
-/// What a row says of what was measured, beside its settings.
+/// What a row says about what was measured, besides its settings.
 const SUBJECT: [&str; 9] = [
     "build_commit",
     "build_number",
@@ -93,7 +93,7 @@ const RESULT: [&str; 11] = [
     "samples_ts",
 ];
 
-/// What versions before 2025 and forks of them have in place of `backends`: whether each was compiled in.
+/// What versions before 2025 and forks of them have instead of `backends`: whether each was compiled in.
 const COMPILED_IN: [(&str, &str); 9] = [
     ("cuda", "CUDA"),
     ("hipblas", "ROCm"),
@@ -115,7 +115,7 @@ pub struct Row {
     pub build_number: u32,
     /// The processor.
     pub cpu: String,
-    /// The GPUs; empty where there is none.
+    /// The GPUs; empty if there is none.
     pub gpu: String,
     /// The backends that were compiled in, as in `CUDA` or `CPU`.
     pub backends: String,

@@ -69,7 +69,7 @@ impl RunDetails {
 pub struct Resource {
     /// Path in the set, or name of the input.
     pub name: String,
-    /// Where it can be had, where that is known.
+    /// Where it is available, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
     /// `{"sha256": "..."}`.

@@ -117,7 +117,7 @@ impl Metric {
         !matches!(self, Self::Load | Self::Rss | Self::Vram | Self::Gtt)
     }
 
-    /// Whether it is of the tokens behind the first, so that a run of one token has none of it.
+    /// Whether it is about the tokens after the first, so that a run of one token has none of it.
     pub fn is_of_generation(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! What is known of a model file: its identity and the facts of its header.
+//! What is known about a model file: its identity and the facts of its header.
 
 use std::collections::BTreeMap;
 
@@ -29,11 +29,11 @@ pub struct ModelRecord {
     pub files: Vec<FileIdentity>,
     /// The facts of the header; absent when it could not be read.
     pub facts: Option<ModelFacts>,
-    /// What the author typed that the header contradicts, as sentences.
+    /// Claims of the experiment that the header contradicts, as sentences.
     pub contradictions: Vec<String>,
 }
 
-/// Facts from a GGUF header. Formulas: `docs/` "How model facts are computed".
+/// Facts from a GGUF header. Each field states its definition; `llamark-gguf/src/facts.rs` computes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelFacts {
@@ -60,7 +60,7 @@ pub struct ModelFacts {
     pub context_length: Option<u64>,
     /// `<architecture>.block_count`.
     pub layers: Option<u64>,
-    /// Experts in all; `None` for a dense model.
+    /// Total number of experts; `None` for a dense model.
     pub experts: Option<u64>,
     /// Experts used for one token; `None` for a dense model.
     pub experts_used: Option<u64>,
@@ -68,6 +68,6 @@ pub struct ModelFacts {
     pub vocabulary: Option<u64>,
     /// Bytes by tensor type, as in `{"Q4_1": 92000000, "F32": 4096}`.
     pub bytes_by_type: BTreeMap<String, u64>,
-    /// Shards that the header speaks of.
+    /// Number of shards, according to the header.
     pub shards: u32,
 }

@@ -1,4 +1,4 @@
-//! The noise of a machine: how much the starts of one and the same thing differ on it, from calibrations.
+//! The noise of a machine: how much the starts of the same thing differ on it, from calibrations.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use crate::plan::{Case, PageCache, ResolvedPlan, Tool};
 /// `format` of a [`NoiseFile`] as written by this version.
 pub const NOISE_FORMAT: &str = "llamark/noise/v1";
 
-/// What is known of the noise of one machine.
+/// What is known about the noise of one machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoiseFile {
     /// [`NOISE_FORMAT`].
     pub format: String,
-    /// Digest of what makes the machine this machine: processor, memory, kernel, GPUs and their drivers.
+    /// Digest of what identifies the machine: processor, memory, kernel, GPUs and their drivers.
     pub host: Sha256,
     /// Each calibration, the oldest first.
     pub calibrations: Vec<Calibration>,
@@ -55,9 +55,9 @@ pub struct NoiseCell {
     pub metric: Metric,
     /// Of single starts, around the mean of their set: for sets that are measured one after the other.
     pub unpaired: Squares,
-    /// Of differences of two starts made in turn, around their mean: for sets that are measured in turn.
+    /// Of differences of two paired starts, around their mean: for sets that are interleaved.
     pub paired: Squares,
-    /// Mean difference of the two sets, which are of the same thing; above zero the second was worse.
+    /// Mean difference between the two sets, although both measure the same thing; above zero the second was worse.
     pub difference: f64,
 }
 

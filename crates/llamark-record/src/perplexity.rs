@@ -1,4 +1,4 @@
-//! The perplexity: how well each backend predicts one and the same text, as llama.cpp's own llama-perplexity measures it.
+//! The perplexity: how well each backend predicts the same text, as llama.cpp's own llama-perplexity measures it.
 //!
 //! The record holds what the program printed, as integers; how two of them compare ([`PerplexityValue::against`]) is derived.
 
@@ -15,9 +15,9 @@ pub struct Perplexity {
     pub model: String,
     /// Name of the backend, whose device and settings it was measured with.
     pub backend: String,
-    /// Id of the build; empty where no build was there.
+    /// Id of the build; empty if no build was there.
     pub build: String,
-    /// The command, as in [`crate::journal::StartOpened`]; empty where none was run.
+    /// The command, as in [`crate::journal::StartOpened`]; empty if none was run.
     pub argv: Vec<String>,
     /// What came of it.
     pub outcome: PerplexityOutcome,
@@ -29,7 +29,7 @@ pub struct Perplexity {
 pub enum PerplexityOutcome {
     /// There is one.
     Value(PerplexityValue),
-    /// The program computed something that is no number, or none that a perplexity can be.
+    /// The program computed something that is not a number, or none that a perplexity can be.
     NotFinite {
         /// The first chunk where it did, from 1.
         chunk: u32,
@@ -44,7 +44,7 @@ pub enum PerplexityOutcome {
 }
 
 impl PerplexityOutcome {
-    /// The perplexity, where there is one.
+    /// The perplexity, if there is one.
     pub fn value(&self) -> Option<&PerplexityValue> {
         match self {
             Self::Value(value) => Some(value),
@@ -60,8 +60,8 @@ pub struct PerplexityValue {
     /// The perplexity over the first chunk, the first two, and so on, in ten-thousandths, which is what it prints. The last
     /// is the perplexity.
     pub running: Vec<u64>,
-    /// Its standard error over the tokens, in hundred-thousandths, likewise; absent where it printed none, since all tokens
-    /// were predicted equally well.
+    /// Its standard error over the tokens, in hundred-thousandths, likewise; absent if it printed none, since all
+    /// tokens were predicted equally well.
     pub error: Option<u64>,
 }
 

@@ -64,7 +64,7 @@ pub struct Plan {
     pub title: String,
     /// Text under the title; empty when there is none.
     pub description: String,
-    /// What the author says of the machine, and demands of it.
+    /// What the author says about the machine, and requires of it.
     pub hardware: Hardware,
     /// The llama.cpp source tree.
     pub engine: Engine,
@@ -76,8 +76,8 @@ pub struct Plan {
     pub models: Vec<PlannedModel>,
     /// The prompts that some case uses.
     pub prompts: Vec<PlannedPrompt>,
-    /// The text that fills the context before the prompt, where a case has a depth; absent: none has. Left out of the
-    /// file where absent, so that plans of sets that are older than this field keep their digest.
+    /// The text that fills the context before the prompt, where a case has a depth; absent: none has. Omitted from
+    /// the file if absent, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filler: Option<Filler>,
     /// The cases: one row of the report each. Ordered by model, then backend.
@@ -88,30 +88,30 @@ pub struct Plan {
     pub seed: u32,
     /// Pause before each start, ms; the longest one, where `procedure` says what it waits for.
     pub cooldown_ms: u64,
-    /// Limits in time.
+    /// Time limits.
     pub timeouts: Timeouts,
     /// How often the sensors of the machine are read while it measures.
     pub telemetry: TelemetryRate,
-    /// How a later comparison with this set as its baseline judges each metric, in the order of a report. Empty where
+    /// How a later comparison with this set as its baseline judges each metric, in the order of a report. Empty if
     /// the plan is of a document, which states nothing of it: [`STANDARD_GATES`] hold then.
     pub gates: Vec<Gate>,
-    /// That its starts are made beside those of another set, in turn; absent: it is measured by itself. Left out of the
-    /// file where absent, so that plans of sets that are older than this field keep their digest.
+    /// That its starts are interleaved with those of another set; absent: it is measured by itself. Omitted from
+    /// the file if absent, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interleaved: Option<Interleaved>,
-    /// How starts are prepared and when there are enough of them. Left out of the file where it is as usual, likewise.
+    /// How starts are prepared and when there are enough of them. Omitted from the file if it is as usual, likewise.
     #[serde(default, skip_serializing_if = "Procedure::is_usual")]
     pub procedure: Procedure,
-    /// That every case is there in two variants, whose starts are made in pairs; absent: there is one of each. Left out of
-    /// the file where absent, likewise.
+    /// That every case is there in two variants, whose starts are made in pairs; absent: there is one of each.
+    /// Omitted from the file if absent, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ab: Option<Variants>,
-    /// What each server continues greedily after its runs, to see whether it computes the right thing; absent: nothing is
-    /// asked. Left out of the file where absent, likewise.
+    /// What each server continues greedily after its runs, to see whether it computes the right thing; absent:
+    /// nothing is asked. Omitted from the file if absent, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<PlannedCanary>,
-    /// The text whose perplexity is measured once for each model and backend, after everything else; absent: none is. Left
-    /// out of the file where absent, likewise.
+    /// The text whose perplexity is measured once for each model and backend, after everything else; absent: none is.
+    /// Omitted from the file if absent, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perplexity: Option<PlannedPerplexity>,
 }
@@ -122,11 +122,11 @@ pub struct Plan {
 pub enum TelemetryRate {
     /// Never.
     Off,
-    /// This many times a second.
+    /// This many times per second.
     Hertz(u32),
 }
 
-/// What the author says of the machine (shown in the report) and demands of it (checked before a run).
+/// What the author says about the machine (shown in the report) and requires of it (checked before a run).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
@@ -134,9 +134,9 @@ pub struct Hardware {
     pub label: String,
     /// Memory bandwidth in bytes per second, for the roofline; absent: no roofline.
     pub memory_bandwidth: Option<u64>,
-    /// Text that the name of some GPU must contain; absent: any machine will do.
+    /// Text that the name of a GPU must contain; absent: any machine.
     pub expect_gpu: Option<String>,
-    /// Bytes of memory that the machine must have; 0: any amount will do.
+    /// Bytes of memory that the machine must have; 0: any amount.
     pub expect_memory: u64,
 }
 
@@ -155,21 +155,21 @@ pub struct Case {
     pub prompt: String,
     /// Tokens to generate in each run, exactly.
     pub max_tokens: u32,
-    /// Tokens of context before the prompt: in the KV cache when a run begins, and not counted in it. 0 is left out of
-    /// the file, so that plans of sets that are older than this field keep their digest.
+    /// Tokens of context before the prompt: in the KV cache when a run begins, and not counted in it. 0 is omitted
+    /// from the file, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub depth: u32,
-    /// Requests that are sent at once in each run, each to a slot of its own. 1 is left out of the file, likewise.
+    /// Requests that are sent at once in each run, each to a slot of its own. 1 is omitted from the file, likewise.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub concurrency: u32,
     /// Context of each slot of the server, in tokens.
     pub context: u32,
-    /// Runs at the measured shape that are recorded but not counted, at the head of each start; the most of them, where
+    /// Runs at the measured shape that are recorded but not counted, at the beginning of each start; the maximum, if
     /// the plan's `procedure` says when a start is warm.
     pub warmup: u32,
     /// Runs that count, in each start.
     pub runs: u32,
-    /// Lives of the server; the most of them, where the plan's `procedure` says when there are enough.
+    /// Starts of the server; the maximum, if the plan's `procedure` says when there are enough.
     pub starts: u32,
 }
 
@@ -210,7 +210,7 @@ fn one() -> u32 {
     1
 }
 
-/// One life of the server.
+/// One start of the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedStart {
@@ -220,7 +220,7 @@ pub struct PlannedStart {
     pub start: u32,
 }
 
-/// Limits in time, ms. Loading or a request that exceeds its limit ends the start with status `timeout`.
+/// Time limits, ms. Loading or a request that exceeds its limit ends the start with status `timeout`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
@@ -247,8 +247,8 @@ pub struct ResolvedPlan {
     pub build_keys: BTreeMap<String, Sha256>,
     /// Files by model id, every shard.
     pub model_files: BTreeMap<String, Vec<FileIdentity>>,
-    /// Digests of the source trees of builds that have an engine of their own, by build id. Left out of the file where
-    /// empty, so that plans of sets that are older than this field keep their digest.
+    /// Digests of the source trees of builds that have an engine of their own, by build id. Omitted from the file if
+    /// empty, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub engine_trees: BTreeMap<String, Sha256>,
 }
@@ -297,7 +297,7 @@ impl Plan {
         }
     }
 
-    /// Whether the starts of these two were made in turn: start i of one beside start i of the other.
+    /// Whether the starts of these two were interleaved: start i of one next to start i of the other.
     pub fn is_interleaved_with(&self, other: &Self) -> bool {
         let both = self.interleaved.as_ref().zip(other.interleaved.as_ref());
         both.is_some_and(|(a, b)| a.pairing == b.pairing && a.arm != b.arm)

@@ -18,7 +18,7 @@ pub struct StatedStart {
     pub id: StartId,
     /// Line of the document on which the row of the case stands, from 1.
     pub line: u64,
-    /// Process start to ready, ms; absent where the document does not say.
+    /// Process start to ready, ms; absent if the document does not say.
     pub load_ms: Option<u64>,
     /// The runs, in the order of the document.
     pub runs: Vec<StatedRun>,
@@ -40,14 +40,14 @@ pub struct StatedRun {
     pub prompt_tokens: Option<u32>,
     /// Tokens generated.
     pub generated_tokens: Option<u32>,
-    /// How long it took, ns, where the document gives times and no rates: the prompt, or the generation if there is no
-    /// prompt. Left out of the file where absent, so that sets that are older than this field stay as they are.
+    /// How long it took, ns, where the document gives times and no rates: the prompt, or the generation if there is
+    /// no prompt. Omitted from the file if absent, so that older sets stay as they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ns: Option<u64>,
 }
 
 impl StatedRun {
-    /// Why a case of such runs says nothing.
+    /// Why a case with such runs says nothing.
     pub const OF_BOTH: &str = "one rate of a prompt and a generation together is neither of both";
 
     /// Whether one time is that of a prompt and of a generation together: no rate follows from it.
@@ -62,7 +62,7 @@ impl StatedRun {
 #[serde(try_from = "String", into = "String")]
 pub struct Decimal(#[schemars(regex(pattern = r"^[0-9]{1,15}(\.[0-9]{1,15})?$"))] String);
 
-/// Text that is no decimal number.
+/// Text that is not a decimal number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no decimal number: digits are expected, and a point with digits after it if any")]
 pub struct NotDecimal(String);

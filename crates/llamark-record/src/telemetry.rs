@@ -26,11 +26,11 @@ pub struct Telemetry {
     pub rails: Vec<String>,
     /// The parts of the start, in the order of time: idle, load, then prefill and decode of each run (no warm-up).
     pub windows: Vec<Window>,
-    /// The readings themselves, beside the log of the server.
+    /// The file of the readings themselves, next to the log of the server.
     pub samples: SampleFile,
 }
 
-/// The file of readings: CSV, a line for each round, empty where there was no reading.
+/// The file of readings: CSV, a line for each round, empty if there was no reading.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SampleFile {
@@ -40,7 +40,7 @@ pub struct SampleFile {
     pub bytes: u64,
     /// Rounds of readings.
     pub rows: u64,
-    /// Why the rounds end before the start did; absent when they do not.
+    /// Why the rounds end before the start does; absent when they do not.
     pub cut_short: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub struct Channel {
     pub unit: Unit,
     /// Where it is read: a path, or the function of a library.
     pub source: String,
-    /// Where a counter begins again at 0; absent for what is no counter or has no such place.
+    /// Where a counter begins again at 0; absent for what is not a counter or has no such place.
     pub wraps_at: Option<u64>,
     /// Whether it could be read.
     pub availability: Availability,
@@ -124,7 +124,7 @@ pub enum Phase {
     },
 }
 
-/// What came of a part of a start.
+/// Summary of a part of a start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Window {
@@ -170,13 +170,13 @@ pub struct Reading {
 pub enum Throttled {
     /// Some device says so.
     Yes,
-    /// Those that can say so do not.
+    /// No device that can say so does.
     No,
-    /// None can say so.
+    /// No device can say so.
     Unknown,
 }
 
-/// Energy of a window, when the readings bear it out.
+/// Energy of a window, if the readings are good enough for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Energy {
@@ -189,7 +189,7 @@ pub enum Energy {
         /// Longest time without a reading of this channel.
         largest_gap_ns: u64,
     },
-    /// Not available: the readings do not bear it out.
+    /// Not available: the readings are not good enough for it.
     NotAvailable {
         /// Why.
         reason: String,

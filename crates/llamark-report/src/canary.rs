@@ -42,7 +42,7 @@ fn reference<'a>(ledger: &'a Ledger, model: &str) -> Result<&'a CanaryAnswer, &'
     match ledger.canary_references.get(model).map(|reference| &reference.answer) {
         Some(CanaryOutcome::Answer(answer)) => Ok(answer),
         Some(CanaryOutcome::Missing { reason }) => Err(reason),
-        None => Err("the processor alone was not asked"),
+        None => Err("the processor alone was not run"),
     }
 }
 
@@ -114,14 +114,14 @@ impl CanaryCheck {
     /// What is wrong, as the end of a sentence about the case; `None` where nothing is.
     pub(crate) fn fault(&self) -> Option<String> {
         let at = self.at?;
-        let texts = format!("{:?} in place of {:?}", self.text, self.expected);
+        let texts = format!("{:?} instead of {:?}", self.text, self.expected);
         match self.agreement.as_str() {
             "wrong" => Some(format!(
-                "its tokens are not those of the processor alone from token {at} on, where that holds its own for {} times \
-                 as likely: {texts}",
+                "its tokens differ from those of the processor alone from token {at} on, where the processor holds its own \
+                 to be {} times as likely: {texts}",
                 times(self.gap.unwrap_or_default())
             )),
-            "stuck" => Some(format!("from token {at} on it says one token over and over: {texts}")),
+            "stuck" => Some(format!("from token {at} on it repeats one token over and over: {texts}")),
             _ => None,
         }
     }
@@ -151,9 +151,9 @@ mod tests {
 
     #[test]
     fn a_fault_reads_like_a_sentence() {
-        insta::assert_snapshot!(check("wrong", Some(3), Some(3.2)).fault().unwrap(), @r#"its tokens are not those of the processor alone from token 3 on, where that holds its own for 25 times as likely: " w1\n" in place of " Madrid.""#);
-        insta::assert_snapshot!(check("wrong", Some(3), Some(1e9)).fault().unwrap(), @r#"its tokens are not those of the processor alone from token 3 on, where that holds its own for more than a million times as likely: " w1\n" in place of " Madrid.""#);
-        insta::assert_snapshot!(check("stuck", Some(1), None).fault().unwrap(), @r#"from token 1 on it says one token over and over: " w1\n" in place of " Madrid.""#);
+        insta::assert_snapshot!(check("wrong", Some(3), Some(3.2)).fault().unwrap(), @r#"its tokens differ from those of the processor alone from token 3 on, where the processor holds its own to be 25 times as likely: " w1\n" instead of " Madrid.""#);
+        insta::assert_snapshot!(check("wrong", Some(3), Some(1e9)).fault().unwrap(), @r#"its tokens differ from those of the processor alone from token 3 on, where the processor holds its own to be more than a million times as likely: " w1\n" instead of " Madrid.""#);
+        insta::assert_snapshot!(check("stuck", Some(1), None).fault().unwrap(), @r#"from token 1 on it repeats one token over and over: " w1\n" instead of " Madrid.""#);
         assert_eq!(check("rounding", Some(3), Some(0.1)).fault(), None);
         assert_eq!(check("equal", None, None).fault(), None);
     }

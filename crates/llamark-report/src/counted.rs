@@ -88,7 +88,7 @@ impl Run<'_> {
         self.valid && !self.warmup
     }
 
-    /// The value of a metric of runs, in its unit; `None` for a metric of starts, or where there is none.
+    /// The value of a metric of runs, in its unit; `None` for a metric of starts, or if there is none.
     fn value(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::Pp => self.pp,

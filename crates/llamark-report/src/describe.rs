@@ -240,8 +240,8 @@ fn header(facts: &ModelFacts) -> ModelHeader {
     }
 }
 
-/// Parameters for a table and for a sentence. The header is believed where there is one; what the author typed is
-/// shown without it, and where they contradict each other the contradictions say so.
+/// Parameters for a table and for a sentence. The header is believed if there is one; what the author typed is shown
+/// without it, and where they contradict each other the contradictions say so.
 fn parameters(model: &PlannedModel, facts: Option<&ModelFacts>) -> (String, String) {
     let total =
         facts.map_or_else(|| model.claimed_parameters.clone(), |facts| format::parameters(facts.parameters));

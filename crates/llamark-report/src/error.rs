@@ -37,7 +37,8 @@ pub enum ReportError {
     NoTimes,
     /// One name would stand for the engines of both sides of an A/B.
     #[error(
-        "the set has {engines} engines, which one name for all rows would make one: leave the name out, and each has its commit"
+        "the set has {engines} engines, and one name for all rows would make them one: leave the name out, and each row \
+         gets its commit"
     )]
     OneNameForAll {
         /// How many.
@@ -47,7 +48,7 @@ pub enum ReportError {
     #[error(transparent)]
     Artifact(#[from] llamark_artifact::ArtifactError),
     /// A set has no manifest, and what was asked for names sets by its digest.
-    #[error("the set `{set}` is not sealed, so that nothing can be attested of it")]
+    #[error("the set `{set}` is not sealed, so nothing about it can be attested")]
     NotSealed {
         /// Id of the set.
         set: String,
@@ -77,12 +78,12 @@ pub enum ReportError {
         source: Box<minijinja::Error>,
     },
     /// A set without variants was to be compared with itself.
-    #[error("the set `{set}` has no two variants that could be compared")]
+    #[error("the set `{set}` does not have two variants to compare")]
     NoVariants {
         /// Id of the set.
         set: String,
     },
-    /// Two sets are not one plan measured twice, in turn.
+    /// Two sets are not one plan measured twice, interleaved.
     #[error("{base} and {candidate} are not the two sealed sets of a calibration")]
     NotACalibration {
         /// Folder of the first.
@@ -107,13 +108,13 @@ impl ReportError {
     /// What the user can do about it; empty when nothing is known.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::NotSealed { .. } => "finish it: the command that began it goes on",
+            Self::NotSealed { .. } => "finish it: run the command that began it again",
             Self::UnknownField { .. } => {
                 "name a kind (engine, build-flags, compiler, sdk, driver, kernel, power, model, prompt, shape, \
                  settings, variables, hardware, method), or a field as `llamark diff --format json` lists it"
             }
             Self::TemplateFolder { .. } => {
-                "give a folder that holds a `report.md.j2`, or leave `--template` out"
+                "give a folder that contains a `report.md.j2`, or leave out `--template`"
             }
             Self::Template { .. } => "every name that a template may use is in `summary.json` of a set",
             Self::Inconsistent { .. } => "`llamark verify` says which file of the set was changed",

@@ -82,7 +82,7 @@ fn integer(value: &Value, write: impl Fn(u64) -> String) -> Result<Value, Error>
 }
 
 fn not_a_number(value: &Value) -> Error {
-    Error::new(ErrorKind::InvalidOperation, format!("a number is expected, this is {}", value.kind()))
+    Error::new(ErrorKind::InvalidOperation, format!("a number is expected, but this is {}", value.kind()))
 }
 
 /// Shapes that differ in nothing but their depth.
@@ -136,7 +136,7 @@ fn estimate(value: &Value) -> Result<Value, Error> {
     Ok(Value::from_safe_string(format::with_interval(mean, half_width, rounding)))
 }
 
-/// The interval of an estimate: `77.7 to 82.2`; a dash where there is none.
+/// The interval of an estimate: `77.7 to 82.2`; a dash if there is none.
 fn spread(value: &Value) -> Result<Value, Error> {
     let interval = if value.is_none() { value.clone() } else { value.get_attr("interval")? };
     if interval.is_none() {

@@ -42,7 +42,7 @@ fn is_zero(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'0' || byte == b'.')
 }
 
-/// A value, and its uncertainty where there is one: `696 ±105`, `79.93 ±0.91`. An uncertainty of exactly zero says
+/// A value, and its uncertainty if there is one: `696 ±105`, `79.93 ±0.91`. An uncertainty of exactly zero says
 /// nothing (equal values, or a clock too coarse), so it is left out.
 pub fn with_uncertainty(value: f64, uncertainty: Option<f64>) -> String {
     match uncertainty.filter(|width| width.is_finite() && *width > 0.0) {
@@ -56,7 +56,7 @@ pub fn with_uncertainty(value: f64, uncertainty: Option<f64>) -> String {
     }
 }
 
-/// A value with the half-width of its interval, of which the rounding of a document may hide `rounding`.
+/// A value with the half-width of its interval, where the rounding of a document may hide `rounding`.
 pub fn with_interval(value: f64, half_width: f64, rounding: f64) -> String {
     if half_width < rounding {
         return with_bound(value, half_width + rounding);
@@ -64,8 +64,8 @@ pub fn with_interval(value: f64, half_width: f64, rounding: f64) -> String {
     with_uncertainty(value, Some(half_width))
 }
 
-/// A value whose interval is no wider than the rounding of the numbers that it is made of: `3.37 ±<0.02`. The bound is
-/// rounded up.
+/// A value whose interval is not wider than the rounding of the numbers that it is made of: `3.37 ±<0.02`. The
+/// bound is rounded up.
 pub fn with_bound(value: f64, bound: f64) -> String {
     let places = decimals(bound, 1);
     let unit = 10f64.powi(-i32::try_from(places).unwrap_or(0));

@@ -1,7 +1,7 @@
 //! The ledger as polars frames: one row per run, one row per start, and their exports.
 //!
-//! Every row of the journal is there, warm-up, invalid and superseded ones too; the column `counted` says which
-//! ones the report is made of. Raw integers stand beside the rates that follow from them.
+//! Every row of the journal is there, warm-up, invalid and superseded ones too; the column `counted` says which ones
+//! the report is made of. Raw integers stand next to the rates that follow from them.
 
 use llamark_artifact::{ArtifactSet, CaseLedger, Ledger};
 use llamark_record::journal::{LoadStages, StartClosed};

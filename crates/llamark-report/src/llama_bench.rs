@@ -136,7 +136,7 @@ fn measured(set: &ArtifactSet, build: Option<&str>) -> Result<LlamaBench, Report
     for ledger in &set.ledger().cases {
         let case = &ledger.case;
         if case.concurrency != 1 {
-            export.left_out.push((case.id.clone(), "llama-bench has no streams side by side"));
+            export.left_out.push((case.id.clone(), "llama-bench has no concurrent streams"));
             continue;
         }
         let Some(subject) = Subject::of(set, case, build) else {
@@ -201,7 +201,7 @@ fn timed(start: &Start<'_>, half: fn(&BenchRun) -> Option<Timed>) -> Option<(Tim
     Some((runs().next()?, runs().map(|timed| timed.ns).collect()))
 }
 
-/// What the rows of a case say beside their results.
+/// What the rows of a case say besides their results.
 struct Subject<'a> {
     commit: String,
     build_number: u32,

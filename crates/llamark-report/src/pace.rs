@@ -1,4 +1,4 @@
-//! How fast the processor itself was before and behind each start, as the journal has it.
+//! How fast the processor itself was before and after each start, as the journal has it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,8 @@ pub(crate) struct Paces {
 }
 
 impl Paces {
-    /// Of the starts of a case that count and met one machine; `None` where there are none, or not all of as many threads.
+    /// Of the starts of a case that count and met one machine; `None` if there are none, or not all of as many
+    /// threads.
     pub(crate) fn of(case: &CaseLedger, kind: PaceKind) -> Option<Self> {
         let mut threads = BTreeSet::new();
         let mut by_start = BTreeMap::new();
@@ -53,7 +54,7 @@ fn slices(pace: &Pace, kind: PaceKind) -> impl Iterator<Item = f64> {
 /// shows is less, and cores that share no cache take four times as long.
 const OTHER_CORES: f64 = std::f64::consts::LN_2;
 
-/// Threads, and the logarithm of how long they took to come together, before and behind a start, as far as that is known.
+/// Threads, and the logarithm of how long they took to synchronise, before and after a start, as far as that is known.
 pub(crate) fn syncs(start: &StartLedger) -> impl Iterator<Item = (u32, f64)> {
     let behind = start.closed.as_ref().and_then(|closed| closed.pace.as_deref());
     [start.opened.pace.as_deref(), behind].into_iter().flatten().filter_map(|pace| {
@@ -72,12 +73,12 @@ fn is_moved(syncs: impl Iterator<Item = (u32, f64)>) -> bool {
     syncs.iter().all(|(other, _)| other == threads) && most - least > OTHER_CORES
 }
 
-/// Whether the machine went over to other cores during a start: what was measured is of neither.
+/// Whether the machine moved to other cores during a start: what was measured is of neither.
 pub(crate) fn moved_during(start: &StartLedger) -> bool {
     is_moved(syncs(start))
 }
 
-/// Starts in turn, by number, of which the machine had other cores for one side than for the other.
+/// Interleaved starts, by number, for which the machine had different cores on the two sides.
 pub(crate) fn apart(base: &CaseLedger, candidate: &CaseLedger) -> BTreeSet<u32> {
     let is_apart = |start: &&StartLedger| {
         let Some(other) = candidate.starts.get(start.id.start) else { return false };
@@ -86,8 +87,8 @@ pub(crate) fn apart(base: &CaseLedger, candidate: &CaseLedger) -> BTreeSet<u32> 
     base.starts.values().filter(is_apart).map(|start| start.id.start).collect()
 }
 
-/// How many pairs of two cases in turn count on both sides and met one machine. What was measured has no part in it, so that
-/// who makes others in place of those that did not chooses nothing.
+/// How many pairs of two interleaved cases count on both sides and met one machine. The measured values play no part
+/// in it, so replacing the pairs that did not is no selection.
 pub fn pairs_on_one_machine(base: &CaseLedger, candidate: &CaseLedger) -> usize {
     let apart = apart(base, candidate);
     let is_one = |start: &&StartLedger| {

@@ -35,8 +35,8 @@ struct Lowest<'a> {
     value: &'a PerplexityValue,
 }
 
-/// Of equal ones that of the first backend. What computes the wrong thing predicts worse, whichever backend that is: so the
-/// lowest is what the others are held against.
+/// Of equal ones that of the first backend. What computes the wrong thing predicts worse, whichever backend that is:
+/// so the lowest is what the others are compared with.
 fn lowest<'a>(plan: &Plan, ledger: &'a Ledger, model: &str) -> Option<Lowest<'a>> {
     let of = |(place, backend): (usize, &llamark_record::plan::PlannedBackend)| {
         let value = ledger.perplexity(model, &backend.name)?.outcome.value()?;
@@ -106,7 +106,7 @@ impl PerplexityRow {
         let (Some(own), Some(other), Some(above), Some(allowed)) =
             (self.perplexity, self.lowest, self.above, self.allowed)
         else {
-            return Some(format!("its perplexity is no number: {}", self.reason));
+            return Some(format!("its perplexity is not a number: {}", self.reason));
         };
         Some(worse([own, other], above, allowed, &format!("that of {lowest}")))
     }
@@ -115,7 +115,7 @@ impl PerplexityRow {
 /// One perplexity that is worse than another, as the end of a sentence.
 pub(crate) fn worse([own, other]: [f64; 2], above: f64, allowed: f64, whose: &str) -> String {
     format!(
-        "its perplexity of the same text is {}, and {whose} {}: {}, where rounding explains {}",
+        "its perplexity on the same text is {}, and {whose} is {}: {}, but rounding explains only {}",
         significant(own, 6),
         significant(other, 6),
         change(above),

@@ -22,18 +22,18 @@ pub(crate) fn sentences(plan: &Plan) -> Vec<String> {
     match procedure.cache {
         PageCache::AsIs => {}
         PageCache::Cold => said.push(
-            "Before each start the files of the model are dropped from the page cache, and the pages that stay are counted."
+            "Before each start, the files of the model are dropped from the page cache, and the pages that stay are counted."
                 .to_owned(),
         ),
         PageCache::Warm => said.push(
-            "Before each start the files of the model are read into the page cache, and the pages that are there are \
+            "Before each start, the files of the model are read into the page cache, and the pages that are there are \
              counted."
                 .to_owned(),
         ),
     }
     if let CoolDown::Until { millicelsius } = procedure.cooldown {
         said.push(format!(
-            "Before each start the hottest sensor of the device is waited for to be at most {} °C, for {} at most.",
+            "Before each start, llamark waits until the hottest sensor of the device is at most {} °C, for at most {}.",
             degrees(millicelsius),
             duration_ms(float(plan.cooldown_ms))
         ));
@@ -50,9 +50,9 @@ pub(crate) fn sentences(plan: &Plan) -> Vec<String> {
             format!(", and none after {} of server time", duration_ms(float(limit)))
         });
         said.push(format!(
-            "Starts are added, {} at least{time}, until the 95 % interval of PP and of TG over the starts is within ±{} of \
-             the mean. The intervals have an allowance for each time that it was looked (Bonferroni), so that to stop when \
-             they are narrow does not make them wrong.",
+            "Starts are added, at least {}{time}, until the 95 % interval of PP and of TG over the starts is within ±{} of \
+             the mean. The intervals have an allowance for each look (Bonferroni), so stopping when they are narrow \
+             does not make them wrong.",
             until.least,
             share(until.share_ppm)
         ));
@@ -85,7 +85,7 @@ fn looks_of(case: &Case, until: Until) -> usize {
     looks(until.least, case.starts).len()
 }
 
-/// Widens the interval over starts by the allowance for looks: the quantile of t at α/(2L) in place of that at α/2.
+/// Widens the interval over starts by the allowance for looks: the quantile of t at α/(2L) instead of that at α/2.
 pub(crate) fn allow_for_looks(estimate: &mut Estimate, case: &Case, until: Option<Until>) {
     let Some(until) = until else { return };
     let Some(interval) = estimate.interval.as_mut().filter(|one| one.over == Replication::Starts) else {

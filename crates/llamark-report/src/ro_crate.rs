@@ -20,7 +20,7 @@ const ACTION: &str = "#run";
 /// A crate must say something.
 const NO_LICENSE: &str = "No licence is stated: ask whoever published this crate.";
 
-/// The description of a sealed set as a crate, under a licence if whoever publishes it names one by its URL.
+/// The description of a sealed set as a crate, under a licence if the publisher names one by its URL.
 ///
 /// # Errors
 /// [`ReportError::NotSealed`] when the set has no manifest.
@@ -94,7 +94,7 @@ fn action(set: &ArtifactSet, manifest: &Manifest, files: &[Value], inputs: &[Val
         "@id": ACTION,
         "@type": "CreateAction",
         "name": format!("{what} of the experiment {}", set.resolved.plan.name),
-        "description": format!("What went in, what came out, and when, as {MANIFEST} has it with more"),
+        "description": format!("What went in, what came out, and when; {MANIFEST} has more"),
         "identifier": metadata.invocation_id,
         "instrument": {"@id": manifest.predicate.run_details.builder.id},
         "object": ids(inputs),

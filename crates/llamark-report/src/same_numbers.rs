@@ -18,14 +18,14 @@ pub fn same_numbers(theirs: &[u8], ours: &[u8]) -> Result<u64, String> {
         let id_shown = id.escape_debug();
         let mine = ours.get(id).ok_or_else(|| format!("there is no case `{id_shown}`"))?;
         if case.get("outcome") != mine.get("outcome") {
-            return Err(format!("the case `{id_shown}` has another outcome"));
+            return Err(format!("the case `{id_shown}` has a different outcome"));
         }
         let metrics =
             |case: &Value| case.get("metrics").and_then(Value::as_object).cloned().unwrap_or_default();
         count += same(&metrics(case), &metrics(mine), &format!("{id_shown}"))?;
     }
     if count == 0 && !ours.is_empty() {
-        return Err("it has no numbers that could be compared".to_owned());
+        return Err("it has no numbers to compare".to_owned());
     }
     Ok(count)
 }
@@ -44,7 +44,7 @@ fn same(theirs: &Map<String, Value>, ours: &Map<String, Value>, place: &str) -> 
             (Value::Object(theirs), Some(Value::Object(ours))) => count += same(theirs, ours, &place)?,
             (Value::Number(theirs), Some(Value::Number(ours))) if theirs == ours => count += 1,
             (Value::Number(theirs), Some(Value::Number(ours))) => {
-                return Err(format!("{place} is {theirs}, and the journal gives {ours}"));
+                return Err(format!("{place} is {theirs}, but the journal gives {ours}"));
             }
             (Value::Number(_), _) if name == "mean" => {
                 return Err(format!("{place} is not what the journal gives"));
@@ -83,7 +83,7 @@ mod tests {
         let ours = summary(2.5);
         assert_eq!(compared(&summary(2.5), &ours), Ok(3));
         assert!(
-            compared(&summary(2.6), &ours).unwrap_err().contains("pp mean is 2.6, and the journal gives 2.5")
+            compared(&summary(2.6), &ours).unwrap_err().contains("pp mean is 2.6, but the journal gives 2.5")
         );
         // What the other version knew nothing of, and what it called by another name.
         let mut other = summary(2.5);

@@ -328,7 +328,7 @@ fn why(case: &CaseLedger) -> (String, String, String, Vec<String>) {
         }
         Some(Outcome::Skipped { reason } | Outcome::Invalid { reason }) => plain(reason),
         Some(Outcome::Interrupted) => plain("it was interrupted"),
-        None => plain("the set was not run to its end"),
+        None => plain("the set was not finished"),
     }
 }
 

@@ -62,11 +62,10 @@ pub struct Summary {
     pub headlines: Vec<Headline>,
     /// Cases by the word of their outcome: `ok`, `failed`, `skipped`, `invalid`, `open`.
     pub outcomes: BTreeMap<String, u32>,
-    /// How well the backends predict one and the same text; absent where that was not asked for, and left out of the file
-    /// then.
+    /// How well the backends predict the same text; absent if that was not asked for, and omitted from the file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub perplexity: Option<PerplexitySummary>,
-    /// The two variants against each other; left out of the file where there is one.
+    /// The two variants against each other; omitted from the file if there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variants: Option<VariantsSummary>,
 }
@@ -141,15 +140,15 @@ pub struct Method {
     pub seed: u32,
     /// Pause before each start, ms.
     pub cooldown_ms: u64,
-    /// The starts of a case were made one after the other, and not in blocks. Left out of the file where they were not.
+    /// The starts of a case were made one after the other, and not in blocks. Omitted from the file if they were not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_grouped: bool,
-    /// What is not as usual in how starts are prepared and repeated, a sentence each; left out of the file where empty.
+    /// What is not as usual in how starts are prepared and repeated, a sentence each; omitted from the file if empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub procedure: Vec<String>,
     /// Settings that this llama.cpp does not show, so that nothing proves them.
     pub unproven: Vec<String>,
-    /// The canaries of all cases; absent where no server was asked, and left out of the file then.
+    /// The canaries of all cases; absent if no server was asked, and omitted from the file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryTally>,
 }
@@ -170,8 +169,8 @@ pub struct Shape {
     pub warmup: u32,
     /// Runs that count, in each start.
     pub runs: u32,
-    /// `warmup` is the most of them: a start that is steady before has fewer. Left out of the file where it is not, so that
-    /// the summaries of older sets are the same bytes.
+    /// `warmup` is the most of them: a start that is steady before has fewer. Omitted from the file if it is not, so
+    /// that the summaries of older sets are the same bytes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub warmup_is_most: bool,
     /// Starts of the server.
@@ -195,7 +194,7 @@ pub struct PromptSummary {
     pub characters: Option<u64>,
     /// What a document says of a prompt whose text it does not give; else empty.
     pub description: String,
-    /// Tokens that it is cut to, for every model; absent where it is a whole text.
+    /// Tokens that it is cut to, for every model; absent if it is a whole text.
     pub exact_tokens: Option<u32>,
     /// Fewest tokens that a model's tokenizer made of it; absent when no server came up.
     pub tokens_min: Option<u32>,
@@ -251,7 +250,7 @@ pub struct BackendSummary {
     pub label: String,
     /// Note of the author; may be empty.
     pub note: String,
-    /// The kind; absent where a document was measured with one that llamark cannot build.
+    /// The kind; absent if a document was measured with one that llamark cannot build.
     pub kind: Option<BackendKind>,
     /// Id of the build.
     pub build: String,
@@ -263,8 +262,8 @@ pub struct BackendSummary {
     pub settings_by_name: BTreeMap<String, String>,
     /// A document states the settings: what is not there is unknown.
     pub is_stated: bool,
-    /// Memory bandwidth by the author, bytes per second, where it is another than that of the machine; left out of the file
-    /// where absent.
+    /// Memory bandwidth by the author, bytes per second, where it is another than that of the machine; omitted from
+    /// the file if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth: Option<u64>,
 }
@@ -283,6 +282,6 @@ pub struct Section {
     pub first: Option<usize>,
     /// Places in `cases`, in the order of the backends.
     pub cases: Vec<usize>,
-    /// Labels of the backends beside the first.
+    /// Labels of the backends other than the first.
     pub others: Vec<String>,
 }

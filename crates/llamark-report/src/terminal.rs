@@ -150,8 +150,8 @@ fn legend(summary: &Summary) -> &'static str {
         estimates.flatten().map(|estimate| estimate.interval.as_ref().map(|interval| interval.over));
     let all: Vec<_> = intervals.by_ref().collect();
     if all.contains(&Some(Replication::RunsOfOneStart)) {
-        "± is the 95 % confidence interval of the mean over the runs of one start of the server; what changes from \
-         start to start is not in it."
+        "± is the 95 % confidence interval of the mean over the runs of one start of the server; it does not include what \
+         changes from start to start."
     } else if all.contains(&Some(Replication::Starts)) {
         "± is the 95 % confidence interval of the mean over the starts of the server."
     } else {

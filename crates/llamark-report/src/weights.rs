@@ -42,7 +42,8 @@ const NOMINAL_BITS: [(&str, f64); 34] = [
     ("TQ1_0", 1.69),
 ];
 
-/// Fewest models whose sizes are held against their quantizations before another unit than the stated one is believed.
+/// Fewest models whose sizes are compared with their quantizations before another unit than the stated one is
+/// believed.
 const FEWEST_FOR_UNIT: usize = 3;
 
 /// What somebody claims of a model, read.
@@ -149,7 +150,7 @@ impl UnitReading {
     }
 }
 
-/// The weights of a model: of the header where there is one.
+/// The weights of a model: of the header if there is one.
 pub(crate) fn weights(
     header: Option<&ModelHeader>,
     file_bytes: Option<u64>,

@@ -114,7 +114,7 @@ fn sizes_are_held_against_quantizations_in_both_units() {
     assert!(
         found(&other, "LM112")[0]
             .text
-            .contains("A22B in its name says 22B active parameters, 30B are stated")
+            .contains("A22B in its name says 22B active parameters, but 30B are stated")
     );
 }
 
@@ -126,7 +126,7 @@ fn confounders_are_named_for_each_pair() {
     let vulkan_rocm = pairs.iter().find(|f| f.subject.backends == ["vulkan", "rocm"]).unwrap();
     for part in [
         "mmap is true and false",
-        "flash_attn is stated for ROCm 7.2 alone (true)",
+        "flash_attn is stated only for ROCm 7.2 (true)",
         "cache_type_k",
         "9 models",
     ] {
@@ -175,7 +175,7 @@ fn absent_backends_and_cases_without_result_say_why() {
     let summary = summary(&published());
     let absent = found(&summary, "LM603");
     assert_eq!(absent.iter().map(|f| f.numbers["models"]).collect::<Vec<_>>(), [12.0, 12.0]);
-    assert!(absent[0].text.contains("the document has no row of them"));
+    assert!(absent[0].text.contains("the document has no row for them"));
     let sample = self::summary(&Parts::sample());
     let failed = found(&sample, "LM601");
     assert!(

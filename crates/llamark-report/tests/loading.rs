@@ -56,12 +56,12 @@ fn what_could_not_be_made_cold_is_not_called_cold() {
     let (summary, page) = shown(&loaded(PageCache::Cold, &[(Some(0), 4000), (Some(180), 3000)]));
     let found = texts(&summary, "LM307");
     assert!(found[0].contains("could not be made cold in 1 of 2 starts: up to 18 %"), "{found:?}");
-    assert!(page.contains("partial (18 % in memory), cold was asked"), "{page}");
+    assert!(page.contains("partial (18 % in memory), cold was asked for"), "{page}");
 
     let (summary, _) = shown(&loaded(PageCache::Cold, &[(None, 4000), (None, 4000)]));
     let found = texts(&summary, "LM307");
     assert!(
-        found[0].contains("in 2 of 2 starts: how much of it is in memory is not known (the system"),
+        found[0].contains("in 2 of 2 starts: how much of it is in memory is unknown (the system"),
         "{found:?}"
     );
     assert_eq!(summary.cases[0].loading.as_ref().unwrap().cache, "unknown");

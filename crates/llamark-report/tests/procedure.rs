@@ -75,7 +75,7 @@ fn what_was_not_reached_is_said_with_its_reason() {
     let mut parts = stopped(4, None);
     parts.resolved.plan.procedure.until = Some(Until { share_ppm: 10, least: 3, max_server_ms: None });
     let found = shown(&parts).0;
-    assert!(texts(&found, "LM308")[0].contains("when no more were allowed"));
+    assert!(texts(&found, "LM308")[0].contains("when no more starts were allowed"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `ab:` of an experiment: two variants of everything, each start of one beside the same start of the other.
+//! `ab:` of an experiment: two variants of everything, with interleaved starts.
 
 use std::collections::BTreeMap;
 
@@ -11,32 +11,32 @@ use crate::expand;
 use crate::experiment::{self, Build, Server, names};
 use crate::text::{Line, VariableName, VariableValue};
 
-/// Two variants of every backend, measured in one set: each start of the candidate is made beside the same start of the
+/// Two variants of every backend, measured in one set: the starts of the candidate are interleaved with those of the
 /// baseline, and `llamark diff SET` compares the two.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ab {
-    /// What is compared with. Default: everything as the rest of the experiment has it.
+    /// The baseline. Default: everything as in the rest of the experiment.
     pub base: Option<Side>,
-    /// What is compared.
+    /// The candidate.
     pub candidate: Side,
 }
 
-/// One of two variants. What it does not give is as the rest of the experiment has it.
+/// One of two variants. What it does not give is as in the rest of the experiment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Side {
     /// Name in the report. Default: `base` or `candidate`.
     pub label: Option<Line>,
-    /// The llama.cpp source tree, in place of the experiment's.
+    /// The llama.cpp source tree, instead of the experiment's.
     pub engine: Option<experiment::Engine>,
-    /// What measures, in place of what each backend says: `llama-server` or `llama-bench`.
+    /// What measures, instead of what each backend says: `llama-server` or `llama-bench`.
     pub tool: Option<Tool>,
-    /// How llama.cpp is compiled, beside what each backend says.
+    /// How llama.cpp is compiled, in addition to what each backend says.
     pub build: Option<Build>,
-    /// Settings of the server, before what each backend says.
+    /// Settings of the server, which override those of each backend.
     pub server: Option<Server>,
-    /// Variables of the environment of the server, before what each backend says.
+    /// Environment variables of the server, which override those of each backend.
     #[serde(default)]
     #[schemars(extend("propertyNames" = names::<VariableName>()))]
     pub env: IndexMap<String, VariableValue>,
@@ -92,7 +92,7 @@ impl Chosen {
         self.given.tool.or(of_backend).unwrap_or_default()
     }
 
-    /// Variables of the environment, likewise.
+    /// Environment variables, likewise.
     pub(crate) fn environment(
         &self,
         of_backend: &IndexMap<String, VariableValue>,
@@ -146,7 +146,7 @@ pub(crate) fn id_of(case: &Case, suffix: &str) -> String {
     format!("{head}{suffix}{rest}")
 }
 
-/// What the plan says of its variants; `None` where there is one.
+/// What the plan says of its variants; `None` if there is only one.
 pub(crate) fn variants(
     sides: &[Chosen],
     backends: &[PlannedBackend],

@@ -21,7 +21,7 @@ const ALL: u64 = 1_000_000;
 /// What the file must be. It has no version of its own: it is a list.
 static ACCEPTED: Format = Format::new("a file of accepted changes", "", crate::schema::accepted_schema);
 
-/// Changes that a `diff` is to accept: `llamark diff BASE CANDIDATE --accept FILE`.
+/// Changes for a `diff` to accept: `llamark diff BASE CANDIDATE --accept FILE`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[schemars(title = "llamark accepted changes")]
 pub struct AcceptedFile(pub Vec<AcceptedEntry>);
@@ -37,9 +37,9 @@ pub struct AcceptedEntry {
     /// How much worse it may be than the baseline: fewer tok/s (of which no more than all can be lost), or more time, bytes or
     /// energy.
     pub at_most: Growth,
-    /// Why it is accepted; shown wherever the regression is.
+    /// Why it is accepted; shown wherever the regression is shown.
     pub reason: Line,
-    /// Last day on which it holds. Without one it holds until it is removed.
+    /// Last day on which it is valid. Without one, it is valid until it is removed.
     pub until: Option<Date>,
 }
 
@@ -99,7 +99,7 @@ fn check_duplicates(root: &node::Node, problems: &mut Vec<Problem>) {
         let text = |key: &str| item.get(key).and_then(node::Node::text).unwrap_or_default();
         let key = (text("case"), text("metric"));
         if let Some(first) = seen.insert(key, item) {
-            let message = format!("`{}` of `{}` stands twice", key.1, key.0);
+            let message = format!("`{}` of `{}` appears twice", key.1, key.0);
             let problem = Problem::new("spec/repeated-item", item.span.clone(), message).label("again here");
             problems
                 .push(problem.related(first.span.clone(), "first here").help("remove one of the entries"));
@@ -160,7 +160,7 @@ mod tests {
         }
         assert!(error.contains("did you mean `until`?"), "{error}");
         let twice = "- { case: a/b/c, metric: pp, at_most: 2%, reason: r }\n".repeat(2);
-        assert!(parse(&twice).unwrap_err().render(Style::Plain).contains("stands twice"));
+        assert!(parse(&twice).unwrap_err().render(Style::Plain).contains("appears twice"));
         assert!(parse("case: a/b/c\n").is_err());
     }
 }

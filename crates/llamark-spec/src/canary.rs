@@ -21,14 +21,14 @@ pub enum Canary {
     Own(OwnCanary),
 }
 
-/// A canary of the author's.
+/// Your own canary.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OwnCanary {
     /// Tokens to generate. Default: `24`.
     #[schemars(range(min = 8, max = 512), extend("default" = defaults::CANARY_TOKENS))]
     pub tokens: Option<u32>,
-    /// The text that is continued. Default: the days of the week, of which models are sure how they go on.
+    /// The text to continue. Default: the days of the week, which models are sure how to continue.
     pub prompt: Option<Text>,
 }
 

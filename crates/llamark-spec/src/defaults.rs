@@ -18,7 +18,7 @@ pub const DEPTH: u32 = 0;
 pub const CONCURRENCY: u32 = 1;
 /// What a prompt of so many tokens is cut from, and what fills the context before it.
 pub const PROSE: &str = include_str!("prose.txt");
-/// Runs at the head of each start that do not count.
+/// Runs at the beginning of each start that do not count.
 pub const WARMUP: u32 = 1;
 /// Runs that count, in each start.
 pub const RUNS: u32 = 5;
@@ -61,8 +61,8 @@ pub const STOP_TIMEOUT: &str = "10s";
 pub const CANARY: bool = true;
 /// Tokens that it continues it with.
 pub const CANARY_TOKENS: u32 = 24;
-/// That text: long enough for the kernels of large batches, and even a model of 135M parameters is sure of how it goes on
-/// (at 23 of 24 tokens by more than e^2), so that rounding decides little and an error shows.
+/// That text: long enough for the kernels of large batches, and even a model of 135M parameters is sure of how it
+/// continues (at 23 of 24 tokens by more than e^2), so that rounding decides little and an error shows.
 pub const CANARY_PROMPT: &str = "Days: Monday, Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, \
                                  Tuesday, Wednesday, Thursday, Friday, Saturday, Sunday. Again: Monday, Tuesday,";
 

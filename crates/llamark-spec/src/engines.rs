@@ -1,4 +1,5 @@
-//! The list of engines of `llamark bisect --engines`: a history that is no git repository, from good to bad. YAML or JSON.
+//! The list of engines of `llamark bisect --engines`: a history that is not a git repository, from good to bad. YAML
+//! or JSON.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -226,7 +226,8 @@ impl Expander<'_> {
             Ok(text) if text.trim().is_empty() => {
                 let message = format!("the prompt `{file}` is empty");
                 self.problems.push(
-                    Problem::new("spec/prompt-empty", place(), message).help("write the prompt into it"),
+                    Problem::new("spec/prompt-empty", place(), message)
+                        .help("write the prompt into that file"),
                 );
                 text
             }
@@ -311,7 +312,7 @@ fn variants_of(name: &str, backend: &experiment::Backend) -> Vec<(String, Varian
     all.map(|variant| (format!("{name}{}", variant.name), variant)).collect()
 }
 
-/// What one run is, beside its prompt.
+/// What one run is, apart from its prompt.
 struct Shape {
     max_tokens: u32,
     /// It is one of a list.

@@ -31,7 +31,7 @@ pub struct Experiment {
     pub title: Option<Line>,
     /// Text under the title of the report.
     pub description: Option<Text>,
-    /// The machine: what the report says of it, and what it must have.
+    /// The machine: what the report says about it, and what it must have.
     pub hardware: Option<Hardware>,
     /// The llama.cpp source tree.
     pub engine: Engine,
@@ -44,11 +44,11 @@ pub struct Experiment {
     pub prompts: IndexMap<Name, PromptSource>,
     /// What one measurement is, and how often it is made.
     pub protocol: Option<Protocol>,
-    /// Two variants to compare (two engines, two builds, two settings of the server or its environment), each start of
-    /// one beside the same start of the other.
+    /// Two variants to compare (two engines, two builds, two settings of the server or its environment), with the
+    /// starts of both interleaved.
     pub ab: Option<Ab>,
     /// The metrics whose regression fails a `diff` with these results as its baseline, each with the change that is
-    /// still of no concern, as in `{ tg: 3%, pp: 5% }`. The others are shown only. Default: `pp` and `tg`, 3 % each.
+    /// still acceptable, as in `{ tg: 3%, pp: 5% }`. The others are only shown. Default: `pp` and `tg`, 3 % each.
     pub gates: Option<Gates>,
     /// The models.
     #[schemars(length(min = 1))]
@@ -56,7 +56,7 @@ pub struct Experiment {
 }
 
 /// The metrics whose regression fails a `diff`, each with its margin: a change that is certainly smaller is
-/// equivalent, and none is called that is not certainly larger than a third of it.
+/// equivalent, and a change is called only if it is certainly larger than a third of the margin.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Gates {
@@ -66,7 +66,7 @@ pub struct Gates {
     pub tg: Option<Share>,
     /// Margin of the token generation of one of several streams, tok/s.
     pub tg_stream: Option<Share>,
-    /// Margin of the time to the first token; of several streams, that of the median one.
+    /// Margin of the time to the first token; with several streams, of the median one.
     pub ttft: Option<Growth>,
     /// Margin of its 95th percentile over several streams.
     pub ttft_p95: Option<Growth>,
@@ -84,11 +84,11 @@ pub struct Gates {
     pub rss: Option<Growth>,
     /// Margin of the peak memory of the GPUs.
     pub vram: Option<Growth>,
-    /// Margin of the peak memory of the host that the GPUs use.
+    /// Margin of the peak host memory that the GPUs use.
     pub gtt: Option<Growth>,
-    /// Margin of the energy for each token of the prompt.
+    /// Margin of the energy per prompt token.
     pub energy_prefill: Option<Growth>,
-    /// Margin of the energy for each generated token.
+    /// Margin of the energy per generated token.
     pub energy_decode: Option<Growth>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn names<T: JsonSchema>() -> Value {
     T::json_schema(&mut SchemaGenerator::default()).to_value()
 }
 
-/// The machine: what the report says of it, and what it must have.
+/// The machine: what the report says about it, and what it must have.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
@@ -113,9 +113,9 @@ pub struct Hardware {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
-    /// Text that the name of some GPU contains.
+    /// Text that the name of a GPU must contain.
     pub gpu: Option<Line>,
-    /// Least memory.
+    /// Minimum memory.
     pub memory_at_least: Option<Size>,
 }
 
@@ -126,11 +126,11 @@ pub struct Engine {
     /// Where llama.cpp comes from: `git` and `rev`, `archive` and `sha256`, `path`, `package` and `sha256`, or
     /// `prebuilt`.
     pub source: EngineSource,
-    /// llama.cpp's build number, for records. Default: that of `rev` where it is a tag like `b11434`, else 0
+    /// llama.cpp's build number, for records. Default: that of `rev` if it is a tag like `b11434`, else 0
     /// (unknown).
     #[schemars(range(min = 1, max = 10_000_000))]
     pub build_number: Option<u32>,
-    /// llama.cpp's commit, for records. Default: `rev` where it is a full commit, else `unknown`.
+    /// llama.cpp's commit, for records. Default: `rev` if it is a full commit, else `unknown`.
     pub commit: Option<Commit>,
 }
 
@@ -138,27 +138,28 @@ pub struct Engine {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backend {
-    /// Name in the report. Default: the usual name of the kind where the backend is named after it, else its name.
+    /// Name in the report. Default: the usual name of the kind if the backend is named after it, else its name.
     pub label: Option<Line>,
-    /// Which of llama.cpp's backends. Default: the name of the backend, where it is one of these.
+    /// Which of llama.cpp's backends. Default: the name of the backend, if it is one of these.
     pub kind: Option<BackendKind>,
     /// How llama.cpp is compiled.
     pub build: Option<Build>,
     /// Device as llama.cpp names it, or `none` for the processor alone. Default: `none`, `Vulkan0`, `ROCm0` or
     /// `CUDA0`, by the kind.
     pub device: Option<Device>,
-    /// What measures: `llama-server`, or `llama-bench`, which needs prompts of so many `tokens`. Default: `llama-server`.
+    /// What measures: `llama-server`, or `llama-bench`, which needs prompts with a number of `tokens`. Default:
+    /// `llama-server`.
     #[schemars(extend("default" = "llama-server"))]
     pub tool: Option<Tool>,
-    /// Memory bandwidth of what this backend computes on, for its roofline, as in `300 GB/s`: where the GPUs have memory of their
-    /// own, that of the processor is another. Default: that of `hardware`.
+    /// Memory bandwidth of the device of this backend, for its roofline, as in `300 GB/s`: GPUs with their own memory
+    /// have a different one than the processor. Default: that of `hardware`.
     pub memory_bandwidth: Option<Bandwidth>,
     /// Settings of the server.
     pub server: Option<Server>,
-    /// Settings that vary: a sweep over threads or batches, or any other. Each combination is a backend of its own.
+    /// Settings that vary, such as a sweep over threads or batches. Each combination becomes a separate backend.
     pub matrix: Option<Matrix>,
-    /// Variables of the environment of the server, as in `GGML_VK_VISIBLE_DEVICES: "0"`. The server gets these and
-    /// no others of yours.
+    /// Environment variables of the server, as in `GGML_VK_VISIBLE_DEVICES: "0"`. The server gets these and none of
+    /// your others.
     #[serde(default)]
     #[schemars(extend("propertyNames" = names::<VariableName>()))]
     pub env: IndexMap<String, VariableValue>,
@@ -170,18 +171,18 @@ pub struct Backend {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Build {
-    /// CMake variables, beside those that the kind sets by itself. A variable that this llama.cpp does not know is
-    /// an error.
+    /// CMake variables, in addition to those that the kind sets by itself. A variable that this llama.cpp does not
+    /// know is an error.
     #[serde(default)]
     #[schemars(extend("propertyNames" = names::<CMakeName>()))]
     pub cmake: IndexMap<String, CMakeValue>,
 }
 
-/// Settings of the server, in llamark's words, which are the same for every version of llama.cpp.
+/// Settings of the server, under llamark's names, which are the same for every version of llama.cpp.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
-    /// Layers on the device: `all` or a number. Default: `all`, and 0 where the device is `none`.
+    /// Layers on the device: `all` or a number. Default: `all`, or 0 if the device is `none`.
     #[schemars(extend("default" = defaults::GPU_LAYERS))]
     pub gpu_layers: Option<LayerCount>,
     /// Flash attention. Default: `false`, whatever this llama.cpp would choose.
@@ -202,19 +203,19 @@ pub struct Server {
     /// Threads for token generation. Default: the physical cores that llamark may use.
     #[schemars(range(min = 1, max = 4096))]
     pub threads: Option<u32>,
-    /// Threads for prompt processing. Default: as `threads`.
+    /// Threads for prompt processing. Default: the same as `threads`.
     #[schemars(range(min = 1, max = 4096))]
     pub threads_batch: Option<u32>,
-    /// Logical batch: most tokens in one call. Default: `2048`.
+    /// Logical batch: maximum tokens in one call. Default: `2048`.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::BATCH))]
     pub batch: Option<u32>,
-    /// Physical batch: most tokens computed at once; at most `batch`. Default: `512`, or `batch` where that is less.
+    /// Physical batch: maximum tokens computed at once; at most `batch`. Default: `512`, or `batch` if that is less.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::UBATCH))]
     pub ubatch: Option<u32>,
 }
 
-/// Values of settings of the server: every combination of them is a backend of its own, named after the values, as in
-/// `cpu+threads=2+ubatch=128`. What the lists do not name is as `server` has it.
+/// Values of settings of the server: every combination becomes a separate backend, named after the values, as in
+/// `cpu+threads=2+ubatch=128`. Settings that are not listed are as in `server`.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Matrix {
@@ -248,10 +249,10 @@ pub struct Matrix {
     /// Physical batch.
     #[schemars(with = "Option<Vec<Number<1000000>>>", length(min = 1), extend("uniqueItems" = true))]
     pub ubatch: Option<Vec<u32>>,
-    /// Combinations that are left out: each that has all the values of one of these.
+    /// Combinations to leave out: every combination that has all the values of one of these.
     #[schemars(length(min = 1))]
     pub exclude: Option<Vec<Combination>>,
-    /// Combinations beside those of the lists.
+    /// Combinations in addition to those of the lists.
     #[schemars(length(min = 1))]
     pub include: Option<Vec<Combination>>,
 }
@@ -290,65 +291,66 @@ pub struct Combination {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Protocol {
-    /// The prompt, or a list of prompts: each makes a case of its own. Default: every prompt.
+    /// The prompt, or a list of prompts: each makes a separate case. Default: every prompt.
     pub prompt: Option<PromptNames>,
-    /// Tokens to generate in each run, exactly; of a list, each makes a case of its own. Default: `128`.
+    /// Tokens to generate in each run, exactly; each value of a list makes a separate case. Default: `128`.
     #[schemars(extend("default" = defaults::MAX_TOKENS))]
     pub max_tokens: Option<Numbers<1, 1_000_000>>,
     /// Tokens of context before the prompt, as in `[0, 4096]`: they are in the KV cache when a run begins, and neither
-    /// they nor their time count. Of a list, each makes a case of its own. Default: `0`.
+    /// they nor their time count. Each value of a list makes a separate case. Default: `0`.
     #[schemars(extend("default" = defaults::DEPTH))]
     pub depth: Option<Numbers<0, 100_000_000>>,
-    /// Requests that are sent at once in each run, each to a slot of its own with a context of its own. Of a list, each
-    /// makes a case of its own. Default: `1`.
+    /// Requests sent at once in each run, each to its own slot with its own context. Each value of a list makes a
+    /// separate case. Default: `1`.
     #[schemars(extend("default" = defaults::CONCURRENCY))]
     pub concurrency: Option<Numbers<1, 256>>,
     /// Context of each slot of the server, in tokens: it must hold the depth, the prompt and `max_tokens`. Default: `8192`.
     #[schemars(range(min = 1, max = 100_000_000), extend("default" = defaults::CONTEXT))]
     pub context: Option<u32>,
-    /// Runs at the head of each start that are recorded and do not count: so many, or `auto`: until the rates of the last
-    /// three differ by 2 % (coefficient of variation), and at most 10. Default: `1`.
+    /// Runs at the beginning of each start that are recorded but do not count: a number, or `auto`: until the rates of
+    /// the last three differ by at most 2 % (coefficient of variation), and at most 10. Default: `1`.
     #[schemars(extend("default" = defaults::WARMUP))]
     pub warmup: Option<WarmUpRuns>,
     /// Runs that count, in each start. Default: `5`.
     #[schemars(range(min = 1, max = 1_000_000), extend("default" = defaults::RUNS))]
     pub runs: Option<u32>,
-    /// Lives of the server for each case; a fair comparison needs several. With `until`, the fewest of them. Default: `1`.
+    /// Starts of the server for each case; a fair comparison needs several. With `until`, the minimum. Default: `1`.
     #[schemars(range(min = 1, max = 10_000), extend("default" = defaults::STARTS))]
     pub starts: Option<u32>,
-    /// More starts until the rates are known well enough, as in `{ ci: 2%, max_starts: 20 }`. Without it, as many as
-    /// `starts` says.
+    /// Add starts until the rates are known precisely enough, as in `{ ci: 2%, max_starts: 20 }`. Without it, the
+    /// number of starts is `starts`.
     pub until: Option<Until>,
-    /// Order of the starts: `interleave` makes one of every case, in random order, then the next of every case;
-    /// `grouped` makes all of a case before the next one. Default: `interleave`.
+    /// Order of the starts: `interleave` makes one start of every case, in random order, then the next of every case;
+    /// `grouped` makes all starts of a case before the next case. Default: `interleave`.
     #[schemars(extend("default" = defaults::ORDER))]
     pub order: Option<Order>,
     /// Seed of the random order of the starts. Default: `1`.
     #[schemars(range(min = 0, max = 4_294_967_295_u32), extend("default" = defaults::SEED))]
     pub seed: Option<u32>,
-    /// Pause before each start, so that the machine cools down: so long, or until it is so cool, as in
+    /// Pause before each start, so that the machine cools down: a duration, or until a temperature is reached, as in
     /// `{ until: 60 C, at_most: 120s }`. Default: `0s`.
     #[schemars(extend("default" = defaults::COOLDOWN))]
     pub cooldown: Option<Cooldown>,
-    /// Shortest run that you want to rely on: where runs are shorter, the report says so, and which `max_tokens` would do.
-    /// Default: `0s`, any.
+    /// Shortest run that you want to rely on: if runs are shorter, the report says so, and which `max_tokens` would be
+    /// enough. Default: `0s`, any.
     #[schemars(extend("default" = defaults::MIN_DURATION))]
     pub min_duration: Option<Duration>,
-    /// What is done to the files of the model in the page cache before each start: nothing (`as-is`), or they are dropped
-    /// from memory (`cold`) or read (`warm`). What came of it is counted and recorded. Default: `as-is`.
+    /// What happens to the model's files in the page cache before each start: nothing (`as-is`), or they are dropped
+    /// from it (`cold`) or read into it (`warm`). The result is counted and recorded. Default: `as-is`.
     #[schemars(extend("default" = defaults::CACHE))]
     pub cache: Option<PageCache>,
-    /// Limits in time. What takes longer ends with status `timeout`.
+    /// Time limits. What takes longer ends with status `timeout`.
     pub timeouts: Option<Timeouts>,
     /// Readings of the sensors of the machine: memory, clocks, temperatures, power.
     pub telemetry: Option<Telemetry>,
-    /// After the runs of each start, the server continues a short text greedily. The tokens are compared with those of the
-    /// processor alone, made once for each model: what is fast and wrong is `suspect` in the report. Default: `true`.
+    /// After the runs of each start, the server continues a short text greedily. The tokens are compared with those of
+    /// the processor alone, generated once for each model: what is fast but wrong is `suspect` in the report. Default:
+    /// `true`.
     #[schemars(extend("default" = defaults::CANARY))]
     pub canary: Option<Canary>,
-    /// A text whose perplexity is measured by llama.cpp's own llama-perplexity, once for each model and backend and after
-    /// everything else, as in `{ file: wiki.test.raw }`: a backend that predicts it worse than another one by more than
-    /// rounding explains is `suspect` in the report. Default: none is measured.
+    /// A text whose perplexity is measured by llama.cpp's own llama-perplexity, once for each model and backend, after
+    /// everything else, as in `{ file: wiki.test.raw }`: a backend that predicts it worse than another by more than
+    /// rounding explains is `suspect` in the report. Default: none.
     pub perplexity: Option<Perplexity>,
 }
 
@@ -361,7 +363,7 @@ pub struct Telemetry {
     pub rate: Option<SampleRate>,
 }
 
-/// Limits in time.
+/// Time limits.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timeouts {
@@ -371,7 +373,7 @@ pub struct Timeouts {
     /// One request. Default: `600s`.
     #[schemars(extend("default" = defaults::REQUEST_TIMEOUT))]
     pub request: Option<Timeout>,
-    /// An orderly end of the server, before it is killed. Default: `10s`.
+    /// An orderly shutdown of the server, before it is killed. Default: `10s`.
     #[schemars(extend("default" = defaults::STOP_TIMEOUT))]
     pub stop: Option<Timeout>,
 }
@@ -382,11 +384,11 @@ pub struct Timeouts {
 pub struct Model {
     /// Name in the report.
     pub name: Line,
-    /// Name in ids and paths. Default: made of `name` and `quant`, as in `qwen3-vl-30b-a3b-instruct-q4_k_m`.
+    /// Name in ids and paths. Default: made from `name` and `quant`, as in `qwen3-vl-30b-a3b-instruct-q4_k_m`.
     pub id: Option<Name>,
     /// Quantization, as in `Q4_K_M`. Default: what the header of the file says.
     pub quant: Option<Line>,
-    /// Parameters as the publisher states them; shown where the header of the file contradicts.
+    /// Parameters as the publisher states them; the report says so if the header of the file contradicts them.
     pub params: Option<Parameters>,
     /// Where the file comes from: `file`, `url` and `sha256`, `huggingface` and `file`, `package`, `sha256` and
     /// `member`, or `synthetic`: made-up weights.
@@ -407,6 +409,6 @@ pub struct Model {
 pub struct Parameters {
     /// All of them.
     pub total: Option<ParameterCount>,
-    /// Those used for one token, of a mixture of experts.
+    /// Those used for one token, in a mixture of experts.
     pub active: Option<ParameterCount>,
 }

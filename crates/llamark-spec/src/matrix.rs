@@ -10,7 +10,7 @@ pub(crate) struct Axes<T> {
     pub(crate) axes: Vec<Vec<T>>,
     /// A combination that has all the values of one of these is left out.
     pub(crate) exclude: Vec<Vec<T>>,
-    /// Combinations beside those of the lists; whatever they do not name is as the backend has it.
+    /// Combinations in addition to those of the lists; what they do not name is as in the backend.
     pub(crate) include: Vec<Vec<T>>,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Node {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// Anything that is no collection; `plain` when it is not quoted.
+    /// Anything that is not a collection; `plain` when it is not quoted.
     Scalar {
         scalar: Scalar,
         plain: bool,
@@ -121,7 +121,7 @@ pub(crate) fn build(text: &str) -> (Option<Arc<Node>>, Vec<Problem>) {
         }
     }
     if builder.root.is_none() {
-        let problem = Problem::new("spec/empty", 0..0, "the file holds no experiment");
+        let problem = Problem::new("spec/empty", 0..0, "the file contains no experiment");
         builder.problems.push(problem.help("start from experiments/quickstart.yaml"));
     }
     (builder.root, builder.problems)
@@ -159,7 +159,7 @@ enum Content {
 struct MapContent {
     entries: Vec<Entry>,
     places: HashMap<String, usize>,
-    /// Key that waits for its value; `Unusable` after a key that is no text.
+    /// Key that waits for its value; `Unusable` after a key that is not text.
     pending: Option<Key>,
     merges: Vec<(Range<usize>, Arc<Node>)>,
 }
@@ -208,8 +208,11 @@ impl Builder<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.end(&span)?,
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(anchor).cloned() else {
-                    let problem =
-                        Problem::new("spec/alias-cycle", span, "this alias is inside of what it names");
+                    let problem = Problem::new(
+                        "spec/alias-cycle",
+                        span,
+                        "this alias is inside the value that it names",
+                    );
                     return Err(Box::new(
                         problem.help("an anchor can only be used after its value has ended"),
                     ));
@@ -217,7 +220,7 @@ impl Builder<'_> {
                 self.count(node.size, &span)?;
                 if self.stack.len() + node.height > MAX_DEPTH {
                     let message =
-                        format!("with what this alias names, nested deeper than {MAX_DEPTH} levels");
+                        format!("nested deeper than {MAX_DEPTH} levels once this alias is written out");
                     return Err(Box::new(Problem::new("spec/too-deep", span, message)));
                 }
                 self.close_at(node, span.end)?;
@@ -230,7 +233,7 @@ impl Builder<'_> {
     fn note_tag(&mut self, tag: Option<&Tag>, tag_span: Option<Range<usize>>, span: &Range<usize>) {
         if let Some(tag) = tag {
             let span = tag_span.unwrap_or_else(|| span.clone());
-            let message = format!("an experiment has no tags, and this is one: `{}`", tag.original());
+            let message = format!("YAML tags are not allowed in an experiment: `{}`", tag.original());
             let help = "remove it; to make a value text, quote it; text that begins with `!` must be quoted";
             self.problems.push(Problem::new("spec/tag", span, message).help(help));
         }
@@ -316,7 +319,7 @@ impl Builder<'_> {
                 let Value::Map(merged) = &source.value else {
                     let message = "the value of a merge key `<<` must be a mapping, or a list of mappings";
                     let problem = Problem::new("spec/merge", key_span.clone(), message);
-                    self.problems.push(problem.help("write `<<: *name`, where `&name` stands at a mapping"));
+                    self.problems.push(problem.help("write `<<: *name`, where `&name` marks a mapping"));
                     continue;
                 };
                 for entry in merged {
@@ -350,11 +353,14 @@ impl MapContent {
             }
             Some(Key::Text(key, key_span)) => {
                 if let Some(first) = self.places.get(&key).and_then(|place| self.entries.get(*place)) {
-                    let problem =
-                        Problem::new("spec/duplicate-key", key_span, format!("the key `{key}` stands twice"))
-                            .label("again here")
-                            .related(first.key_span.clone(), "first here")
-                            .help("remove one of them; YAML would silently use only one");
+                    let problem = Problem::new(
+                        "spec/duplicate-key",
+                        key_span,
+                        format!("the key `{key}` appears twice"),
+                    )
+                    .label("again here")
+                    .related(first.key_span.clone(), "first here")
+                    .help("remove one of them; YAML would silently use only one");
                     return Some(problem);
                 }
                 let node = if node.span.is_empty() { at_key(&node, &key_span) } else { node };

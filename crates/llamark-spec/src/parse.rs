@@ -91,7 +91,7 @@ pub(crate) fn typed<T: DeserializeOwned>(source: &Source) -> Result<T, Box<Probl
     serde_yaml::from_str_with_options(source.text(), options).map_err(|error| {
         let offset =
             error.location().and_then(|place| usize::try_from(place.span().byte_offset()?).ok()).unwrap_or(0);
-        let message = format!("a bug of llamark: the text obeys every rule and cannot be read: {error}");
+        let message = format!("a bug in llamark: the text obeys every rule but cannot be read: {error}");
         Box::new(Problem::new("spec/bug", offset..offset, message))
     })
 }

@@ -15,7 +15,7 @@ use crate::text::{FilePath, Text};
 /// Most bytes of a text: it is in the plan, and so in every set.
 const MOST_BYTES: usize = 2 << 20;
 
-/// A text whose perplexity is measured, and how much of it.
+/// A text whose perplexity is measured, and how much of it is read.
 #[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged, deny_unknown_fields)]
 pub enum Perplexity {
@@ -24,10 +24,10 @@ pub enum Perplexity {
     File {
         /// Its path, relative to the experiment.
         file: FilePath,
-        /// Tokens of each chunk, of which the first half is only read. Default: `512`.
+        /// Tokens per chunk; the first half of a chunk is context and not counted. Default: `512`.
         #[schemars(range(min = 32, max = 1_000_000), extend("default" = defaults::PERPLEXITY_CONTEXT))]
         context: Option<u32>,
-        /// Most chunks. Default: `16`.
+        /// Maximum number of chunks. Default: `16`.
         #[schemars(range(min = 1, max = 1_000), extend("default" = defaults::PERPLEXITY_CHUNKS))]
         chunks: Option<u32>,
     },
@@ -36,16 +36,16 @@ pub enum Perplexity {
     Text {
         /// The text.
         text: Text,
-        /// Tokens of each chunk, of which the first half is only read. Default: `512`.
+        /// Tokens per chunk; the first half of a chunk is context and not counted. Default: `512`.
         #[schemars(range(min = 32, max = 1_000_000), extend("default" = defaults::PERPLEXITY_CONTEXT))]
         context: Option<u32>,
-        /// Most chunks. Default: `16`.
+        /// Maximum number of chunks. Default: `16`.
         #[schemars(range(min = 1, max = 1_000), extend("default" = defaults::PERPLEXITY_CHUNKS))]
         chunks: Option<u32>,
     },
 }
 
-/// What is compiled beside the usual.
+/// What is compiled in addition to the usual.
 pub(crate) fn targets(perplexity: Option<&Perplexity>) -> Vec<String> {
     perplexity.map(|_| PlannedPerplexity::PROGRAM.to_owned()).into_iter().collect()
 }
@@ -108,11 +108,10 @@ fn name(perplexity: &Perplexity) -> String {
 fn fault(perplexity: &Perplexity, text: &str, context: u32) -> Option<(&'static str, String, String)> {
     let (name, bytes) = (name(perplexity), text.len());
     if bytes > MOST_BYTES {
-        let message =
-            format!("the text {name} has {bytes} bytes, and at most {MOST_BYTES} (2 MiB) are taken");
+        let message = format!("the text {name} has {bytes} bytes, but the limit is {MOST_BYTES} (2 MiB)");
         // A token has some four bytes.
         let help =
-            "it is kept in every set, and `chunks` reads no more than its head: cut it, as with `head -c 1M`";
+            "it is kept in every set, and `chunks` reads only its beginning: cut it, as with `head -c 1M`";
         return Some(("spec/perplexity-long", message, help.to_owned()));
     }
     // A token has at least a byte; two more may be put before the text.
@@ -122,7 +121,7 @@ fn fault(perplexity: &Perplexity, text: &str, context: u32) -> Option<(&'static 
         let message = format!(
             "the text {name} has {bytes} bytes, so fewer tokens than the {needed} that a `context` of {context} needs"
         );
-        let help = "llama-perplexity reads at least two chunks: take a longer text, or a smaller `context`";
+        let help = "llama-perplexity reads at least two chunks: use a longer text or a smaller `context`";
         ("spec/perplexity-short", message, help.to_owned())
     })
 }

@@ -72,40 +72,40 @@ pub(crate) fn pause_ms(protocol: &Protocol) -> u64 {
     }
 }
 
-/// More starts until the rates are known well enough. The start is what is repeated, since the runs of one start share
-/// its luck: so starts are added, and not runs.
+/// Add starts until the rates are known precisely enough. Starts are added, not runs, because the runs of one start
+/// share its luck.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Until {
-    /// How well: half of the width of the 95 % interval of `pp` and of `tg` over the starts, as a share of the mean.
+    /// How precisely: half the width of the 95 % interval of `pp` and of `tg` over the starts, as a share of the mean.
     pub ci: Share,
-    /// Most starts of a case. Default: `20`, or what `max_runs` allows.
+    /// Maximum starts of a case. Default: `20`, or what `max_runs` allows.
     #[schemars(range(min = 1, max = 10_000), extend("default" = defaults::MAX_STARTS))]
     pub max_starts: Option<u32>,
-    /// Most runs of a case that count: as many whole starts as these are.
+    /// Maximum counted runs of a case, rounded down to whole starts.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_runs: Option<u32>,
-    /// Time that all servers of the experiment may live together. When it is used up, no case gets more than its fewest
-    /// starts or those that it has. Default: no limit.
+    /// Total running time of all servers of the experiment. When it is used up, no case gets more than its minimum of
+    /// starts, or those that it already has. Default: no limit.
     pub max_time: Option<Timeout>,
 }
 
-/// The pause before a start: so long, or until something.
+/// The pause before a start: a duration, or until a temperature is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cooldown {
-    /// So long.
+    /// A duration.
     Pause(Duration),
-    /// Until it is cool.
+    /// Until the device is cool.
     Until(CooldownUntil),
 }
 
-/// A pause until it is cool.
+/// A pause until the device is cool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CooldownUntil {
-    /// The hottest sensor of the device of the backend is at most this warm.
+    /// Wait until the hottest sensor of the backend's device is at most this warm.
     pub until: Temperature,
-    /// Longest pause. Where no sensor can be read, the pause is this long.
+    /// Longest pause. If no sensor can be read, the pause is this long.
     pub at_most: Timeout,
 }
 
@@ -161,7 +161,7 @@ pub(crate) fn most_warmups(protocol: &Protocol) -> u32 {
 pub enum WarmUpRuns {
     /// Until the runs are steady.
     Auto,
-    /// This many.
+    /// A fixed number.
     Count(u32),
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn in_pairs(
     starts
 }
 
-/// That plan as one of two whose starts are made in turn, `starts` of each of these cases, in the order that the seed
+/// That plan as one of two whose starts are interleaved, `starts` of each of these cases, in the order that the seed
 /// gives. Models, backends, builds and prompts of no case are left out. Two plans with the same ids of cases get the
 /// same order.
 ///

@@ -150,7 +150,7 @@ fn remove_null_type(object: &mut Map<String, Value>) {
     }
 }
 
-/// `{"anyOf": [X, {"type": "null"}]}` becomes `X`; what stood beside `anyOf` stays.
+/// `{"anyOf": [X, {"type": "null"}]}` becomes `X`; what stood next to `anyOf` stays.
 fn remove_null_branch(object: &mut Map<String, Value>) {
     let Some(Value::Array(branches)) = object.get_mut("anyOf") else { return };
     let null = serde_json::json!({"type": "null"});

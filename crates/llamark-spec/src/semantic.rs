@@ -47,7 +47,7 @@ pub(crate) fn check(root: &Node) -> Vec<Problem> {
 
 fn check_gates(root: &Node, problems: &mut Vec<Problem>) {
     let Some(entry) = root.entry("gates").filter(|entry| entry.node.is_empty_map()) else { return };
-    let message = "`gates` names no metric, so that no regression would ever be found";
+    let message = "`gates` names no metric, so no regression would ever be found";
     problems.push(
         Problem::new("spec/no-gates", entry.key_span.clone(), message)
             .help("name one, as in `gates: { tg: 3% }`, or leave `gates` out: then `pp` and `tg` decide"),
@@ -110,7 +110,7 @@ fn check_prompts(root: &Node, problems: &mut Vec<Problem>) {
     for entry in root.get("prompts").map(Node::entries).unwrap_or_default() {
         if !chosen.contains(entry.key.as_str()) {
             let message = format!("the prompt `{}` is not used", entry.key);
-            let help = format!("remove it, or name it too: `prompt: [..., {}]` under `protocol`", entry.key);
+            let help = format!("remove it, or also name it: `prompt: [..., {}]` under `protocol`", entry.key);
             problems.push(Problem::new("spec/unused-prompt", entry.key_span.clone(), message).help(help));
         }
     }
@@ -193,8 +193,8 @@ fn check_canary(protocol: Option<&Node>, problems: &mut Vec<Problem>) {
         return;
     }
     let message =
-        format!("a context of {context} tokens is too small for a canary of {tokens} behind its text");
-    let help = "ask for fewer tokens: rounding and error are told apart by the first few";
+        format!("a context of {context} tokens is too small for the canary's text and its {tokens} tokens");
+    let help = "ask for fewer tokens: the first few are enough to tell rounding from error";
     problems.push(Problem::new("spec/context", place.clone(), message).help(help));
 }
 
@@ -204,10 +204,10 @@ fn check_run_length(protocol: Option<&Node>, problems: &mut Vec<Problem>) {
     let tokens = max_tokens.saturating_mul(streams);
     let Some(place) = length_span.or(streams_span).filter(|_| tokens > MAX_RUN_TOKENS) else { return };
     let message = format!(
-        "a run of {streams} streams of {max_tokens} tokens has {tokens} of them, and at most {MAX_RUN_TOKENS} are recorded"
+        "a run of {streams} streams of {max_tokens} tokens has {tokens} tokens, but at most {MAX_RUN_TOKENS} are recorded"
     );
     let mut problem = Problem::new("spec/run-length", place.clone(), message)
-        .help("generate fewer tokens: a rate is known long before so many");
+        .help("generate fewer tokens: a rate is known long before that many");
     if let Some(span) = streams_span.filter(|span| *span != place) {
         problem = problem.related(span.clone(), "the streams");
     }
@@ -283,10 +283,10 @@ fn check_models(root: &Node, problems: &mut Vec<Problem>) {
             continue;
         }
         if entry.key == "name" && (id.is_empty() || id.len() > MAX_ID) {
-            let message = "no id can be made of this name: it has no Latin letters or digits, or too many";
+            let message = "no id can be made from this name: it has no Latin letters or digits, or too many";
             problems.push(
                 Problem::new("spec/model-id", entry.node.span.clone(), message)
-                    .help("add an `id` of lower-case letters, digits, `.`, `_` and `-`"),
+                    .help("add an `id` made of lower-case letters, digits, `.`, `_` and `-`"),
             );
         } else if let Some(first) = seen.get(&id) {
             let message = format!("two models have the id `{id}`");
@@ -316,7 +316,7 @@ fn check_params(model: &Node, problems: &mut Vec<Problem>) {
         && let (Some(all), Some(some)) = (parameters(total), parameters(active))
         && some > all
     {
-        let message = format!("{active} active parameters are more than {total} in all");
+        let message = format!("{active} active parameters are more than the total of {total}");
         problems.push(Problem::new("spec/params", node.span.clone(), message).help("are the two swapped?"));
     }
 }

@@ -219,7 +219,7 @@ impl Compiler {
             match shape {
                 Shape::Record(record) if record.required.contains(&title) => tagged.push((title, record)),
                 _ => {
-                    let what = format!("a variant whose title `{title}` is none of its required keys");
+                    let what = format!("a variant whose title `{title}` is not one of its required keys");
                     return Err(UnknownSchema { what, place: place.to_owned() });
                 }
             }

@@ -70,7 +70,7 @@ impl Source {
         let end =
             text.get(start..).and_then(|rest| rest.chars().next()).map_or(start, |c| start + c.len_utf8());
         let problem = Problem::new("spec/not-utf8", start..end, "the file is not UTF-8")
-            .label("this byte begins no character")
+            .label("no character begins with this byte")
             .help(help);
         Err(Diagnostics::new(source, vec![problem]))
     }
@@ -96,7 +96,7 @@ impl Source {
             let problem = Problem::new(
                 "spec/too-large",
                 0..0,
-                format!("the file has {} bytes; an experiment has at most {MAX_BYTES}", text.len()),
+                format!("the file has {} bytes, but an experiment has at most {MAX_BYTES}", text.len()),
             );
             return Some(problem.help("is this an experiment? split it into several"));
         }
@@ -107,7 +107,7 @@ impl Source {
             Problem::new(
                 "spec/control-character",
                 at..at + c.len_utf8(),
-                format!("the file holds the control character U+{:04X}", u32::from(c)),
+                format!("the file contains the control character U+{:04X}", u32::from(c)),
             )
             .label("here")
             .help("remove it"),

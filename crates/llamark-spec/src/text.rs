@@ -135,7 +135,7 @@ text_type! {
     examples: ["unsloth/Qwen3-8B-GGUF"]
 }
 text_type! {
-    /// A number of parameters as publishers write it, `~` before it where they say about.
+    /// A number of parameters as publishers write it, with `~` for "about".
     ParameterCount, title: "number of parameters", pattern: r"^~?[0-9]{1,6}(\.[0-9]{1,3})?[KMBT]$", most: 12,
     examples: ["30B", "135M", "1.7B", "~4B"]
 }
@@ -150,12 +150,12 @@ text_type! {
     examples: ["GGML_VULKAN"]
 }
 text_type! {
-    /// A variable of the environment.
+    /// An environment variable.
     VariableName, title: "environment variable", pattern: "^[A-Za-z_][A-Za-z0-9_]*$", most: 200,
     examples: ["GGML_VK_VISIBLE_DEVICES"]
 }
 text_type! {
-    /// The value of a variable, CMake's or the environment's; it may be empty.
+    /// The value of a CMake or environment variable; it may be empty.
     VariableValue, title: "value", pattern: r"^[^\x00-\x1f\x7f]*$", most: 4096,
     examples: ["gfx1151"]
 }

@@ -66,8 +66,8 @@ quantity_type! {
     examples: ["10s", "500ms", "2m"], units: TIMES
 }
 quantity_type! {
-    /// A limit in time: a positive whole number and `ms`, `s`, `m` or `h`.
-    Timeout, title: "limit in time", pattern: "^[1-9][0-9]{0,6} ?(ms|s|m|h)$",
+    /// A time limit: a positive whole number and `ms`, `s`, `m` or `h`.
+    Timeout, title: "time limit", pattern: "^[1-9][0-9]{0,6} ?(ms|s|m|h)$",
     examples: ["600s", "10m"], units: TIMES
 }
 quantity_type! {

@@ -40,7 +40,7 @@ pub(crate) fn validate(format: &'static Format, text: &str, root: &Node) -> Vec<
             walk.check(shape, root, Subject::Root(format.name), &(0..0));
             walk.problems
         }
-        Err(error) => vec![Problem::new("spec/bug", 0..0, format!("a bug of llamark: {error}"))],
+        Err(error) => vec![Problem::new("spec/bug", 0..0, format!("a bug in llamark: {error}"))],
     }
 }
 
@@ -152,7 +152,7 @@ impl Walk<'_> {
         let message = if text.trim().is_empty() {
             format!("{subject} is empty")
         } else if title == "line of text" {
-            format!("{subject} has several lines, or a control character")
+            format!("{subject} has several lines or a control character")
         } else {
             format!("`{}` is not a {title}", shortened(text))
         };
@@ -178,8 +178,11 @@ impl Walk<'_> {
             let problem = Problem::new("spec/number-form", span.clone(), message);
             self.problems.push(problem.help(format!("write `{number}`, or quote it where text is meant")));
         } else if number < least || number > most {
-            let bound =
-                if number < least { format!("the least is {least}") } else { format!("the most is {most}") };
+            let bound = if number < least {
+                format!("the minimum is {least}")
+            } else {
+                format!("the maximum is {most}")
+            };
             let message = format!("{subject} is {}; {bound}", shortened(written));
             self.problems.push(Problem::new("spec/out-of-range", span.clone(), message));
         }
@@ -193,7 +196,7 @@ impl Walk<'_> {
             let truth = || item.boolean().map(|is_true| Cow::Owned(is_true.to_string()));
             let Some(text) = text.or_else(number).or_else(truth) else { continue };
             if let Some(first) = places.get(&text) {
-                let message = format!("`{}` stands twice in {subject}", shortened(&text));
+                let message = format!("`{}` appears twice in {subject}", shortened(&text));
                 let problem =
                     Problem::new("spec/repeated-item", item.span.clone(), message).label("again here");
                 self.problems
@@ -226,7 +229,7 @@ impl Walk<'_> {
             }
             let rival = tag.filter(|(_, variants)| variants.iter().any(|(key, _)| *key == entry.key));
             let problem = if let Some((tag, _)) = rival {
-                let message = format!("`{}` cannot stand beside `{tag}`", entry.key);
+                let message = format!("`{}` cannot be used together with `{tag}`", entry.key);
                 Problem::new("spec/unknown-key", entry.key_span.clone(), message).help(format!(
                     "one key says what kind of {subject} this is: remove `{tag}` or `{}`",
                     entry.key
@@ -288,7 +291,7 @@ impl Walk<'_> {
         }
         if !explained {
             let all: Vec<String> = tags.map(|tag| format!("`{tag}`")).collect();
-            let message = format!("{subject} does not say of which kind it is");
+            let message = format!("{subject} does not say what kind it is");
             let help = format!("it needs one of {}", all.join(", "));
             self.problems.push(Problem::new("spec/no-kind", place.clone(), message).help(help));
         }
@@ -305,7 +308,7 @@ impl Walk<'_> {
             (Value::Scalar { scalar: Scalar::Null, .. }, Shape::Record(record))
                 if record.required.is_empty() =>
             {
-                Some("write `{}` for a mapping that says nothing, or remove the key".to_owned())
+                Some("write `{}` for an empty mapping, or remove the key".to_owned())
             }
             (Value::Scalar { scalar: Scalar::Null, .. }, _) => {
                 Some("write a value after the colon, or remove the key".to_owned())
@@ -323,7 +326,7 @@ impl Walk<'_> {
             }
             (Value::Scalar { .. }, Shape::Boolean) => Some("write `true` or `false`".to_owned()),
             (Value::List(_), Shape::Map { .. } | Shape::Record(_)) => {
-                Some("a mapping is written `{ key: value }`, or one `key: value` a line".to_owned())
+                Some("a mapping is written `{ key: value }`, or as one `key: value` per line".to_owned())
             }
             (Value::Scalar { scalar: Scalar::Float, .. }, Shape::Kinds(kinds))
                 if kinds.iter().any(|kind| matches!(kind, Shape::Text(_))) =>
@@ -331,7 +334,7 @@ impl Walk<'_> {
                 Some(format!("quote it: \"{}\"", shortened(written)))
             }
             (_, Shape::List { .. }) => {
-                Some("a list is written `[a, b]`, or one item a line after `- `".to_owned())
+                Some("a list is written `[a, b]`, or as one item per line after `- `".to_owned())
             }
             _ => None,
         };
@@ -354,7 +357,7 @@ impl Walk<'_> {
         let written = self.text.get(node.span.clone()).unwrap_or_default();
         let number =
             written.parse::<f64>().ok().filter(|number| number.is_finite() && number.fract() == 0.0)?;
-        let message = format!("{subject} is written `{}`, and must be a whole number", shortened(written));
+        let message = format!("{subject} is written `{}`, but must be a whole number", shortened(written));
         let as_text = shapes.iter().any(|shape| matches!(shape, Shape::Text(_)));
         let help = if as_text {
             format!("write `{number}`, or quote it where text is meant: \"{}\"", shortened(written))
@@ -383,7 +386,7 @@ fn wrong_schema(format: &Format, constant: &str, text: &str, span: &Range<usize>
     let version = text.strip_prefix(format.family).and_then(|version| version.parse::<u32>().ok());
     let (message, help) = match version {
         Some(version) if version > 1 => (
-            format!("{} is written in format {version}, and this llamark reads format 1", this(format.name)),
+            format!("{} is written in format {version}, but this llamark reads format 1", this(format.name)),
             "use a newer llamark".to_owned(),
         ),
         _ => (
@@ -475,7 +478,7 @@ fn help_for_text(shape: &TextShape, text: &str, title: &str) -> String {
         let digits = text.chars().filter(char::is_ascii_hexdigit).count();
         let length = text.chars().count();
         return format!(
-            "64 hexadecimal digits are expected; this has {length} characters, {digits} of them such digits"
+            "expected 64 hexadecimal digits; this has {length} characters, {digits} of them hexadecimal digits"
         );
     }
     if text.trim() != text && shape.fits(text.trim()) {

@@ -66,12 +66,12 @@ impl JsonSchema for LayerCount {
     }
 }
 
-/// How often sensors are read: `off`, or times a second.
+/// How often sensors are read: `off`, or times per second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SampleRate {
     /// Never.
     Off,
-    /// This many times a second.
+    /// This many times per second.
     Hertz(u32),
 }
 
@@ -102,7 +102,7 @@ impl JsonSchema for SampleRate {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "title": "rate of readings",
-            "description": "`off`, or a whole number of times a second from `1 Hz` to `100 Hz`.",
+            "description": "`off`, or a whole number of times per second from `1 Hz` to `100 Hz`.",
             "type": "string",
             "pattern": "^(off|([1-9][0-9]?|100) ?Hz)$",
             "examples": ["10 Hz", "off"],

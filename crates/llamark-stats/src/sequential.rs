@@ -1,4 +1,4 @@
-//! One comparison in turn that goes on until it is decided: pairs of starts are added, and looked at each time.
+//! One interleaved comparison that continues until it is decided: pairs of starts are added, and looked at each time.
 //!
 //! Who looks again and again at one p value finds something in the end. Here every look has an interval of its own, so
 //! wide that all of them together hold with the stated probability (repeated confidence intervals: Jennison &

@@ -23,7 +23,7 @@ pub enum Direction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Design {
-    /// Interleaved: start i of one arm ran beside start i of the other, so drift cancels.
+    /// Interleaved: start i of one arm ran next to start i of the other, so drift cancels.
     Blocked,
     /// Not interleaved: drift between the arms is not controlled, and a report must say so.
     Unblocked,

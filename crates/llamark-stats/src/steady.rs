@@ -1,12 +1,13 @@
-//! Which runs at the head of a start come before its steady state, and what they do to a mean. Higher is better here.
+//! Which runs at the beginning of a start come before its steady state, and what they do to a mean. Higher is better
+//! here.
 
 use crate::describe::{mean, variance};
 
 /// Fewest runs that must be left: of one, nobody can say that it is steady.
 const FEWEST_LEFT: usize = 2;
 
-/// How many runs at the head of every start are slower than each later run of it, by more than these differ among
-/// themselves. At most half of a start.
+/// How many runs at the beginning of every start are slower than each later run of it, by more than these differ
+/// among themselves. At most half of a start.
 pub fn before_steady(starts: &[Vec<f64>]) -> usize {
     let shortest = starts.iter().map(Vec::len).min().unwrap_or(0);
     let most = (shortest / 2).min(shortest.saturating_sub(FEWEST_LEFT));

@@ -17,7 +17,7 @@ use llamark_record::telemetry::{Energy, Unit};
 
 /// Least share of the window that must be covered.
 pub(crate) const LEAST_COVERAGE_PPM: u32 = 950_000;
-/// A gap up to this is no gap, however short the period.
+/// A gap up to this is not a gap, however short the period.
 pub(crate) const LEAST_GAP_NS: u64 = 250_000_000;
 /// Least readings in the window.
 pub(crate) const LEAST_READINGS: usize = 10;
@@ -87,7 +87,7 @@ pub(crate) fn energy(
     let seen = coverage(series.iter().map(|(at, _)| *at), window, limit);
     if seen.ppm < LEAST_COVERAGE_PPM {
         return not(format!(
-            "readings cover {}.{:02} % of the window, and {} % are needed",
+            "readings cover {}.{:02} % of the window, but {} % are needed",
             seen.ppm / 10_000,
             seen.ppm % 10_000 / 100,
             LEAST_COVERAGE_PPM / 10_000
@@ -95,7 +95,7 @@ pub(crate) fn energy(
     }
     if seen.largest_gap_ns > limit {
         return not(format!(
-            "there is no reading for {} ms, and {} ms are allowed",
+            "there is no reading for {} ms, but only {} ms are allowed",
             seen.largest_gap_ns / 1_000_000,
             limit / 1_000_000
         ));
@@ -103,7 +103,7 @@ pub(crate) fn energy(
     let readings = if unit == Unit::Microjoules { different(series, window) } else { seen.inside };
     if readings < LEAST_READINGS {
         return not(format!(
-            "the window has {readings} readings, and {LEAST_READINGS} are needed: raise the rate or measure longer"
+            "the window has {readings} readings, but {LEAST_READINGS} are needed: raise the rate or measure longer"
         ));
     }
     let mut picojoules = 0_u128;
@@ -151,7 +151,7 @@ fn segment(
         let grown = growth(first, second, wraps_at).ok_or("the counter went backwards")?;
         // µJ in ns to µW: times 1e9.
         if grown * 1_000_000_000 / whole > MOST_MICROWATTS {
-            return Err("the counter jumped: it was set back");
+            return Err("the counter jumped: it was reset");
         }
         return Ok(grown * 1_000_000 * part / whole);
     }

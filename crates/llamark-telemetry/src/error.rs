@@ -1,4 +1,4 @@
-//! What keeps a sampler from running at all. That a sensor cannot be read is no error: it is not available.
+//! What keeps a sampler from running at all. That a sensor cannot be read is not an error: it is not available.
 
 /// There is no sampler.
 #[derive(Debug, thiserror::Error)]

@@ -31,7 +31,7 @@ pub(crate) enum Fault {
     },
     /// No process was given yet.
     NoProcess,
-    /// The process came to its end.
+    /// The process ended.
     ProcessGone,
     /// The library of the driver refuses, or there is something else that one sentence says.
     Said(&'static str),
@@ -46,12 +46,12 @@ impl fmt::Display for Fault {
             Self::Io(kind) => write!(f, "{kind}"),
             Self::Empty => f.write_str("it is empty"),
             Self::TooLong => f.write_str("it is too long"),
-            Self::NotANumber => f.write_str("it holds no number"),
+            Self::NotANumber => f.write_str("it does not contain a number"),
             Self::NoLine(key) => write!(f, "it has no line `{key}`"),
             Self::FalseZero(unit) => write!(f, "it says 0 {unit}, which cannot be true"),
             Self::Implausible(unit) => write!(f, "it says a number of {unit} that cannot be true"),
             Self::Format { size, format, content } => {
-                write!(f, "the layout of table v{format}.{content} with {size} bytes is not known")
+                write!(f, "the layout of table v{format}.{content} with {size} bytes is unknown")
             }
             Self::NoProcess => f.write_str("no process was given"),
             Self::ProcessGone => f.write_str("the process is gone"),

@@ -1,4 +1,4 @@
-//! The readings of all rounds, one beside the other in one piece of memory.
+//! The readings of all rounds, next to each other in one piece of memory.
 
 use crate::fault::Fault;
 

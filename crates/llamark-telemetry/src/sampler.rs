@@ -57,8 +57,8 @@ impl Shared {
 }
 
 impl Sampler {
-    /// Starts a thread that looks for the sensors below `roots` and reads all of them `hertz` times a second. Time stamps
-    /// are nanoseconds since `origin`, by the monotonic clock of [`Instant`].
+    /// Starts a thread that looks for the sensors below `roots` and reads all of them `hertz` times per second. Time
+    /// stamps are nanoseconds since `origin`, by the monotonic clock of [`Instant`].
     ///
     /// # Errors
     /// When the rate is not 1 to [`TelemetryError::MOST_HERTZ`], or the system gives no thread.

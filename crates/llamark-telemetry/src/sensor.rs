@@ -29,7 +29,7 @@ pub(crate) struct Sensor {
 }
 
 impl Sensor {
-    /// A sensor of which 0 cannot be true: temperatures, clocks, power, counters of energy.
+    /// A sensor for which 0 cannot be true: temperatures, clocks, power, counters of energy.
     pub(crate) fn new(name: impl Into<String>, unit: Unit, source: impl Into<String>, probe: Probe) -> Self {
         let zero = match unit {
             Unit::Percent | Unit::Nanoseconds | Unit::ThrottleBits | Unit::ThrottleCount => Zero::CanBeTrue,

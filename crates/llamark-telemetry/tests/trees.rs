@@ -119,7 +119,7 @@ fn a_discrete_gpu_beside_another() {
     insta::assert_snapshot!(table(&sample(&fixture("radeon-rx-7900-xtx"), None)), @r"
     cpu.energy = not available: the kernel shows no RAPL counters
     gpu.0.power = 327000000 Microwatts
-    gpu.1.power = not available: sensors of GPUs are read of amdgpu and NVIDIA's driver only
+    gpu.1.power = not available: GPU sensors are read only from amdgpu and NVIDIA's driver
     gpu.0.vram = 21474836480 Bytes
     gpu.0.gtt = 78643200 Bytes
     gpu.0.busy = 99 Percent
@@ -191,10 +191,10 @@ fn garbage_and_false_zeros_are_not_available() {
     for (name, reason) in [
         ("gpu.0.power", "it says 0 microwatts, which cannot be true"),
         ("gpu.0.temperature.edge", "it says 0 thousandths of a degree, which cannot be true"),
-        ("gpu.0.clock", "it holds no number"),
+        ("gpu.0.clock", "it does not contain a number"),
         ("gpu.0.vram", "it is empty"),
         ("gpu.0.busy", "it says a number of percent that cannot be true"),
-        ("gpu.0.throttle", "the layout of table v9.9 with 8 bytes is not known"),
+        ("gpu.0.throttle", "the layout of table v9.9 with 8 bytes is unknown"),
         ("gpu.0.memory_clock", "no level is marked"),
     ] {
         assert_eq!(*availability(&recording, name), not_available(reason), "{name}");

@@ -20,10 +20,10 @@ pub(crate) struct Cli {
 /// Options of every verb.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Folder of the artifact sets
+    /// Folder for the artifact sets
     #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_ARTIFACTS", default_value = "artifacts", value_parser = folder)]
     pub(crate) artifacts: Utf8PathBuf,
-    /// Folder of downloads, builds and tools; may be deleted at any time [default: the user's cache folder]
+    /// Folder for downloads, builds and tools; you can delete it at any time [default: the user's cache folder]
     #[arg(long, global = true, value_name = "DIR", env = "LLAMARK_CACHE", value_parser = folder)]
     pub(crate) cache: Option<Utf8PathBuf>,
     /// Folder in which model files are looked up by name
@@ -32,15 +32,15 @@ pub(crate) struct Global {
     /// When to use color
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub(crate) color: Color,
-    /// Say more: each file, each command
+    /// Print more: each file, each command
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
-    /// Say only what went wrong
+    /// Print only what went wrong
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 }
 
-/// A folder: `--cache "$UNSET"` is a mistake, and no other folder takes its place.
+/// A folder. `--cache "$UNSET"` is a mistake: it must not fall back to another folder.
 fn folder(text: &str) -> Result<Utf8PathBuf, &'static str> {
     if text.is_empty() {
         return Err("it is empty; name a folder, or unset the variable");
@@ -66,7 +66,7 @@ pub(crate) enum Verb {
     Validate(Validate),
     /// Print what `run` would do: builds, models, cases, starts, runs, expected time
     Plan(PlanArgs),
-    /// Pin what an experiment leaves open: write the digests of its inputs to NAME.lock.yaml beside it
+    /// Pin what an experiment leaves open: write the digests of its inputs to NAME.lock.yaml next to it
     Lock(LockArgs),
     /// Compile llama.cpp for every backend of an experiment
     Build(Build),
@@ -78,11 +78,11 @@ pub(crate) enum Verb {
     Calibrate(Calibrate),
     /// Compare two artifact sets: a verdict per case and metric, and what changed around it
     Diff(Diff),
-    /// Find the first revision of llama.cpp at which a case became worse: over a git history or a list of engines
+    /// Find the first revision of llama.cpp that made a case worse, in a git history or a list of engines
     Bisect(Bisect),
-    /// Make an artifact set of a document that somebody else wrote, with what it does not say
+    /// Import a third-party document as an artifact set, listing what it leaves out
     Import(Import),
-    /// Write an artifact set in a form that other programs know
+    /// Export an artifact set in a format that other programs read
     Export(Export),
     /// Check an artifact set: files, journal, every derived number, and who signed it
     Verify(Verify),
@@ -90,11 +90,11 @@ pub(crate) enum Verb {
     Sign(Sign),
     /// Print the facts of a GGUF file
     Inspect(Inspect),
-    /// Say what this machine can build and run, and how to get what is missing
+    /// Show what this machine can build and run, and how to get what is missing
     Doctor(Doctor),
     /// List artifact sets, and how large they are
     List(List),
-    /// Say what of the cache no artifact set refers to, and remove it with `--delete`; sets are never touched
+    /// List cache entries that no artifact set uses; `--delete` removes them. Sets are never touched
     Gc(Gc),
     /// Print the JSON Schema of an experiment or of a record
     Schema(Schema),
@@ -144,7 +144,7 @@ pub(crate) struct LockArgs {
     /// The experiment (YAML)
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Utf8PathBuf,
-    /// Write nothing and fetch nothing; exit with 2 when the lock file does not fit the experiment
+    /// Write nothing and fetch nothing; exit with 2 if the lock file does not fit the experiment
     #[arg(long)]
     pub(crate) check: bool,
 }
@@ -163,21 +163,21 @@ pub(crate) struct Build {
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The experiment (YAML); or a set (its folder or its manifest.json) that is to be measured again and compared
+    /// The experiment (YAML); or a set (its folder or its manifest.json), to measure it again and compare
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Utf8PathBuf,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Refuse an experiment of which something is not pinned, by itself or by its lock file
+    /// Refuse to run unless every input is pinned, in the experiment or in its lock file
     #[arg(long)]
     pub(crate) locked: bool,
     /// Print the plan and stop
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Measure afresh even if this machine has a finished set of this very plan
+    /// Measure again even if this machine has a finished set of exactly this plan
     #[arg(long)]
     pub(crate) again: bool,
-    /// Run what can run although the machine is not the one that the experiment expects
+    /// Run what can run even if the machine is not the one that the experiment expects
     #[arg(long)]
     pub(crate) allow_other_hardware: bool,
     /// When a model is missing or a build fails, skip its cases (with the reason) and run the rest
@@ -197,9 +197,9 @@ pub(crate) enum ReportFormat {
     Md,
     /// Every derived number, as JSON
     Json,
-    /// One line a run, as CSV
+    /// One line per run, as CSV
     Csv,
-    /// One row a run, as Parquet
+    /// One row per run, as Parquet
     Parquet,
 }
 
@@ -211,11 +211,11 @@ pub(crate) struct Report {
     /// Formats, separated by commas
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "md")]
     pub(crate) format: Vec<ReportFormat>,
-    /// Layouts of the Markdown page, separated by commas: `default`, `classic`, or a folder with templates that take
-    /// the place of the built-in ones of the same name
+    /// Layouts of the Markdown page, separated by commas: `default`, `classic`, or a folder with templates that
+    /// replace the built-in ones of the same name
     #[arg(long, value_name = "NAME|DIR", value_delimiter = ',', default_value = "default")]
     pub(crate) template: Vec<String>,
-    /// Folder to write to [default: standard output, when one text is asked for]
+    /// Folder to write to [default: standard output, if a single text is asked for]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<Utf8PathBuf>,
 }
@@ -227,16 +227,16 @@ pub(crate) struct Calibrate {
     pub(crate) spec: Utf8PathBuf,
     #[command(flatten)]
     pub(crate) selection: Selection,
-    /// Measure anew, also where the last calibration of this very plan taught nothing
+    /// Measure again, even if the last calibration of exactly this plan taught nothing
     #[arg(long)]
     pub(crate) again: bool,
-    /// Pairs of starts of each case. Those that met two machines are replaced, up to three times as many
+    /// Pairs of starts per case. Pairs that met two machines are replaced, up to three times as many
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub(crate) starts: u32,
-    /// Run what can run although the machine is not the one that the experiment expects
+    /// Run what can run even if the machine is not the one that the experiment expects
     #[arg(long)]
     pub(crate) allow_other_hardware: bool,
-    /// Print what was found as JSON, as it stands in the noise file
+    /// Print what was found as JSON, as in the noise file
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -246,7 +246,7 @@ pub(crate) struct Calibrate {
 pub(crate) enum Confirm {
     /// What looks or is worse
     Worse,
-    /// That, and what is inconclusive: until it is known, on a machine that others use
+    /// That, and what is inconclusive: for a shared machine
     Undecided,
 }
 
@@ -272,50 +272,51 @@ pub(crate) struct Diff {
     /// The baseline: folder or id of a set, or the name of an experiment (its newest)
     #[arg(value_name = "BASE")]
     pub(crate) base: String,
-    /// The candidate, likewise [default: BASE itself, whose two variants (`ab:` of its experiment) are compared]
+    /// The candidate, likewise [default: compare the two variants within BASE (`ab:` in its experiment)]
     #[arg(value_name = "CANDIDATE")]
     pub(crate) candidate: Option<String>,
     /// Formats, separated by commas
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_value = "term")]
     pub(crate) format: Vec<DiffFormat>,
-    /// Folder to write to [default: standard output, when one format is asked for]
+    /// Folder to write to [default: standard output, if a single format is asked for]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<Utf8PathBuf>,
-    /// Write the forest plot (SVG) to FILE too
+    /// Also write the forest plot (SVG) to FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<Utf8PathBuf>,
     /// Show how each verdict came to be, and what differs around each case
     #[arg(long)]
     pub(crate) explain: bool,
-    /// Show what is equivalent too, instead of a count; as `-v`
+    /// Also show what is equivalent, instead of a count; same as `-v`
     #[arg(long)]
     pub(crate) all: bool,
     /// Call a change by the size of its estimate: more power, more false calls
     #[arg(long)]
     pub(crate) sensitive: bool,
-    /// Margin of every metric that gates, in percent, in place of the baseline's
+    /// Margin of every gating metric, in percent, instead of those of the baseline
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) threshold: Option<f64>,
-    /// Compare although FIELD differs, since that is what is compared: a kind (model, prompt, shape, hardware, ...) or
-    /// a field as the output names it; may be given several times
+    /// Compare even though FIELD differs, because that is what you want to compare: a kind (model, prompt, shape,
+    /// hardware, ...) or a field as the output names it; may be given several times
     #[arg(long, value_name = "FIELD")]
     pub(crate) across: Vec<String>,
-    /// File of accepted regressions (YAML or JSON; schema: `llamark schema accepted`): shown, and no failure
+    /// File of accepted regressions (YAML or JSON; schema: `llamark schema accepted`): shown, but no failure
     #[arg(long, value_name = "FILE")]
     pub(crate) accept: Option<Utf8PathBuf>,
-    /// Measure again, in fresh starts of both made in turn on this machine: they alone decide. At most one such round
+    /// Measure again on this machine, in fresh, interleaved starts of both sides, which alone decide. At most one such
+    /// round
     #[arg(long, value_name = "WHAT", conflicts_with = "sensitive",
         num_args = 0..=1, require_equals = true, default_missing_value = "worse")]
     pub(crate) confirm: Option<Confirm>,
-    /// Pairs of starts of each case with `--confirm`. Those that met two machines are replaced, up to three times as many
+    /// Pairs of starts per case with `--confirm`. Pairs that met two machines are replaced, up to three times as many
     #[arg(long, value_name = "N", default_value_t = 5, requires = "confirm",
         value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub(crate) starts: u32,
-    /// Noise file of the machine, from `calibrate` [default: that of the machine of both sets under the artifacts, if
-    /// there is one]
+    /// Noise file of the machine, from `calibrate` [default: the one under the artifacts for the machine of both sets,
+    /// if there is one]
     #[arg(long, value_name = "FILE")]
     pub(crate) noise: Option<Utf8PathBuf>,
-    /// Use no noise file
+    /// Do not use a noise file
     #[arg(long, conflicts_with = "noise")]
     pub(crate) no_noise: bool,
 }
@@ -325,37 +326,38 @@ pub(crate) struct Bisect {
     /// The experiment (YAML) that has the case
     #[arg(value_name = "SPEC")]
     pub(crate) spec: Utf8PathBuf,
-    /// The older end, which is as it should be: commit, tag or branch of the experiment's git repository
+    /// The older end, which is good: commit, tag or branch of the experiment's git repository
     #[arg(long, value_name = "REV", requires = "bad", required_unless_present = "engines")]
     pub(crate) good: Option<String>,
     /// The newer end, which is worse
     #[arg(long, value_name = "REV", requires = "good")]
     pub(crate) bad: Option<String>,
-    /// Engines in place of revisions, the first good, the last bad (YAML; schema: `llamark schema engines`)
+    /// Engines instead of revisions, the first good, the last bad (YAML; schema: `llamark schema engines`)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["good", "bad"])]
     pub(crate) engines: Option<Utf8PathBuf>,
-    /// Id of the case, or a part of it that no other has; not needed when there is one
+    /// Id of the case, or a part of it that no other case has; not needed if there is only one
     #[arg(long, value_name = "ID")]
     pub(crate) case: Option<String>,
     /// The metric that became worse
     #[arg(long, value_name = "NAME", default_value = "tg", value_parser = metric)]
     pub(crate) metric: Metric,
-    /// Least loss between the ends that is looked into, in percent [default: what `diff` would call, 1 for tg]
+    /// Smallest slowdown between the two ends worth searching for, in percent [default: the minimum of `diff`; 1 for
+    /// tg]
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub(crate) minimum: Option<f64>,
     /// Probability that the answer is wrong, in percent
     #[arg(long, value_name = "PERCENT", default_value = "5", value_parser = risk)]
     pub(crate) error: f64,
-    /// Most pairs of starts of a revision and the good end; undecided after them, it is skipped
+    /// Maximum pairs of starts per revision; a revision still undecided after that is skipped
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(3..=1000))]
     pub(crate) starts: u32,
     /// Do not try this revision (a label of the list, or the beginning of a commit); may be given several times
     #[arg(long, value_name = "REV")]
     pub(crate) skip: Vec<String>,
-    /// Search anew, and measure everything again: what earlier calls found out of this question does not count
+    /// Start a new search and measure everything again: what earlier calls found does not count
     #[arg(long)]
     pub(crate) again: bool,
-    /// Run although the machine is not the one that the experiment expects
+    /// Run even if the machine is not the one that the experiment expects
     #[arg(long)]
     pub(crate) allow_other_hardware: bool,
     /// Print the steps and the answer as JSON (schema: `llamark schema bisect`)
@@ -383,7 +385,7 @@ fn risk(text: &str) -> Result<f64, String> {
 fn percent_below(limit: f64, text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>().ok();
     let share = number.filter(|number| *number > 0.0 && *number < limit);
-    share.ok_or_else(|| format!("a number above 0 and below {limit} is expected, as in `5` or `2.5%`"))
+    share.ok_or_else(|| format!("expected a number above 0 and below {limit}, as in `5` or `2.5%`"))
 }
 
 /// Kinds of document that can be imported.
@@ -391,7 +393,7 @@ fn percent_below(limit: f64, text: &str) -> Result<f64, String> {
 pub(crate) enum ImportKind {
     /// A published report in Markdown
     Report,
-    /// A file of llama-bench: JSON Lines (`-o jsonl`) or JSON (`-o json`)
+    /// Output of llama-bench: JSON Lines (`-o jsonl`) or JSON (`-o json`)
     LlamaBench,
 }
 
@@ -403,42 +405,42 @@ pub(crate) struct Import {
     /// The document
     #[arg(value_name = "FILE")]
     pub(crate) file: Utf8PathBuf,
-    /// Name of the set: its folder under the artifacts [default: from the name of the file]
+    /// Name of the set: its folder under the artifacts [default: from the file name]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// Title in place of that of the document
+    /// Title, instead of the document's own
     #[arg(long, value_name = "TEXT")]
     pub(crate) title: Option<String>,
-    /// Memory bandwidth of the machine, as in `256 GB/s`, which the document does not say; for the roofline
+    /// Memory bandwidth of the machine, as in `256 GB/s`, for the roofline; the document does not state it
     #[arg(long, value_name = "RATE")]
     pub(crate) memory_bandwidth: Option<String>,
-    /// Import afresh even if there is a finished set of this very document
+    /// Import again even if there is a finished set of exactly this document
     #[arg(long)]
     pub(crate) again: bool,
 }
 
-/// Forms that other programs know.
+/// Formats that other programs read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExportKind {
     /// An RO-Crate (Process Run Crate 0.5), for Zenodo, WorkflowHub and the like
     RoCrate,
-    /// Rows of llama-bench (JSON Lines), for its own comparison script and whatever else reads them
+    /// Rows of llama-bench (JSON Lines), for its own comparison script and anything else that reads them
     LlamaBench,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// Which form
+    /// Which format
     #[arg(value_name = "KIND")]
     pub(crate) kind: ExportKind,
     /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
     #[arg(value_name = "SET")]
     pub(crate) set: Option<String>,
-    /// Folder of the crate, with every file of the set; or file of the rows [default: the description alone, or the rows,
-    /// to standard output]
+    /// Folder for the crate, with every file of the set; or file for the rows [default: only the description, or the
+    /// rows, to standard output]
     #[arg(long, value_name = "PATH")]
     pub(crate) out: Option<Utf8PathBuf>,
-    /// What stands in every row as `build_commit`, by which scripts tell sets apart [default: the commit of the engine]
+    /// Value of `build_commit` in every row, by which scripts tell sets apart [default: the commit of the engine]
     #[arg(long, value_name = "TEXT")]
     pub(crate) build_commit: Option<String>,
     /// URL of the licence under which you publish a crate
@@ -449,8 +451,8 @@ pub(crate) struct Export {
 /// Whose signatures count.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Trust {
-    /// Who may sign (an allowed-signers file of OpenSSH): a set that none of them has signed is refused
-    /// [default: ~/.config/llamark/allowed_signers, if it is there]
+    /// Who may sign (an allowed-signers file of OpenSSH): a set that none of them signed is refused
+    /// [default: ~/.config/llamark/allowed_signers, if it exists]
     #[arg(long, value_name = "FILE", env = "LLAMARK_ALLOWED_SIGNERS")]
     pub(crate) allowed_signers: Option<Utf8PathBuf>,
 }
@@ -460,10 +462,10 @@ pub(crate) struct Sign {
     /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
     #[arg(value_name = "SET")]
     pub(crate) set: Option<String>,
-    /// The key: a private key of SSH, or the public half of one that your agent holds
+    /// The key: an SSH private key, or the public half of one that your agent holds
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Utf8PathBuf,
-    /// Put it in the place of another signature
+    /// Replace an existing signature
     #[arg(long)]
     pub(crate) replace: bool,
 }
@@ -473,13 +475,14 @@ pub(crate) struct Verify {
     /// The set: its folder, its id, or the name of an experiment (its newest) [default: the newest of all]
     #[arg(value_name = "SET")]
     pub(crate) set: Option<String>,
-    /// 0: files and digests; 1: and the journal; 2: and every derived number and the report, made again; 3: and a signature
-    /// by somebody whom you trust; 4: and the time, by a third party [default: 2; 3 where a file says whom you trust]
+    /// 0: files and digests; 1: also the journal; 2: also every derived number and the report, rebuilt; 3: also a
+    /// signature by somebody you trust; 4: also the time, by a third party [default: 2; 3 if a file says whom you
+    /// trust]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=4))]
     pub(crate) level: Option<u8>,
     #[command(flatten)]
     pub(crate) trust: Trust,
-    /// Certificates (PEM) of those whose time stamps count (RFC 3161): manifest.json.tsr is checked against them
+    /// Certificates (PEM) of the time-stamp authorities to accept (RFC 3161): manifest.json.tsr is checked against them
     #[arg(long, value_name = "FILE")]
     pub(crate) time_authority: Option<Utf8PathBuf>,
     /// Print what was checked as JSON
@@ -489,7 +492,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// A GGUF file; for a model of several shards, the first
+    /// A GGUF file; for a model with several shards, the first
     #[arg(value_name = "MODEL")]
     pub(crate) model: Utf8PathBuf,
     /// Print the facts as JSON
@@ -516,7 +519,7 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Remove it: downloads, source trees, builds and models that no set under `--artifacts` refers to. Whatever is
+    /// Remove them: downloads, source trees, builds and models that no set under `--artifacts` uses. Whatever is
     /// needed again is fetched or compiled again
     #[arg(long)]
     pub(crate) delete: bool,
@@ -525,12 +528,12 @@ pub(crate) struct Gc {
     pub(crate) json: bool,
 }
 
-/// What has a schema.
+/// What a schema can be printed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SchemaOf {
     /// The experiment (YAML)
     Experiment,
-    /// The lock file beside an experiment
+    /// The lock file next to an experiment
     Lock,
     /// `llamark plan --json`
     Plan,
@@ -556,7 +559,7 @@ pub(crate) enum SchemaOf {
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// Of what
+    /// What to print the schema of
     #[arg(value_name = "WHAT", default_value = "experiment")]
     pub(crate) what: SchemaOf,
 }

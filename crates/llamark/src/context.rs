@@ -60,7 +60,7 @@ impl Context {
             Some(lock) => lock,
             None => {
                 let holder = Lock::holder(&path).map_or_else(String::new, |pid| format!(" (process {pid})"));
-                display.now("Waiting", &format!("another llamark measures or compiles here{holder}"));
+                display.now("Waiting", &format!("another llamark is measuring or compiling here{holder}"));
                 match Lock::exclusive_unless(&path, LONGEST_WAIT, &|| self.interrupt.is_set()) {
                     Err(FileError::Locked { .. }) if self.interrupt.is_set() => {
                         return fail(Exit::Interrupted, "interrupted; nothing was measured", "");
@@ -109,7 +109,7 @@ impl Context {
                     "there is no artifact set `{word}`: no such folder, and no id or experiment of that name in {}",
                     self.artifacts
                 ),
-                "`llamark list` shows what there is",
+                "`llamark list` shows the sets",
             ),
             (None, None) => fail(
                 Exit::BadInput,
@@ -140,7 +140,7 @@ fn default_cache() -> Result<Utf8PathBuf, Failed> {
             Ok(path) => Ok(Some(path)),
             Err(value) => fail(
                 Exit::BadInput,
-                format!("{name} is no text that llamark can write down (UTF-8): {}", value.display()),
+                format!("{name} is not valid UTF-8, so llamark cannot record it: {}", value.display()),
                 "name a folder for the cache with `--cache DIR`",
             ),
         },
@@ -153,7 +153,7 @@ fn default_cache() -> Result<Utf8PathBuf, Failed> {
         Some(base) => absolute(&base.join("llamark")),
         None => fail(
             Exit::BadInput,
-            "there is no folder for the cache: neither HOME nor XDG_CACHE_HOME is set",
+            "no folder for the cache: neither HOME nor XDG_CACHE_HOME is set",
             "name one with `--cache DIR`",
         ),
     }

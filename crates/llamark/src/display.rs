@@ -90,7 +90,7 @@ impl Display {
             Event::Hashing { what, done, total } => self.now("Hashing", &share(&what, done, Some(total))),
             Event::Making { what, done, total } => self.now("Making", &share(&what, done, Some(total))),
             Event::Unpacking { what } => self.now("Unpacking", &what),
-            Event::Waiting { what } => self.now("Waiting", &format!("another llamark fetches {what}")),
+            Event::Waiting { what } => self.now("Waiting", &format!("another llamark is fetching {what}")),
             Event::Hit { what } => self.detail(&format!("{what} is in the cache")),
         }
     }
@@ -108,7 +108,7 @@ impl Display {
                 self.detail(&format!("build {build} is in the cache as {}", key.short()));
             }
             Event::Waiting { build, path } => {
-                self.now("Waiting", &format!("another llamark builds {build} ({path})"));
+                self.now("Waiting", &format!("another llamark is building {build} ({path})"));
             }
             Event::Finished { build, key, took } => {
                 self.step("Compiled", &format!("{build} in {} (key {})", duration(took), key.short()));

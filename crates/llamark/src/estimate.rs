@@ -12,7 +12,7 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
-    /// Reads the newest sealed set of the experiment; none is no error.
+    /// Reads the newest sealed set of the experiment; none is not an error.
     pub(crate) fn from_history(store: &Store, plan: &Plan) -> Self {
         let mut per_start = BTreeMap::new();
         let sets = store.sets(Some(&plan.name)).unwrap_or_default();

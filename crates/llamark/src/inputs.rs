@@ -1,5 +1,5 @@
-//! The inputs of a set that is measured again: each by its digest, from wherever it can be had. What cannot be had is all
-//! named, not the first of it.
+//! The inputs of a set that is measured again: each by its digest, from wherever it is available. What cannot be had
+//! is all named, not the first of it.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ pub(crate) fn find(
             }
             // Its cases were skipped, and are again.
             None => {
-                never.insert(model.id.clone(), "the set that is repeated did not have it either".to_owned());
+                never.insert(model.id.clone(), "the set being repeated did not have it either".to_owned());
             }
         }
     }
@@ -103,8 +103,8 @@ impl Inputs {
                 // The binaries of somebody else are an input; ours are made from inputs.
                 _ if plan.builds.iter().any(|build| build.id == *id && !is_source(build)) => self.changed.push(format!("the binaries of build {id}")),
                 _ => self.other_builds.push(format!(
-                    "build {id}: it would be another one now (key {}), since the engine, the compiler or a tool is \
-                     not what it was",
+                    "build {id}: it would be a different one now (key {}), since the engine, the compiler or a tool has \
+                     changed",
                     key.short()
                 )),
             }
@@ -145,7 +145,7 @@ impl Inputs {
             && tree != known
         {
             self.changed.push(format!(
-                "the source tree of the engine (it was {}, and is {})",
+                "the source tree of the engine (it was {}, now {})",
                 known.short(),
                 tree.short()
             ));
@@ -186,7 +186,7 @@ impl Inputs {
             Err(error) => {
                 let wanted: Vec<String> = files.iter().map(described).collect();
                 self.missing.push(format!(
-                    "model {}: {}; nothing under --models DIR is it, and its source does not give it: {}",
+                    "model {}: {}; it is not under --models DIR, and its source does not provide it: {}",
                     model.id,
                     wanted.join(", "),
                     full_text(&error)

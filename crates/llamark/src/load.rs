@@ -118,7 +118,7 @@ pub(crate) fn sound<T>(
     })
 }
 
-/// Pins what the lock file beside the experiment pins.
+/// Pins what the lock file next to the experiment pins.
 fn pin(context: &Context, path: &Utf8Path, loaded: &mut Loaded) -> Result<(), Failed> {
     let file = LockFile::beside(path);
     let lock = file.read(context)?;
@@ -127,7 +127,9 @@ fn pin(context: &Context, path: &Utf8Path, loaded: &mut Loaded) -> Result<(), Fa
         return Ok(());
     }
     for stale in &loaded.pins.stale {
-        context.terminal.warn(&format!("{} pins what the experiment does not ask for: {stale}", file.name()));
+        context
+            .terminal
+            .warn(&format!("{} pins something that the experiment does not ask for: {stale}", file.name()));
     }
     loaded.lock = Some(file.path().to_owned());
     lock_file::same(context, loaded, &loaded.pins.changed_prompts)
@@ -143,7 +145,7 @@ pub(crate) fn repeat(manifest: &Utf8Path) -> Result<Loaded, Failed> {
         return fail(
             Exit::NotVerified,
             format!("{} does not verify: {problem}", shown(folder)),
-            "a set that was changed is not run again; `llamark verify` says all that is wrong",
+            "a changed set cannot be run again; `llamark verify` lists everything that is wrong",
         );
     }
     let set = ArtifactSet::read(folder).or_fail(Exit::NotVerified)?;
@@ -218,7 +220,7 @@ fn select(plan: &mut Plan, selection: &Selection) -> Result<(), Failed> {
         return fail(
             Exit::BadInput,
             format!("none of the {all} cases is selected"),
-            "`llamark plan SPEC` prints the ids of the cases; --case and --model take a part of an id",
+            "`llamark plan SPEC` prints the ids of the cases; --case and --model accept a part of an id",
         );
     }
     plan.leave_unused();

@@ -1,4 +1,4 @@
-//! The lock file beside an experiment: where it is, how it is read and replaced, and the refusal of what it denies.
+//! The lock file next to an experiment: where it is, how it is read and replaced, and the refusal of what it denies.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::load::{self, Loaded};
 /// Another `llamark lock` writes for moments only.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
-/// `NAME.lock.yaml` beside `NAME.yaml`.
+/// `NAME.lock.yaml` next to `NAME.yaml`.
 pub(crate) struct LockFile {
     path: Utf8PathBuf,
     /// File name of the experiment.
@@ -44,7 +44,7 @@ impl LockFile {
     /// What it pins; nothing when there is none. Its problems are printed.
     ///
     /// # Errors
-    /// When it cannot be read, or is no lock file: it is never taken for an empty one.
+    /// When it cannot be read, or is not a lock file: it is never taken for an empty one.
     pub(crate) fn read(&self, context: &Context) -> Result<Option<Lock>, Failed> {
         let bytes = match fs_err::read(&self.path) {
             Ok(bytes) => bytes,
@@ -112,6 +112,6 @@ pub(crate) fn same(context: &Context, loaded: &Loaded, mismatches: &[Mismatch]) 
     fail(
         Exit::BadInput,
         format!("{} {inputs} not what {} pins; nothing was run", mismatches.len(), shown(path)),
-        "if what was found is right, `llamark lock SPEC` pins it; commit the change",
+        "if what was found is right, pin it with `llamark lock SPEC` and commit the change",
     )
 }

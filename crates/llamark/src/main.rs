@@ -104,8 +104,8 @@ fn finishes_its_record(verb: &Verb) -> bool {
     }
 }
 
-/// The first INT, TERM or HUP asks everything to stop and finish its record, where there is one (`patient`); the next ends us
-/// at once (the guard then kills what we spawned). Under `nohup`, HUP stays ignored.
+/// The first INT, TERM or HUP asks everything to stop and finish its record, if there is one (`patient`); the next
+/// ends us at once (the guard then kills what we spawned). Under `nohup`, HUP stays ignored.
 fn watch_signals(interrupt: Interrupt, patient: bool) -> Result<(), Failed> {
     use tokio::signal::unix::{SignalKind, signal};
 

@@ -20,12 +20,12 @@ pub(crate) fn path(context: &Context, host: &Sha256) -> Utf8PathBuf {
 /// # Errors
 /// When it is not there, or is none of this version.
 pub(crate) fn read(path: &Utf8Path) -> Result<NoiseFile, Failed> {
-    let hint = "`llamark calibrate SPEC` writes one; `--no-noise` does without";
+    let hint = "`llamark calibrate SPEC` writes one; `--no-noise` goes without";
     let bytes = fs_err::read(path).or_fail_hint(Exit::BadInput, hint)?;
     let file: NoiseFile = match serde_json::from_slice(&bytes) {
         Ok(file) => file,
         Err(error) => {
-            return fail(Exit::BadInput, format!("{} is no noise file: {error}", shown(path)), hint);
+            return fail(Exit::BadInput, format!("{} is not a noise file: {error}", shown(path)), hint);
         }
     };
     if file.format != NOISE_FORMAT {

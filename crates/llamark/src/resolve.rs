@@ -27,7 +27,7 @@ pub(crate) struct Resolved {
     pub(crate) models: BTreeMap<String, FetchedModel>,
     /// Why a model or a build is not there, by its id: only with `--keep-going`.
     pub(crate) missing: BTreeMap<String, String>,
-    /// What went in beside that which the plan names: the set that is repeated.
+    /// What went in besides what the plan names: the set that is repeated.
     pub(crate) dependencies: Vec<Resource>,
 }
 
@@ -47,7 +47,7 @@ impl Resolved {
     }
 }
 
-/// What to build, and of which source trees.
+/// What to build, and from which source trees.
 #[derive(Default)]
 pub(crate) struct Builds {
     /// Digest of the tree of the plan's engine; absent for a prebuilt one.
@@ -169,7 +169,7 @@ pub(crate) fn models(
     }
     fail(
         Exit::BadInput,
-        format!("{} of {} cannot be had", missing.len(), counted(loaded.plan.models.len(), "model")),
+        format!("{} of {} are not available", missing.len(), counted(loaded.plan.models.len(), "model")),
         "put the files under `--models DIR`, or run the others with `--keep-going`",
     )
 }
@@ -192,9 +192,10 @@ pub(crate) fn resolve(
     Ok(Resolved { missing, ..Resolved::new(loaded, builds, models) })
 }
 
-/// Models of which a server is asked for more context than they were trained for, by id, each with both numbers.
+/// Models that are asked for more context than they were trained for, by id, each with both numbers.
 ///
-/// llama-server gives a slot no more than that, whatever it is told: such a case would be loaded, and then be invalid.
+/// llama-server gives a slot no more than that, whatever it is told: such a case would be loaded, and then be
+/// invalid.
 fn beyond_training(plan: &Plan, models: &BTreeMap<String, FetchedModel>) -> BTreeMap<String, String> {
     let asked = |id: &String| {
         let by_server =
@@ -208,7 +209,7 @@ fn beyond_training(plan: &Plan, models: &BTreeMap<String, FetchedModel>) -> BTre
         let trained = llamark_gguf::facts_of_shards(&[header]).context_length?;
         let asked = asked(id).filter(|asked| *asked > trained)?;
         let text =
-            format!("it was trained for a context of {trained} tokens, and the experiment asks for {asked}");
+            format!("it was trained for a context of {trained} tokens, but the experiment asks for {asked}");
         Some((id.clone(), text))
     };
     models.iter().filter_map(problem).collect()
@@ -232,7 +233,7 @@ fn within_training(
         Exit::BadInput,
         format!("{models} less context than the experiment asks for; nothing was built or run"),
         "lower `context` (and `depth`, which must fit into it), or run the others with `--keep-going`; llama-server \
-         gives a slot no more than the model was trained for",
+         gives a slot no more context than the model was trained for",
     )
 }
 
@@ -282,7 +283,7 @@ pub(crate) fn unavailable<'a>(
     plan.cases.iter().filter_map(|case| Some((case.id.as_str(), reason(case)?.as_str()))).collect()
 }
 
-/// An error of a doer with its hint; an interrupt is no failure.
+/// An error of a doer with its hint; an interrupt is not a failure.
 pub(crate) fn failed<E>(context: &Context, exit: Exit, error: E) -> Failed
 where
     E: std::error::Error + Send + Sync + 'static + Hint,
@@ -299,7 +300,7 @@ pub(crate) fn interrupted() -> Failed {
     Failed {
         exit: Exit::Interrupted,
         error: anyhow::Error::msg("interrupted"),
-        hint: "the same command goes on where it stopped".to_owned(),
+        hint: "run the same command again to resume".to_owned(),
     }
 }
 

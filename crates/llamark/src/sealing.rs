@@ -8,7 +8,7 @@ use llamark_report::summary::Summary;
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, Outcome};
 
-/// Makes every derived file from the journal, then seals. `dependencies` went in beside what the plan names.
+/// Makes every derived file from the journal, then seals. `dependencies` went in besides what the plan names.
 pub(crate) fn seal(mut writer: SetWriter, dependencies: Vec<Resource>) -> Result<Utf8PathBuf, Failed> {
     writer.end().or_fail(Exit::NotVerified)?;
     let set = writer.set().or_fail(Exit::Internal)?;
@@ -35,7 +35,7 @@ fn stored_summary(path: &Utf8Path) -> Result<Summary, Failed> {
     if let Some(summary) = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Ok(summary);
     }
-    let hint = format!("`llamark verify {path}` says what is wrong; `--again` measures afresh");
+    let hint = format!("`llamark verify {path}` says what is wrong; `--again` measures again");
     let set = ArtifactSet::read(path).or_fail_hint(Exit::NotVerified, hint)?;
     Ok(llamark_report::summarize(&set)?)
 }

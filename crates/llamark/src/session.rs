@@ -160,9 +160,9 @@ impl<'a> Session<'a> {
         let Some(by) = ledger.enough(case) else { return Ok(false) };
         let most = case.case.starts;
         let why = match by {
-            EnoughBy::Narrow => "its rates are known as well as was asked",
+            EnoughBy::Narrow => "its rates are known as precisely as asked",
             EnoughBy::Time => "the time is used up",
-            EnoughBy::Pairs => "as many pairs as were asked for met one machine",
+            EnoughBy::Pairs => "enough pairs met one machine",
         };
         let starts = self.end_case(id, by)?;
         self.display.step("Enough", &format!("{id}: {starts} of at most {most} starts, {why}"));
@@ -210,7 +210,7 @@ impl<'a> Session<'a> {
         fail(
             Exit::Interrupted,
             format!("interrupted after everything was measured; it is recorded in {place}"),
-            "the same command goes on where it stopped",
+            "run the same command again to resume",
         )
     }
 
@@ -255,8 +255,8 @@ impl<'a> Session<'a> {
                 // It was begun by an earlier session: it can neither go on nor be taken back.
                 return fail(
                     Exit::BuildFailed,
-                    format!("{} was begun, and cannot go on: {}", closed.case, explain(&closed.outcome)),
-                    "the set stays as it is; the same command goes on with it once that can be had again",
+                    format!("{} was started, and cannot continue: {}", closed.case, explain(&closed.outcome)),
+                    "the set stays as it is; once the cause is fixed, the same command continues it",
                 );
             }
             if case.outcome.is_none() && case.starts.is_empty() {
@@ -282,7 +282,7 @@ impl<'a> Session<'a> {
         let Some((case, backend, settings, prompt, ready, (model, shards))) = parts else {
             return fail(
                 Exit::Internal,
-                format!("the plan names something that it does not hold, in {}", id.case),
+                format!("the plan names something that it does not contain, in {}", id.case),
                 "",
             );
         };
@@ -322,8 +322,10 @@ impl<'a> Session<'a> {
             }))
         };
         let removed = llamark_artifact::files::remove_folder(&scratch);
-        let outcome = outcome
-            .or_fail_hint(Exit::NotVerified, "the set is as it was before; the same command resumes")?;
+        let outcome = outcome.or_fail_hint(
+            Exit::NotVerified,
+            "the set is as it was before; run the same command again to resume",
+        )?;
         removed.or_fail(Exit::NotVerified)?;
         self.estimate.learn(&id.case, began.elapsed());
         match &outcome {
@@ -335,7 +337,7 @@ impl<'a> Session<'a> {
                         "interrupted in {place}; what was measured is recorded in {}",
                         shown(self.writer.path())
                     ),
-                    "the same command goes on where it stopped",
+                    "run the same command again to resume",
                 );
             }
             Status::Ok => display.step("Measured", &format!("{place}{}", self.rates(id))),

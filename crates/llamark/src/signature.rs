@@ -60,10 +60,10 @@ impl Signed {
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Unsigned => "unsigned".to_owned(),
-            Self::By { key } => format!("signed by the key {key}, and nobody was asked whose it is"),
+            Self::By { key } => format!("signed by the key {key}; whose key it is was not checked"),
             Self::Trusted { key, signer } => format!("signed by {signer} (key {key})"),
             Self::Bad { reason, .. } => format!("its signature is not accepted: {reason}"),
-            Self::Unchecked { reason } => format!("its signature was not looked at: {reason}"),
+            Self::Unchecked { reason } => format!("its signature was not checked: {reason}"),
         }
     }
 }
@@ -113,7 +113,7 @@ pub(crate) fn make(context: &Context, set: &Utf8Path, key: &Utf8Path) -> Result<
         return fail(
             Exit::BadInput,
             format!("ssh-keygen cannot sign with {key}: {}", said(&output)),
-            "llamark asks for no passphrase: `ssh-add KEY` gives the key to your agent, which then signs",
+            "llamark does not ask for a passphrase: give the key to your agent with `ssh-add KEY`, which then signs",
         );
     }
     Ok(output.stdout.into_bytes())
@@ -139,7 +139,7 @@ pub(crate) fn of(context: &Context, set: &Utf8Path, trust: Option<&Utf8Path>) ->
     };
     if !output.success() {
         return Ok(Signed::Bad {
-            reason: format!("{SIGNATURE} is no signature of this manifest: {}", said(&output)),
+            reason: format!("{SIGNATURE} is not a signature of this manifest: {}", said(&output)),
             hint: "the set or its signature is not what was signed: get it again from whoever made it"
                 .to_owned(),
         });
@@ -167,16 +167,16 @@ pub(crate) fn of(context: &Context, set: &Utf8Path, trust: Option<&Utf8Path>) ->
             "the key is in {file}, and the options of its line do not let it sign this: see `man ssh-keygen`"
         );
     }
-    Ok(Signed::Bad { reason: format!("nobody in {file} vouches with the key {key}: {reason}"), hint })
+    Ok(Signed::Bad { reason: format!("nobody in {file} signs with the key {key}: {reason}"), hint })
 }
 
 /// Level 3: somebody who is trusted has signed the set.
 pub(crate) fn check(signed: &Signed) -> Check {
-    let mut check = Check::new(3, "signatures by somebody who is trusted");
+    let mut check = Check::new(3, "signatures by somebody you trust");
     check.result(match signed {
         Signed::Trusted { .. } => Ok(()),
         Signed::Unsigned => {
-            Err("the set is unsigned, and a file says who is to sign (a signature may have been taken away)"
+            Err("the set is unsigned, but a file says who must sign (a signature may have been removed)"
                 .to_owned())
         }
         other => Err(other.words()),

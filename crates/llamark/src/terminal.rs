@@ -52,7 +52,7 @@ impl Terminal {
         !self.quiet && std::io::stderr().is_terminal()
     }
 
-    /// Columns of the terminal, at most 120; 100 where there is none.
+    /// Columns of the terminal, at most 120; 100 if there is none.
     pub(crate) fn width(self) -> u16 {
         let size = terminal_size::terminal_size_of(std::io::stderr());
         size.map_or(100, |(width, _)| width.0.clamp(60, 120))
@@ -115,7 +115,7 @@ impl Terminal {
         line(&text);
     }
 
-    /// Data, to standard output. A reader that went away (`| head`) is no error; a full disk is.
+    /// Data, to standard output. A reader that went away (`| head`) is not an error; a full disk is.
     pub(crate) fn data(self, bytes: &[u8]) -> Result<(), Failed> {
         let mut out = std::io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -125,7 +125,7 @@ impl Terminal {
                 Ok(())
             }
             Err(error) => Err(anyhow::Error::new(error).context("cannot write to standard output"))
-                .or_fail_hint(Exit::BadInput, "what was written so far is not whole"),
+                .or_fail_hint(Exit::BadInput, "what was written so far is incomplete"),
         }
     }
 
@@ -137,7 +137,7 @@ impl Terminal {
     }
 }
 
-/// One line to standard error; a closed standard error is no reason to stop measuring.
+/// One line to standard error; a closed standard error is not a reason to stop measuring.
 fn line(text: &str) {
     let mut err = anstream::stderr().lock();
     let written = writeln!(err, "{text}");

@@ -1,11 +1,11 @@
-//! Two sets measured in turn by one process: start i of one beside start i of the other.
+//! Two sets interleaved by one process: start i of one beside start i of the other.
 //!
 //! Each is an ordinary set with a plan, a journal and a seal of its own. What joins them is in both plans
 //! (`interleaved`): the same pairing, which arm each is, and which arm goes first at each start. An interrupted pair
-//! goes on where it stopped; the block in which that happened has its two starts further apart.
+//! continues where it stopped; the block in which that happened has its two starts further apart.
 //!
-//! A pair that met two machines (`llamark_report::pairs_on_one_machine`) decides nothing, so another is made in its place. That
-//! is told by telemetry, and not by what was measured: nothing is chosen that way.
+//! A pair that met two machines (`llamark_report::pairs_on_one_machine`) decides nothing, so another is made in its
+//! place. That is decided by telemetry, and not by what was measured: nothing is chosen that way.
 
 use camino::Utf8PathBuf;
 use llamark_artifact::{ArtifactSet, CaseLedger, Found, Ledger, Store};
@@ -61,10 +61,10 @@ pub(crate) fn is_done(found: &[Option<Found>; 2]) -> bool {
     found.iter().all(|found| matches!(found, Some(Found::Sealed(_))))
 }
 
-/// Measures what the store does not hold of both, in turn, and seals them: baseline, candidate.
+/// Measures, interleaved, what the store does not have of both, and seals them: baseline, candidate.
 ///
 /// # Errors
-/// As for one set. What was measured is recorded, and the same command goes on.
+/// As for one set. What was measured is recorded, and the same command continues.
 pub(crate) fn measure(
     context: &Context,
     given: [Given; 2],
@@ -73,7 +73,7 @@ pub(crate) fn measure(
 ) -> Result<[Utf8PathBuf; 2], Failed> {
     let [base, candidate] = given;
     let Some(turns) = base.resolved.plan.plan.interleaved.clone() else {
-        return fail(Exit::Internal, "a plan that is measured in turn does not say so", "");
+        return fail(Exit::Internal, "a plan that is measured interleaved does not say so", "");
     };
     let schedule = base.resolved.plan.plan.schedule.clone();
     let find = || find(&context.store(), [&base.resolved, &candidate.resolved], environment);
@@ -114,7 +114,7 @@ pub(crate) fn measure(
     Ok([base.finish()?, candidate.finish()?])
 }
 
-/// Starts of one side whose partners are gone would be measured beside nothing, and be taken for pairs.
+/// Starts of one side whose partners are gone would be measured alone, and be taken for pairs.
 fn no_half(found: &[Option<Found>; 2]) -> Result<(), Failed> {
     let ([Some(left), None] | [None, Some(left)]) = found else { return Ok(()) };
     let (Found::Sealed(path) | Found::Interrupted(path)) = left;
@@ -125,10 +125,8 @@ fn no_half(found: &[Option<Found>; 2]) -> Result<(), Failed> {
     let path = shown(path);
     fail(
         Exit::BadInput,
-        format!(
-            "{path} was measured in turn with a set that is not there any more: its starts have no partners"
-        ),
-        format!("put the other set back, or remove {path} too, and both are measured anew"),
+        format!("{path} was interleaved with a set that no longer exists: its starts have no partners"),
+        format!("put the other set back; or remove {path} too, and both are measured again"),
     )
 }
 
@@ -177,7 +175,7 @@ impl Side<'_> {
         self.ledger().case(id)
     }
 
-    /// Ends a case, unless it came to its end before; whether it did.
+    /// Ends a case, unless it ended before; whether it did.
     fn end(&mut self, id: &str) -> Result<bool, Failed> {
         let is_open =
             self.case(id).is_some_and(|case| case.outcome.is_none() && case.outcome_of_starts().is_none());

@@ -88,7 +88,7 @@ pub(super) fn sync_folder(folder: &Utf8Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a temporary file its name, in place of what was there.
+/// Gives a temporary file its name, replacing what was there.
 pub(super) fn persist(file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
     log::fault()?;
     let from = file.path().to_owned();
@@ -97,7 +97,7 @@ pub(super) fn persist(file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
     Ok(())
 }
 
-/// As [`persist`], never in place of something.
+/// As [`persist`], never replacing anything.
 pub(super) fn persist_new(file: NamedTempFile, path: &Utf8Path) -> io::Result<()> {
     log::fault()?;
     let from = file.path().to_owned();

@@ -14,7 +14,7 @@ impl Ledger {
             Err(reason) => Some(reason),
             Ok(_) if !self.has_canary => Some(NO_CANARY.to_owned()),
             Ok(start) if start.ready.is_none() => Some("the start is not ready".to_owned()),
-            Ok(start) => start.canary.is_some().then(|| "the start has its canary".to_owned()),
+            Ok(start) => start.canary.is_some().then(|| "the start already has its canary".to_owned()),
         }
     }
 
@@ -23,13 +23,13 @@ impl Ledger {
             return Some(NO_CANARY.to_owned());
         }
         if !self.cases.iter().any(|case| case.case.model == reference.model) {
-            return Some("the plan has no case of that model".to_owned());
+            return Some("the plan has no case for that model".to_owned());
         }
         let is_known = self.canary_references.contains_key(&reference.model);
-        is_known.then(|| "the model has its reference".to_owned())
+        is_known.then(|| "the model already has its reference".to_owned())
     }
 
-    /// The models of which some server answered, and whose reference is not there yet.
+    /// The models that some server answered for and whose reference is not there yet.
     pub fn without_canary_reference(&self) -> Vec<&str> {
         let answered = |case: &&CaseLedger| {
             let mut canaries = case.starts.values().filter_map(|start| start.canary.as_ref());
@@ -56,6 +56,6 @@ impl Ledger {
             starts.filter(|start| start.closed.as_ref().is_some_and(is_ok) && start.canary.is_none());
         let (starts, models) = (without.count(), self.without_canary_reference().len());
         (starts + models > 0)
-            .then(|| format!("{starts} starts have no canary, and {models} models no reference for theirs"))
+            .then(|| format!("{starts} starts have no canary, and {models} models have no reference"))
     }
 }

@@ -1,8 +1,8 @@
 //! Whether a case has enough starts: a pure function of the plan and the journal.
 //!
-//! It is asked before each further start, so it does not matter whether the set was interrupted, or when: what is on the disk
-//! decides, and the decision is an event of its own. Whoever reads the journal asks again: a case that was ended because
-//! its numbers pleased somebody is refused.
+//! It is asked before each further start, so it does not matter whether the set was interrupted, or when: what is on
+//! the disk decides, and the decision is an event of its own. A reader of the journal checks it again: a case that was
+//! ended because its numbers pleased somebody is refused.
 
 use std::collections::HashMap;
 
@@ -64,7 +64,7 @@ impl Ledger {
             .then(|| format!("by the rule of the plan, {settled} starts are not enough for that reason"))
     }
 
-    /// The case in the other variant; `None` where there is none, or where it came to a bad end: then this one is alone.
+    /// The case in the other variant; `None` if there is none, or where it came to a bad end: then this one is alone.
     fn partner(&self, case: &CaseLedger) -> Option<&CaseLedger> {
         let partner = self.cases.get(*self.partners.get(&case.case.id)?)?;
         partner.outcome_of_starts().is_none_or(|outcome| outcome == Outcome::Ok).then_some(partner)
@@ -78,7 +78,7 @@ impl Ledger {
     }
 }
 
-/// The place of the other variant, by the id of the case. Empty where the plan has no variants.
+/// The place of the other variant, by the id of the case. Empty if the plan has no variants.
 pub(super) fn partners(plan: &Plan) -> HashMap<String, usize> {
     let mut by_common: HashMap<String, Vec<usize>> = HashMap::new();
     if plan.ab.is_some() {

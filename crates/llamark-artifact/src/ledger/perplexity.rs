@@ -1,4 +1,4 @@
-//! Perplexities: one for each model and backend of which some start was measured, after every start of the set.
+//! Perplexities: one for each model and backend with at least one measured start, after every start of the set.
 
 use llamark_record::journal::Outcome;
 use llamark_record::perplexity::{Perplexity, PerplexityOutcome};
@@ -12,17 +12,17 @@ impl Ledger {
         let is_of = |case: &&CaseLedger| case.case.model == model && case.case.backend == backend;
         let mut cases = self.cases.iter().filter(is_of).peekable();
         if cases.peek().is_none() {
-            return Some("the plan has no case of that model on that backend".to_owned());
+            return Some("the plan has no case for that model on that backend".to_owned());
         }
         if !cases.any(is_measured) {
             return Some("no start of it was measured".to_owned());
         }
         if self.perplexity(model, backend).is_some() {
-            return Some("it is there already".to_owned());
+            return Some("it is already there".to_owned());
         }
         // It would warm the machine and its page cache for what is still to be measured.
         if !self.pending().is_empty() {
-            return Some("starts are left to be made, and it comes after them".to_owned());
+            return Some("it comes after all starts, and some are not made yet".to_owned());
         }
         let chunks = match &perplexity.outcome {
             PerplexityOutcome::Value(value) => value.running.len(),
@@ -30,7 +30,7 @@ impl Ledger {
             PerplexityOutcome::Missing { .. } => return None,
         };
         let is_possible = (1..=usize::try_from(most).unwrap_or(usize::MAX)).contains(&chunks);
-        (!is_possible).then(|| format!("it is over {chunks} chunks, and the plan has 1 to {most}"))
+        (!is_possible).then(|| format!("it is over {chunks} chunks, but the plan allows 1 to {most}"))
     }
 
     /// The perplexity of a model on a backend; absent while there is none.
@@ -38,7 +38,7 @@ impl Ledger {
         self.perplexities.iter().find(|one| one.model == model && one.backend == backend)
     }
 
-    /// The models and backends of which some start was measured, and whose perplexity is not there yet: in the order of the
+    /// The models and backends with at least one measured start whose perplexity is not there yet: in the order of the
     /// cases. None where the plan asks for none.
     pub fn without_perplexity(&self) -> Vec<(&str, &str)> {
         let mut owed = Vec::new();
@@ -58,7 +58,7 @@ impl Ledger {
     pub(super) fn check_perplexities(&self) -> Option<String> {
         let owed = self.without_perplexity().len();
         (owed > 0)
-            .then(|| format!("{owed} backends have no perplexity of a model that they were measured with"))
+            .then(|| format!("{owed} backends have no perplexity for a model that they were measured with"))
     }
 }
 

@@ -42,7 +42,7 @@ impl Starts {
         self.0.is_empty()
     }
 
-    /// Leaves out the starts of which `keep` does not hold.
+    /// Leaves out the starts for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         self.0.retain(|number, _| keep(*number));
     }
@@ -60,16 +60,18 @@ impl Ledger {
             return Some(format!("the plan has {} starts of the case", case.case.starts));
         }
         if case.outcome.is_some() {
-            return Some("the case came to its end before".to_owned());
+            return Some("the case has already ended".to_owned());
         }
         if case.enough.is_some() {
             return Some("the case has enough starts".to_owned());
         }
         if case.starts.get(id.start).is_some_and(StartLedger::is_settled) {
-            return Some("the start came to its end before, and is not tried again".to_owned());
+            return Some("the start has already ended, and is not tried again".to_owned());
         }
         if !self.perplexities.is_empty() {
-            return Some("the perplexities are measured after all starts, and one is there".to_owned());
+            return Some(
+                "the perplexities are measured after all starts, and one is already there".to_owned(),
+            );
         }
         let expected = case.next_attempt(id.start);
         (id.attempt != expected).then(|| format!("attempt {expected} is next"))
@@ -77,7 +79,7 @@ impl Ledger {
 
     pub(super) fn check_stated(&self, stated: &StatedStart) -> Option<String> {
         if !self.imported {
-            return Some("the plan comes from an experiment, and not from a document".to_owned());
+            return Some("the plan comes from an experiment, not from a document".to_owned());
         }
         let Some(case) = self.case(&stated.id.case) else {
             return Some("the plan has no such case".to_owned());
@@ -90,10 +92,10 @@ impl Ledger {
             ));
         }
         if case.outcome.is_some() {
-            return Some("the case came to its end before".to_owned());
+            return Some("the case has already ended".to_owned());
         }
         if case.stated.contains_key(&start) {
-            return Some("the start is stated already".to_owned());
+            return Some("the start is already stated".to_owned());
         }
         // One may be missing in the middle.
         let indices = || stated.runs.iter().map(|run| run.index);
@@ -120,9 +122,9 @@ impl Ledger {
         } else if run.index > planned {
             Some(format!("the plan has {planned} of them"))
         } else if self.warms_until_steady && run.warmup != start.warmed.is_none() {
-            Some("the runs that count come after the end of the warm-up, and only they".to_owned())
+            Some("only the runs that count come after the end of the warm-up".to_owned())
         } else if !run.is_measured() && run.broken.is_empty() {
-            Some("a run without a measurement breaks a rule, and this one names none".to_owned())
+            Some("a run without a measurement must name the rule that it breaks".to_owned())
         } else {
             None
         }
@@ -136,7 +138,7 @@ impl Ledger {
         if !self.warms_until_steady {
             Some("the plan has a fixed number of warm-up runs".to_owned())
         } else if start.warmed.is_some() || start.recorded(false) > 0 {
-            Some("the start was warm before".to_owned())
+            Some("the start was already warm".to_owned())
         } else if warmed.runs != start.recorded(true) {
             Some(format!("{} warm-up runs were made", start.recorded(true)))
         } else {
@@ -156,9 +158,10 @@ fn live_in<'a>(
     id: &StartId,
 ) -> Result<(&'a CaseLedger, &'a StartLedger), String> {
     let start = case.and_then(|case| Some((case, case.starts.get(id.start)?)));
-    let both = start.filter(|(_, start)| start.id == *id).ok_or("no such attempt at a start was opened")?;
+    let both =
+        start.filter(|(_, start)| start.id == *id).ok_or("this attempt at a start was never opened")?;
     if both.1.closed.is_some() {
-        return Err("the start was closed before".to_owned());
+        return Err("the start was already closed".to_owned());
     }
     Ok(both)
 }

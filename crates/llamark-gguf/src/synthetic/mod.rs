@@ -1,9 +1,10 @@
 //! Models of a given shape with made-up weights, byte for byte the same everywhere.
 //!
-//! For measuring speed where no model can be had: the speed of llama.cpp depends on shapes and types, not on what the
-//! weights say. Weights are random with the variance that keeps activations near one, so nothing overflows; the text
-//! is nonsense. Every byte is a function of shape, quantization, tokenizer, seed and position alone: integers, and floats
-//! only through operations that IEEE 754 fixes. So it does not matter how many threads make them, or in which order.
+//! For measuring speed where no model is available: the speed of llama.cpp depends on shapes and types, not on what
+//! the weights say. Weights are random with the variance that keeps activations near one, so nothing overflows; the
+//! text is nonsense. Every byte is a function of shape, quantization, tokenizer, seed and position alone: integers,
+//! and floats only through operations that IEEE 754 fixes. So it does not matter how many threads make them, or in
+//! which order.
 
 mod mix;
 mod shape;
@@ -46,7 +47,7 @@ impl Synthetic {
                 copy_tokenizer(&mut encoder, path, model.shape.vocabulary)?;
             }
             (SyntheticTokenizer::File { file, .. }, None) => {
-                let reason = "it is not at hand";
+                let reason = "it is not available";
                 return Err(GgufError::NoTokenizer { path: file.into(), reason });
             }
         }
@@ -102,7 +103,7 @@ fn copy_tokenizer(encoder: &mut Encoder, path: &Utf8Path, vocabulary: u32) -> Re
     let (header, keys) = tokenizer_keys(path)?;
     let refuse = |reason| Err(GgufError::NoTokenizer { path: path.to_owned(), reason });
     if header.big_endian {
-        return refuse("it is of a machine of the other byte order");
+        return refuse("it is from a machine with the other byte order");
     }
     let Some(tokens) = header.get("tokenizer.ggml.tokens").and_then(|tokens| tokens.as_array()) else {
         return refuse("it has no tokens");

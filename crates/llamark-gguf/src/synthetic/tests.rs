@@ -351,7 +351,7 @@ fn a_tokenizer_is_taken_over_as_it_is() {
     let larger = SyntheticShape { vocabulary: 2048, ..shape };
     let error = Synthetic::new(&SyntheticModel { shape: larger, ..copy.clone() }, Some(&donor)).unwrap_err();
     assert!(
-        error.to_string().ends_with("has 1024 tokens, and the vocabulary of the synthetic model is 2048")
+        error.to_string().ends_with("has 1024 tokens, but the vocabulary of the synthetic model is 2048")
     );
     assert!(matches!(Synthetic::new(&copy, None), Err(GgufError::NoTokenizer { .. })));
 }

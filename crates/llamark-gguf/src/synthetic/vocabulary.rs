@@ -17,7 +17,8 @@ const SPACE: char = '\u{2581}';
 /// Writes the keys of a SentencePiece-like tokenizer (`tokenizer.ggml.model` = `llama`), which any architecture takes.
 ///
 /// The pieces are all strings of small letters, with and without a space before them, short ones first: a table of
-/// 128,256 tokens has those of three letters, so a word is one to three tokens. What is no piece is encoded by its bytes.
+/// 128,256 tokens has those of three letters, so a word is one to three tokens. What is not a piece is encoded by its
+/// bytes.
 pub(super) fn write(encoder: &mut Encoder, vocabulary: u32) {
     let token = |id: u32| match id {
         0 => ("<unk>".to_owned(), UNKNOWN),

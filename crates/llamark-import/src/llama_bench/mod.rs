@@ -65,9 +65,9 @@ fn another_build(rows: &[Row]) -> Option<Problem> {
     let first = rows.first()?;
     let other =
         rows.iter().find(|row| row.commit != first.commit || row.build_number != first.build_number)?;
-    let message = format!("this row is of build {} ({})", other.build_number, other.commit);
-    let of_first = format!("the first is of build {} ({})", first.build_number, first.commit);
-    let help = "import the rows of each build as a set of its own, and compare them with `llamark diff --across engine`";
+    let message = format!("this row is from build {} ({})", other.build_number, other.commit);
+    let of_first = format!("the first is from build {} ({})", first.build_number, first.commit);
+    let help = "import the rows of each build as a separate set, and compare them with `llamark diff --across engine`";
     Some(
         Problem::new(Code::Contradiction, other.span.clone(), message)
             .related(first.span.clone(), of_first)
@@ -81,7 +81,7 @@ fn another_model(rows: &[Row]) -> Option<Problem> {
     for row in rows {
         let id = model(row).id;
         if id.is_empty() {
-            let message = format!("`{}` has no letter or digit that an id could be made of", file_name(row));
+            let message = format!("`{}` has no letter or digit to make an id from", file_name(row));
             let problem = Problem::new(Code::Malformed, row.span.clone(), message);
             return Some(problem.help(
                 "give the file another name in `model_filename`: Latin letters, digits, `.`, `_`, `-`",
@@ -91,15 +91,18 @@ fn another_model(rows: &[Row]) -> Option<Problem> {
         let first = *seen.entry(id).or_insert(row);
         let (message, of_first) = if facts(first) != facts(row) {
             (
-                format!("this row is of another model by the name of `{}`", file_name(row)),
+                format!("this row is for a different model with the name `{}`", file_name(row)),
                 format!("the first has {} bytes of weights, this one {}", first.model_bytes, row.model_bytes),
             )
         } else if file_name(first) != file_name(row) {
-            ("two names differ in signs only".to_owned(), format!("the first is `{}`", file_name(first)))
+            (
+                "two names differ only in punctuation".to_owned(),
+                format!("the first is `{}`", file_name(first)),
+            )
         } else {
             continue;
         };
-        let help = "import the rows of each as a set of its own, or give the files other names";
+        let help = "import the rows of each as a separate set, or give the files other names";
         let problem = Problem::new(Code::Contradiction, row.span.clone(), message);
         return Some(problem.related(first.span.clone(), of_first).help(help));
     }

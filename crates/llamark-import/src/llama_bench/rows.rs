@@ -73,14 +73,14 @@ fn objects(source: &Source) -> (Vec<Object>, Vec<Problem>) {
             }
             Some(Err(error)) => {
                 let span = source.line_span(source.line(at));
-                let message = format!("this is no row of llama-bench: {}", reason(&error));
+                let message = format!("this is not a row of llama-bench: {}", reason(&error));
                 problems.push(Problem::new(Code::Malformed, span, message).help(help(skipped)));
                 return (objects, problems);
             }
             _ => {
                 let span = source.line_span(source.line(at));
                 let message = "a row of llama-bench is an object";
-                let help = "a file of `llama-bench -o jsonl` or `-o json` is expected";
+                let help = "expected a file of `llama-bench -o jsonl` or `-o json`";
                 problems.push(Problem::new(Code::Malformed, span, message).help(help));
                 return (objects, problems);
             }
@@ -88,14 +88,14 @@ fn objects(source: &Source) -> (Vec<Object>, Vec<Problem>) {
     }
 }
 
-/// What to do about text that is no row.
+/// What to do about text that is not a row.
 fn help(text: &str) -> &'static str {
     match text.chars().next() {
-        Some('{') => "a file of `llama-bench -o jsonl` or `-o json` is expected; is this one cut off?",
-        Some('|') => "a table has averages only: run llama-bench with `-o jsonl`",
+        Some('{') => "expected a file of `llama-bench -o jsonl` or `-o json`; is this one truncated?",
+        Some('|') => "a table has only averages: run llama-bench with `-o jsonl`",
         _ => {
-            "a file of `llama-bench -o jsonl` or `-o json` is expected; a line of its log is in the way where both streams \
-             went to one file: leave it out, or run llama-bench with `2>/dev/null`"
+            "expected a file of `llama-bench -o jsonl` or `-o json`; if both streams went to one file, a line of the log is in \
+             the way: remove it, or run llama-bench with `2>/dev/null`"
         }
     }
 }

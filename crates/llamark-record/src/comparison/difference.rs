@@ -1,4 +1,4 @@
-//! What differs around two measurements, and what of it may be the cause.
+//! What differs between two measurements, and which differences may be the cause.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::environment::FieldClass;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Difference {
-    /// What kind of thing, which is its rank as a likely cause.
+    /// The kind of thing; it also ranks how likely a cause it is.
     pub cause: Cause,
     /// What it means for a comparison. An identity that was declared with `--across` is a treatment.
     pub class: FieldClass,
@@ -21,11 +21,11 @@ pub struct Difference {
     pub base: Option<String>,
     /// In the candidate; absent when it has none.
     pub candidate: Option<String>,
-    /// Which cases it can have to do with.
+    /// Which cases it can affect.
     pub touches: Touches,
 }
 
-/// Which cases a field has to do with.
+/// Which cases a field affects.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Touches {
@@ -67,7 +67,7 @@ pub enum Cause {
     Shape,
     /// Settings of the server.
     Settings,
-    /// Variables of the environment.
+    /// Environment variables.
     Variables,
     /// The machine.
     Hardware,

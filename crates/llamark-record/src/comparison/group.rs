@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Interval;
 use crate::metric::Metric;
 
-/// A group of cases that moved together: of those among them that were not called by themselves, the mean moved.
+/// A group of cases that moved together: the mean of those that were not called individually moved.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupFinding {
@@ -16,7 +16,7 @@ pub struct GroupFinding {
     pub name: String,
     /// The metric, which gates.
     pub metric: Metric,
-    /// Cases of the group that are not called regressed or improved by themselves.
+    /// Number of cases of the group that are not individually called regressed or improved.
     pub cases: u64,
     /// Mean of their differences, in logarithms; above zero is worse.
     pub difference: f64,
@@ -26,7 +26,7 @@ pub struct GroupFinding {
     pub interval: Interval,
     /// p of a shift no larger than 0.5 %, times the number of groups that were looked at.
     pub p_adjusted: f64,
-    /// Whether the starts were made in turn. If not, a shift of the machine between the sets looks the same.
+    /// Whether the starts were interleaved. If not, a shift of the machine between the sets looks the same.
     pub interleaved: bool,
 }
 

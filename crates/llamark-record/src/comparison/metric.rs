@@ -1,4 +1,4 @@
-//! One metric of one case: the verdict, and the numbers that it is made of.
+//! One metric of one case: the verdict, and the numbers behind it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use super::{Acceptance, Relative};
 use crate::metric::Metric;
 
-/// What is said of a case or of one of its metrics, the worst first.
+/// The verdict on a case or on one of its metrics, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Worse, at the false discovery rate.
     Regressed,
-    /// It looks changed, but not surely enough among so many, or with fewer than three starts.
+    /// It looks changed, but not certainly enough among so many, or with fewer than three starts.
     Suspect,
     /// The two are not the same measurement.
     NotComparable,
@@ -49,9 +49,9 @@ pub struct MetricComparison {
     pub metric: Metric,
     /// Whether it decides the conclusion.
     pub gates: bool,
-    /// What is said.
+    /// The verdict.
     pub verdict: Verdict,
-    /// Why it is missing or undecided; empty where the numbers say it.
+    /// Why it is missing or undecided; empty if the numbers say it.
     pub reason: String,
     /// The baseline; absent when it has no valid start.
     pub base: Option<Arm>,
@@ -63,25 +63,25 @@ pub struct MetricComparison {
     pub evidence: Option<Evidence>,
     /// That this regression was accepted, and why; absent otherwise.
     pub accepted: Option<Acceptance>,
-    /// Whether it is suspect because of what the candidate computes, and not of how fast. Fresh starts say nothing of that.
+    /// Whether it is suspect because of what the candidate computes, not how fast. Fresh starts cannot decide that.
     pub doubted: bool,
-    /// What fresh starts said, which the verdict is of; absent when it was not measured again.
+    /// The result of fresh starts, which then decides the verdict; absent when it was not measured again.
     pub confirmation: Option<Confirmation>,
-    /// The same held against how fast the processor itself was; none where a GPU computes, where the starts were made in turn,
-    /// or where the machine is what was changed.
+    /// The same compared with how fast the processor itself was; none where a GPU computes, where the starts were
+    /// interleaved, or where the machine is what was changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub relative: Vec<Relative>,
 }
 
-/// A suspect measured again in fresh starts, made in turn. They alone decide.
+/// The result of measuring again in fresh, interleaved starts, which alone decide.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Confirmation {
-    /// The verdict of the comparison that made it one.
+    /// The first verdict, before the fresh starts.
     pub screened: Verdict,
-    /// The baseline, again.
+    /// The baseline in the fresh starts.
     pub base: Arm,
-    /// The candidate, again.
+    /// The candidate in the fresh starts.
     pub candidate: Arm,
     /// Candidate over base, less one, of the fresh starts.
     pub change: f64,
@@ -143,7 +143,7 @@ pub struct Arm {
     pub starts: Vec<f64>,
     /// Runs that count, in all of these starts; for a metric of starts, the starts.
     pub runs: u64,
-    /// Starts that have too few valid runs to count, or met two machines.
+    /// Starts left out: they have too few valid runs, or met two machines.
     pub left_out: u64,
 }
 
@@ -159,9 +159,9 @@ pub struct Evidence {
     pub spread: Spread,
     /// The spread of this case alone; absent when its starts cannot say.
     pub own: Option<Spread>,
-    /// The spread of earlier starts of it, from the noise file of the machine; absent when there is none of it.
+    /// The spread of its earlier starts, from the noise file of the machine; absent when there is none.
     pub history: Option<Spread>,
-    /// What is usual among the cases that it was steadied with; absent when there were too few.
+    /// The typical spread of the cases that it was steadied with; absent when there were too few.
     pub prior: Option<Prior>,
     /// p of a change no larger than τ; where `sensitive`, of no change.
     pub p: f64,
@@ -171,12 +171,12 @@ pub struct Evidence {
     pub p_not_equivalent: f64,
     /// The change with its 90 % interval, the one of the equivalence test.
     pub interval: Interval,
-    /// For what was called: the change with the interval at the false coverage level of its family.
+    /// If a change was called: the change with the interval at the false coverage level of its family.
     pub selected: Option<Interval>,
     /// For what is undecided: the smallest worsening, as a share, that would have been found with the power of the
     /// rules.
     pub detectable: Option<f64>,
-    /// For the same: starts a side that would find a change as large as δ; absent when a thousand would not.
+    /// For the same: starts per side that would find a change as large as δ; absent when a thousand would not.
     pub starts_needed: Option<u32>,
 }
 
@@ -190,7 +190,7 @@ pub struct Spread {
     pub df: f64,
 }
 
-/// What is usual among the cases of a pool.
+/// The typical spread of the cases of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Prior {

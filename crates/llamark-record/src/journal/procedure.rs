@@ -1,5 +1,5 @@
-//! What came of a plan's procedure: the page cache before a start, how a pause and a warm-up ended, why there were
-//! enough starts.
+//! How a plan's procedure went: the page cache before a start, how a pause and a warm-up ended, why there were enough
+//! starts.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,15 +13,15 @@ use crate::plan::PageCache;
 pub struct CachedFile {
     /// Name of the file.
     pub name: String,
-    /// Pages that it has.
+    /// Number of its pages.
     pub pages: u64,
-    /// Those that are in memory; absent when it could not be told.
+    /// Number of pages in memory; absent when unknown.
     pub resident: Option<u64>,
-    /// Why it could not be told, or why what the plan asks for could not be done; absent when nothing went wrong.
+    /// Why it is unknown, or why what the plan asks for could not be done; absent when nothing went wrong.
     pub error: Option<String>,
 }
 
-/// What the files of a model are in the page cache, all together.
+/// The state of a model's files in the page cache, taken together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheState {
@@ -31,7 +31,7 @@ pub enum CacheState {
     Warm,
     /// Some are.
     Partial,
-    /// It could not be told.
+    /// Unknown.
     Unknown,
 }
 
@@ -102,7 +102,7 @@ pub enum CooledBy {
     NoSensor,
 }
 
-/// A start is warm, or was given up on.
+/// A start is warm, or warming up was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WarmedUp {
@@ -120,7 +120,7 @@ pub struct WarmedUp {
 pub enum WarmedUpBy {
     /// The last runs differ by no more than the plan allows.
     Steady,
-    /// They still did when the plan's most were made.
+    /// They still differed after the maximum number of runs.
     Limit,
 }
 
@@ -130,7 +130,7 @@ pub enum WarmedUpBy {
 pub struct Enough {
     /// Id of the case.
     pub case: String,
-    /// Starts that were made: the first so many of the plan.
+    /// Starts that were made: the first of the plan's.
     pub starts: u32,
     /// What ended it.
     pub by: EnoughBy,
@@ -142,10 +142,10 @@ pub struct Enough {
 pub enum EnoughBy {
     /// The intervals of the rates are as narrow as the plan asks for.
     Narrow,
-    /// The servers of the set lived as long as the plan allows.
+    /// The servers of the set ran as long as the plan allows.
     Time,
-    /// As many pairs of starts as the plan asks for met one machine; of two sets that are measured in turn. Or the case came to
-    /// a bad end in the other one, so that there are no pairs.
+    /// As many pairs of starts as the plan asks for met one machine; of two sets that are interleaved. Or the case
+    /// came to a bad end in the other one, so that there are no pairs.
     Pairs,
 }
 

@@ -52,12 +52,12 @@ pub struct PlannedBuild {
     /// CMake variables of the author, `ON`/`OFF` for booleans. `llamark-build` adds those of the kind and those
     /// that make a build hermetic. Empty for a prebuilt engine.
     pub cmake: BTreeMap<String, String>,
-    /// The engine that it is made of, where that is another than the plan's: that of a variant. Absent: the plan's, and left
-    /// out of the file then.
+    /// The engine that it is made of, where that is another than the plan's: that of a variant. Absent: the plan's,
+    /// and omitted from the file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
-    /// What is compiled beside llama-server and llama-bench: targets of llama.cpp. Left out of the file where empty, so that
-    /// plans of sets that are older than this field keep their digest.
+    /// What is compiled besides llama-server and llama-bench: targets of llama.cpp. Omitted from the file if empty, so
+    /// that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_targets: Vec<String>,
 }
@@ -72,23 +72,21 @@ pub struct PlannedBackend {
     pub label: String,
     /// Note in the report; empty when there is none.
     pub note: String,
-    /// The kind; absent where a document was measured with one that llamark cannot build, as Metal or SYCL.
+    /// The kind; absent if a document was measured with one that llamark cannot build, as Metal or SYCL.
     pub kind: Option<BackendKind>,
     /// Id of the build.
     pub build: String,
-    /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone; empty where a document does not
-    /// say.
+    /// Device as llama.cpp names it (`Vulkan0`), or `none` for the processor alone; empty if a document does not say.
     pub device: String,
     /// Settings of the server.
     pub server: Settings,
-    /// Variables of the environment that the author sets for the server.
+    /// Environment variables that the author sets for the server.
     pub environment: BTreeMap<String, String>,
-    /// What measures. Left out of the file where it is the server, so that plans of sets that are older than this field keep
-    /// their digest.
+    /// What measures. Omitted from the file if it is the server, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Tool::is_server")]
     pub tool: Tool,
-    /// Memory bandwidth of what it computes on, bytes per second, where that is another than that of the machine. Left out of
-    /// the file where absent, so that plans of sets that are older than this field keep their digest.
+    /// Memory bandwidth of what it computes on, bytes per second, where that is another than that of the machine.
+    /// Omitted from the file if absent, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bandwidth: Option<u64>,
 }

@@ -1,4 +1,4 @@
-//! What is asked of every server beside its measurements, to see whether it computes the right thing.
+//! What every server is asked in addition to its measurements, to see whether it computes the right thing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Two plans whose starts are made in turn, so that what drifts touches both alike.
+//! Two plans whose starts are interleaved, so that drift affects both alike.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 use crate::Sha256;
 use crate::digest::CanonicalError;
 
-/// One of two plans whose starts are made in turn: start i of one beside start i of the other, so that what drifts
-/// touches both alike.
+/// One of two plans whose starts are interleaved: start i of one next to start i of the other, so that drift affects
+/// both alike.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Interleaved {
     /// What for.
     pub purpose: Purpose,
-    /// What joins the two sets: the same in both, and in no other. The digest of [`Pairing`].
+    /// What joins the two sets: the same in these two sets only. The digest of [`Pairing`].
     pub pairing: Sha256,
     /// Which of the two this is.
     pub arm: Arm,
     /// For each start of the schedule, in its order: the arm that goes first. Drawn from `seed`.
     pub first: Vec<Arm>,
-    /// Pairs of starts after which a case has enough, if that many met one machine; its `starts` are the most that are made.
-    /// Absent: all are made. Left out of the file where absent, so that plans that are older than this field keep their digest.
+    /// Pairs of starts after which a case has enough, if that many met one machine; its `starts` are the most that
+    /// are made. Absent: all are made. Omitted from the file if absent, so that older plans keep their digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<u32>,
 }
@@ -48,7 +48,7 @@ impl Pairing {
     }
 }
 
-/// What two sets are measured in turn for.
+/// What two sets are interleaved for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
@@ -74,13 +74,13 @@ impl Purpose {
     }
 }
 
-/// One of two sets that are measured in turn.
+/// One of two sets that are interleaved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Arm {
-    /// What is compared with.
+    /// The baseline.
     Base,
-    /// What is compared.
+    /// The candidate.
     Candidate,
 }
 

@@ -30,7 +30,7 @@ pub struct PlannedModel {
     pub source: ModelSource,
 }
 
-/// In place of active parameters: the document says neither how many there are nor that all are.
+/// Instead of active parameters: the document says neither how many there are nor that all are.
 pub const NOT_STATED: &str = "not stated";
 
 /// The id of a model: its name and quantization in lower case, everything that is no Latin letter, digit, `.` or

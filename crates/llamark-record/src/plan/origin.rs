@@ -24,15 +24,15 @@ pub enum Origin {
 pub struct Document {
     /// What kind of document.
     pub kind: DocumentKind,
-    /// The document; it lies in the folder `imported/` of the set.
+    /// The document; it is in the folder `imported/` of the set.
     pub file: FileIdentity,
-    /// What whoever imported it said beside the document, by name: `memory_bandwidth`.
+    /// What was added at the import, by name: `memory_bandwidth`.
     pub added: BTreeMap<String, String>,
-    /// What a set that llamark measured says, and the document does not, as names of facts: `engine commit`,
-    /// `model digests`, ...
+    /// What a measured set would say but the document does not, as names of facts: `engine commit`, `model digests`,
+    /// ...
     pub unstated: Vec<String>,
-    /// Where the document does not quite agree with itself, as sentences: a last digit that is off by one, and that
-    /// rounding does not explain. What contradicts itself by more is not imported.
+    /// Where the document does not quite agree with itself, as sentences: a last digit that is off by one in a way that
+    /// rounding does not explain. A document that contradicts itself by more is not imported.
     pub remarks: Vec<String>,
 }
 

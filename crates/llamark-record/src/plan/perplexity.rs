@@ -1,17 +1,18 @@
-//! A text that every backend is to predict beside its measurements, to see whether it computes the right thing throughout.
+//! A text for every backend to predict in addition to its measurements, to see whether it computes the right thing
+//! throughout.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Sha256;
 
-/// What llama-perplexity is given, once for each model and backend of which some start was measured.
+/// What llama-perplexity is given, once for each model and backend with at least one measured start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlannedPerplexity {
-    /// Tokens of each chunk; those of its first half are only read.
+    /// Tokens per chunk; the first half of a chunk is context and not counted.
     pub context: u32,
-    /// Most chunks; a text that has fewer is read to its end.
+    /// Maximum number of chunks; a text that has fewer is read to its end.
     pub chunks: u32,
     /// The text.
     pub text: String,

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::synthetic::{SyntheticArchitecture, SyntheticShape};
 
-/// Published models whose dimensions are known here. Source of each: the `config.json` that its publisher put beside the
-/// weights, in the repository named. Factors of scaled rotary positions (Llama 3.1 and later) are left out: a few dozen
-/// numbers that cost no time.
+/// Published models whose dimensions are known here. Source of each: the `config.json` that its publisher put next to
+/// the weights, in the repository named. Factors of scaled rotary positions (Llama 3.1 and later) are left out: a few
+/// dozen numbers that cost no time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SyntheticPreset {

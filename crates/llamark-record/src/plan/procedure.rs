@@ -1,6 +1,6 @@
 //! How a start is prepared, when it is warm, and how many starts are enough.
 //!
-//! What is as it always was is left out of the file, so that plans that are older than a field here keep their digest.
+//! What is as it always was is omitted from the file, so that older plans keep their digest.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,7 +40,7 @@ impl Procedure {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PageCache {
-    /// Nothing: they are as whatever came before has left them.
+    /// Nothing: they are as whatever ran before left them.
     #[default]
     AsIs,
     /// They are dropped from memory, so that the model loads from the disk.
@@ -91,9 +91,9 @@ pub enum WarmUp {
     /// After the case's number of warm-up runs.
     #[default]
     Counted,
-    /// As soon as the last runs differ by no more than is said here; at the latest after the case's number of them.
+    /// As soon as the last runs differ by no more than this; at the latest after the case's number of warm-up runs.
     Steady {
-        /// How many runs are looked at; at least 2.
+        /// How many runs are compared; at least 2.
         window: u32,
         /// Largest coefficient of variation of these, in parts per million, of every rate that they have.
         variation_ppm: u32,
@@ -112,10 +112,10 @@ impl WarmUp {
 pub struct Until {
     /// Largest half-width of the interval of the mean over starts, as a share of the mean, in parts per million.
     pub share_ppm: u32,
-    /// Fewest starts.
+    /// Minimum number of starts.
     pub least: u32,
-    /// Time that all servers of the set may live together, ms; when it is used up, no case gets more than the fewest
-    /// starts or those that it has. Absent: no limit.
+    /// Total running time of all servers of the set, ms; when it is used up, no case gets more than the minimum of
+    /// starts, or those that it already has. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_server_ms: Option<u64>,
 }

@@ -43,7 +43,7 @@ pub enum PromptContent {
 }
 
 impl PromptContent {
-    /// The text, where there is one.
+    /// The text, if there is one.
     pub fn text(&self) -> Option<&str> {
         match self {
             Self::Text { text, .. } | Self::Tokens { text, .. } => Some(text),
@@ -51,7 +51,7 @@ impl PromptContent {
         }
     }
 
-    /// Digest of the text, where there is one.
+    /// Digest of the text, if there is one.
     pub fn sha256(&self) -> Option<&Sha256> {
         match self {
             Self::Text { sha256, .. } | Self::Tokens { sha256, .. } => Some(sha256),

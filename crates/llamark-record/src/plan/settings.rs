@@ -64,9 +64,9 @@ pub struct ServerSettings {
     pub threads: u32,
     /// Threads for prompt processing.
     pub threads_batch: u32,
-    /// Logical batch: most tokens in one call.
+    /// Logical batch: maximum tokens in one call.
     pub batch: u32,
-    /// Physical batch: most tokens computed at once.
+    /// Physical batch: maximum tokens computed at once.
     pub ubatch: u32,
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Arm, Plan, ResolvedPlan};
 
-/// Two variants of every case of a plan: each start of one is made beside the same start of the other.
+/// Two variants of every case of a plan, whose starts are interleaved in pairs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Variants {

@@ -27,21 +27,21 @@ pub(super) fn apply(
 /// Marks the change of an entry, or says why it does not hold.
 fn refuse(cases: &mut [CaseComparison], entry: &AcceptedChange, today: &str) -> Option<String> {
     if let Some(until) = entry.until.as_deref().filter(|until| *until < today) {
-        return Some(format!("it held until {until}"));
+        return Some(format!("it was valid until {until}"));
     }
     let Some(case) = cases.iter_mut().find(|case| case.id == entry.case) else {
-        return Some("neither set has the case".to_owned());
+        return Some("neither set has this case".to_owned());
     };
     let reason = case.reason.clone();
     let Some(metric) = case.metrics.iter_mut().find(|metric| metric.metric == entry.metric) else {
-        return Some(if reason.is_empty() { "the case has no such metric".to_owned() } else { reason });
+        return Some(if reason.is_empty() { "this case has no such metric".to_owned() } else { reason });
     };
     match metric.verdict {
         Verdict::Regressed | Verdict::Suspect => accept(metric, entry),
         // It may come back with more starts.
         Verdict::Inconclusive => None,
         Verdict::Improved | Verdict::Equivalent | Verdict::Missing | Verdict::NotComparable => {
-            Some(format!("it is {} now", metric.verdict.word()))
+            Some(format!("it is now {}", metric.verdict.word()))
         }
     }
 }
@@ -52,7 +52,7 @@ fn accept(metric: &mut MetricComparison, entry: &AcceptedChange) -> Option<Strin
     let worse = worse.or(metric.change.map(f64::abs)).unwrap_or(f64::INFINITY);
     if worse > most {
         return Some(format!(
-            "it is worse by {}, and {} are accepted",
+            "it is worse by {}, but only {} is accepted",
             format::percent(worse),
             format::percent(most)
         ));

@@ -1,4 +1,4 @@
-//! What is fast and wrong is no improvement: the verdicts of cases whose candidate's canary is wrong.
+//! What is fast and wrong is not an improvement: the verdicts of cases whose candidate's canary is wrong.
 
 use llamark_artifact::Ledger;
 use llamark_record::comparison::CaseComparison;

@@ -24,34 +24,35 @@ pub(super) fn of(
     let is_same =
         base.manifest.is_some() && base.manifest == candidate.manifest && base.variant == candidate.variant;
     if is_same {
-        say(CaveatCode::SameSet, "baseline and candidate are one and the same set".to_owned());
+        say(CaveatCode::SameSet, "baseline and candidate are the same set".to_owned());
     }
     let both = [(base, materials.0, "baseline"), (candidate, materials.1, "candidate")];
     for (set, material, side) in both {
         if material.resolved.plan.document().is_some() {
             let text = format!(
-                "the numbers of the {side} are stated by a document: they were rounded, and nobody can check them"
+                "the numbers of the {side} come from a document: they are rounded, and nobody can check them"
             );
             say(CaveatCode::Stated, text);
         }
         if set.manifest.is_none() {
-            let text =
-                format!("the {side} is not sealed: nothing vouches for its files, and cases may be open");
+            let text = format!(
+                "the {side} is not sealed: nothing vouches for its files, and cases may be unfinished"
+            );
             say(CaveatCode::NotSealed, text);
         }
     }
     if gates(&materials.0.resolved.plan) != gates(&materials.1.resolved.plan) {
-        let text = "the two experiments have different gates; those of the baseline hold";
+        let text = "the two experiments have different gates; those of the baseline apply";
         say(CaveatCode::OtherGates, text.to_owned());
     }
     if base.host != candidate.host {
         let text = "the sets were measured on different machines, or the kernel or a driver changed: whatever differs \
-                    between them is in the numbers";
+                    between them affects the numbers";
         say(CaveatCode::OtherHost, text.to_owned());
     }
     let interleaved = materials.0.resolved.plan.is_interleaved_with(&materials.1.resolved.plan);
     if !is_same && !interleaved && cases.iter().any(|case| !case.metrics.is_empty()) {
-        let text = "arms not interleaved, drift not controlled: one set was measured after the other";
+        let text = "starts not interleaved, drift not controlled: one set was measured after the other";
         say(CaveatCode::NotInterleaved, text.to_owned());
     }
     let mut causes: Vec<Cause> = differences
@@ -72,13 +73,13 @@ pub(super) fn of(
     }
     let is_compared = cases.iter().any(|case| !case.metrics.is_empty());
     if causes.is_empty() && !is_same && is_compared {
-        let text = "nothing that could be a cause differs between the sets, as far as they record it";
+        let text = "as far as the sets record it, nothing differs between them that could be a cause";
         say(CaveatCode::NothingDiffers, text.to_owned());
     }
     let other = cases.iter().filter(|case| !case.exact.is_empty()).count();
     if other > 0 {
         let text = format!(
-            "in {} something deterministic differs: generated tokens, or bytes of buffers",
+            "in {}, something deterministic differs: generated tokens, or bytes of buffers",
             counted(other, "case")
         );
         say(CaveatCode::OutputDiffers, text);
@@ -94,8 +95,8 @@ pub(super) fn of(
         .collect();
     if let Some(first) = caches.first() {
         let text = format!(
-            "in {} the starts found the files of the model in different states of the page cache ({first}): load \
-             times differ for that alone",
+            "in {}, the starts found the model's files in different states of the page cache ({first}): that alone \
+             makes load times differ",
             counted(caches.len(), "case")
         );
         say(CaveatCode::OtherCache, text);
@@ -118,17 +119,17 @@ fn moved<'a>(
             moved += usize::from(pace::moved_during(start) || apart.contains(&start.id.start));
         }
     }
-    let of_pairs = if interleaved { ", or between the two of a pair" } else { "" };
+    let of_pairs = if interleaved { ", or between the two starts of a pair" } else { "" };
     (moved > 0).then(|| {
         format!(
-            "the machine went over to other cores during {moved} of {all} starts{of_pairs} (their threads came together in \
-             less than half the time, or in more than twice of it): their rates are of neither, and do not count"
+            "the machine moved to other cores during {moved} of {all} starts{of_pairs} (thread synchronisation became \
+             more than twice as fast or slow): their rates are excluded"
         )
     })
 }
 
-/// In which states of the page cache the two sides of a case loaded, where it was not one and the same: `cold, and warm
-/// in the candidate`. `None` too where a set does not say.
+/// In which states of the page cache the two sides of a case loaded, where it was not the same: `cold, and warm in
+/// the candidate`. `None` too where a set does not say.
 fn caches(materials: (Material<'_>, Material<'_>), id: &str) -> Option<String> {
     let of = |material: Material<'_>| -> Option<String> {
         let starts = material.ledger.case(id)?.starts.values();
@@ -147,13 +148,13 @@ pub(super) fn of_confirmation(
 ) -> Vec<Caveat> {
     let Some(([base, candidate], materials)) = by.zip(materials) else { return Vec::new() };
     let text = format!(
-        "what looked or was worse was measured again in fresh starts, made in turn ({}/{} and {}/{}): those alone \
-         decide it, under what this machine is now",
+        "what needed confirming was measured again in fresh, interleaved starts ({}/{} and {}/{}): they alone \
+         decide it, on the machine as it is now",
         base.name, base.id, candidate.name, candidate.id
     );
     let cases = materials.0.ledger.cases.iter().map(|case| case.case.id.as_str());
-    let moved =
-        moved(materials, cases).map(|text| (CaveatCode::MovedStarts, format!("of the fresh ones: {text}")));
+    let moved = moved(materials, cases)
+        .map(|text| (CaveatCode::MovedStarts, format!("among the fresh starts: {text}")));
     let all = [Some((CaveatCode::Confirmed, text)), moved];
     all.into_iter().flatten().map(|(code, text)| Caveat { code, text }).collect()
 }

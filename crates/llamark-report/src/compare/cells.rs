@@ -62,7 +62,7 @@ pub(super) fn levels(case: &CaseLedger) -> BTreeMap<Metric, Levels> {
     found
 }
 
-/// [`levels`] of two cases whose starts were made in turn: without the pairs that met two machines.
+/// [`levels`] of two cases whose starts were interleaved: without the pairs that met two machines.
 pub(super) fn levels_in_turn(
     base: &CaseLedger,
     candidate: &CaseLedger,
@@ -137,7 +137,7 @@ impl Levels {
     }
 }
 
-/// The effect. Blocked: start i of one side ran beside start i of the other, and those that both have are compared.
+/// The effect. Blocked: start i of one side ran next to start i of the other, and those that both have are compared.
 /// Unblocked: one side was measured after the other, so nothing pairs them.
 pub(super) fn effect(metric: Metric, design: Design, base: &Levels, candidate: &Levels) -> Option<Effect> {
     match design {

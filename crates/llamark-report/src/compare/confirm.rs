@@ -36,7 +36,7 @@ pub fn is_to_confirm(metric: &MetricComparison, again: Again) -> bool {
     metric.gates && is_open && !metric.doubted && metric.accepted.is_none()
 }
 
-/// Puts the verdicts of the fresh starts in place of those that are to be confirmed. Where the fresh sets have no
+/// Replaces the verdicts that are to be confirmed with those of the fresh starts. Where the fresh sets have no
 /// result, the first verdict stands, and the reason says so.
 pub(super) fn apply(
     cases: &mut [CaseComparison],
@@ -102,8 +102,7 @@ fn retest<'a>(metric: &MetricComparison, open: &Open<'a>, pools: &Pools<'a>) -> 
 
 /// Measured again, and nothing can be said of it: the first verdict stands, since nothing contradicts it.
 fn undecided(metric: &mut MetricComparison) {
-    "measured again, and fewer than three pairs of fresh starts have a value and met one machine, or all agree: the first verdict \
-     stands"
+    "measured again, but fewer than three usable pairs remain (or all agree exactly): the first verdict stands"
         .clone_into(&mut metric.reason);
 }
 

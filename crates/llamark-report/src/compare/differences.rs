@@ -15,8 +15,8 @@ use crate::summarize::Material;
 /// Two machines of one kind may have this much more or less memory: firmware and kernel keep some.
 const SAME_MEMORY: f64 = 0.02;
 
-/// Every difference between the sets, in order. `across` names what was declared: by the caller, who can mistype it, and
-/// by a plan of variants, of which cases may have been left out.
+/// Every difference between the sets, in order. `across` names what was declared: by the caller, who can mistype it,
+/// and by a plan of variants, whose cases may have been left out.
 pub(super) fn between(
     base: Material<'_>,
     candidate: Material<'_>,

@@ -22,9 +22,9 @@ pub(super) type Path = Vec<String>;
 /// Fields of a set: value, and which cases it has to do with.
 pub(super) type Fields = BTreeMap<Path, (String, Touches)>;
 
-/// What both sets have, so that only this is compared: what one set lacks is told by its missing cases.
+/// What both sets have, so that only this is compared: what one set lacks is reported by its missing cases.
 pub(super) struct Common<'a> {
-    /// Cases whose shapes are told: as there may be very many, those whose shapes differ, unless all are wanted.
+    /// Cases whose shapes are listed: as there may be very many, those whose shapes differ, unless all are wanted.
     shapes: Vec<&'a str>,
     backends: BTreeSet<&'a str>,
     models: BTreeSet<&'a str>,
@@ -271,7 +271,7 @@ impl Collector {
         self.fields.insert(path, (value.to_owned(), touches.clone()));
     }
 
-    /// The leaves of a JSON value; elements of a list by their place. An absence is no field.
+    /// The leaves of a JSON value; elements of a list by their place. An absence is not a field.
     fn flatten(&mut self, path: Path, value: &Value, touches: &Touches) {
         let below = |part: &str| path.iter().cloned().chain([part.to_owned()]).collect::<Path>();
         match value {

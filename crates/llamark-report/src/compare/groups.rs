@@ -13,8 +13,8 @@ use crate::estimate::round;
 /// A group: its cases, by the places of their differences.
 type Groups<'a> = BTreeMap<(Metric, GroupKind, &'a str), Vec<usize>>;
 
-/// The groups that moved, over every gating metric. What was called by itself is left out: it is said already, and one
-/// large change is no shift of a group.
+/// The groups that moved, over every gating metric. What was called by itself is left out: it is said already, and
+/// one large change is not a shift of a group.
 pub(super) fn find(pairs: &Pairs<'_>, judged: &[CaseComparison], by: &Rules) -> Vec<GroupFinding> {
     let mut differences = Vec::new();
     let mut groups = Groups::new();

@@ -155,7 +155,7 @@ impl<'a> Open<'a> {
         })
     }
 
-    /// The same with another effect of which nothing earlier is known.
+    /// The same with another effect that has no history.
     pub(super) fn with_effect(self, effect: Effect) -> Self {
         Self { effect: Some(effect), history: None, ..self }
     }
@@ -183,13 +183,12 @@ fn compared(open: &Open<'_>, decision: Option<&Decision>) -> MetricComparison {
         (None, Some(_), _) => (Verdict::Missing, no_value(open.metric, "the baseline")),
         (Some(a), Some(b), None) if a.has_moved() || b.has_moved() => (
             Verdict::Inconclusive,
-            "no start that met one machine is left: it went over to other cores".to_owned(),
+            "no usable start is left: the machine moved to other cores during all of them".to_owned(),
         ),
-        (Some(a), Some(b), None) if open.design == Design::Blocked && a.beside(b).0.is_empty() => (
-            Verdict::Inconclusive,
-            "no start counts on both sides, so that there is no pair of them".to_owned(),
-        ),
-        (Some(_), Some(_), None) => (Verdict::Inconclusive, "its values are no positive numbers".to_owned()),
+        (Some(a), Some(b), None) if open.design == Design::Blocked && a.beside(b).0.is_empty() => {
+            (Verdict::Inconclusive, "no start counts on both sides, so there is no pair".to_owned())
+        }
+        (Some(_), Some(_), None) => (Verdict::Inconclusive, "its values are not positive numbers".to_owned()),
     };
     MetricComparison {
         metric: open.metric,
@@ -215,10 +214,7 @@ fn exact_verdict(difference: f64, rule: &MetricRule) -> (Verdict, String) {
     } else {
         Verdict::Improved
     };
-    (
-        verdict,
-        "every start of a side agrees to the byte, so that the values were compared as they are".to_owned(),
-    )
+    (verdict, "all starts of a side agree to the byte, so the values were compared as they are".to_owned())
 }
 
 pub(super) fn word(verdict: procedure::Verdict) -> Verdict {
@@ -241,13 +237,13 @@ fn why(decision: &Decision, effect: &Effect) -> String {
     if !is_open {
         String::new()
     } else if effect.starts == 1 && decision.evidence.is_some() {
-        format!("{one}, with what earlier starts on this machine showed: no verdict is final")
+        format!("{one}, plus the noise of earlier starts on this machine: no verdict is final")
     } else if effect.starts == 1 {
         format!("{one}: between-start noise unknown")
     } else if effect.starts < FEWEST_STARTS {
         format!("{two}: no verdict is final below three")
     } else if decision.evidence.is_none() {
-        "the starts agree exactly: nothing is known of the noise".to_owned()
+        "the starts agree exactly: the noise is unknown".to_owned()
     } else {
         String::new()
     }
@@ -258,7 +254,7 @@ fn no_value(metric: Metric, side: &str) -> String {
     if metric.is_of_runs() {
         format!("{side} {verb} a start with two valid runs")
     } else {
-        format!("{side} {verb} a value of it")
+        format!("{side} {verb} a value for it")
     }
 }
 
@@ -341,6 +337,6 @@ pub(super) fn conclude(case: &mut CaseComparison) {
     let gating = case.metrics.iter().filter(|metric| metric.gates);
     match gating.map(|metric| metric.verdict).min() {
         Some(verdict) => case.verdict = verdict,
-        None => "no metric that gates has a value".clone_into(&mut case.reason),
+        None => "no gating metric has a value".clone_into(&mut case.reason),
     }
 }

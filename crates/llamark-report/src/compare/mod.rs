@@ -81,7 +81,7 @@ pub fn compare(
     compare_sides(side(base, a.as_ref()), side(candidate, b.as_ref()), options)
 }
 
-/// [`compare`], and what it leaves open decided by two sets of fresh starts that were made in turn.
+/// [`compare`], and what it leaves open decided by two sets of fresh starts that were interleaved.
 ///
 /// # Errors
 /// As [`compare`].

@@ -67,12 +67,12 @@ pub(super) fn caveat(file: Option<&NoiseFile>, base: Material<'_>, used: usize, 
              {of} gating comparisons"
         )
     } else {
-        "the noise file is of another machine, and was not used".to_owned()
+        "the noise file is from another machine and was not used".to_owned()
     };
     Some(Caveat { code: CaveatCode::NoiseFile, text })
 }
 
-/// What two sets say of the noise of their machine. They must be one plan measured twice, in turn, and sealed.
+/// What two sets show about the noise of their machine. They must be one plan measured twice, interleaved and sealed.
 ///
 /// # Errors
 /// When they are not, when a manifest cannot be read, or a plan has no digest.

@@ -8,7 +8,7 @@ use llamark_record::noise::NoiseFile;
 pub struct Options {
     /// Call a change by the size of its estimate: more power, more false calls.
     pub sensitive: bool,
-    /// The margin of every gating metric, as a share, in place of those of the plan; the least change looked for is a
+    /// The margin of every gating metric, as a share, instead of those of the plan; the least change looked for is a
     /// third of it.
     pub threshold: Option<f64>,
     /// Fields (or beginnings of fields, or words of a cause) whose difference is what is compared.

@@ -1,15 +1,15 @@
-//! Was it the machine? What was measured, held against how fast the processor itself was.
+//! Was it the machine? What was measured, compared with how fast the processor itself was.
 //!
-//! Two sets that were measured one after the other met two states of the machine: somebody else computes beside the second,
-//! a clock is lower, a limit of power bites. Where the processor computes, each start has the pace of the processor before and
-//! behind it. So each rate is judged twice: as it was measured, and relative to the pace; and a change is called only where
-//! both are. No number is corrected by it: what is shown is what was measured.
+//! Two sets that were measured one after the other met two states of the machine: somebody else computes during the
+//! second, a clock is lower, a limit of power bites. Where the processor computes, each start has the pace of the
+//! processor before and after it. So each rate is judged twice: as it was measured, and relative to the pace; and a
+//! change is called only if both show it. No number is corrected by it: what is shown is what was measured.
 //!
 //! How fast threads come together is a witness of another kind: no rate is proportional to it, but cores that lie further apart
 //! (a virtual machine is moved from some to others) are another machine. Where that changed, what changed with it is suspect.
 //!
-//! Starts in turn need neither, since what drifts moves both sides. Those that met two machines are left out of both kinds of
-//! comparison before that (`cells.rs`).
+//! Interleaved starts need neither, since drift moves both sides. Those that met two machines are left out of both
+//! kinds of comparison before that (`cells.rs`).
 
 use std::collections::BTreeMap;
 
@@ -67,8 +67,8 @@ fn of_pairs(pairs: &Pairs<'_>, kind: PaceKind) -> BTreeMap<usize, [Paces; 2]> {
 /// What a change of how fast threads come together must exceed to be another machine: ln 1.1.
 const ANOTHER_MACHINE: f64 = 0.095_310_179_804_324_87;
 
-/// Whether what was changed between the sets, as far as it has to do with a case, is the machine that it was computed on: then its
-/// pace is no witness, but a part of what is compared.
+/// Whether what was changed between the sets, as far as it has to do with a case, is the machine that it was computed
+/// on: then its pace is not a witness, but a part of what is compared.
 fn is_treated(differences: &[Difference], case: &str) -> bool {
     differences.iter().any(|difference| {
         let of_machine =
@@ -170,7 +170,7 @@ fn excuse(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, cases: &mut [Case
     }
 }
 
-/// How much longer the same work took beside the candidate.
+/// How much longer the same work took during the candidate.
 fn slowing(base: &Paces, candidate: &Paces) -> Option<Effect> {
     unblocked(&base.times(), &candidate.times(), Direction::LowerIsBetter)
 }
@@ -209,7 +209,7 @@ fn pace_change([base, candidate]: &[Paces; 2]) -> Option<f64> {
 fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: procedure::Verdict) {
     if measured(metric.verdict).is_some_and(|measured| procedure::contradicts(measured, of_witness)) {
         metric.reason = format!(
-            "relative to the pace of the processor, which {} beside the candidate, it is {} ({})",
+            "the processor itself {} during the candidate; relative to that, the change is {} ({})",
             by_how_much(relative.to, relative.pace),
             format::change(relative.change),
             format::change_interval(relative.interval.low, relative.interval.high)
@@ -232,7 +232,7 @@ fn measured(verdict: Verdict) -> Option<procedure::Verdict> {
 }
 
 fn sentence(kind: PaceKind, pace: f64) -> String {
-    format!("the processor itself {} beside the candidate", by_how_much(kind, pace))
+    format!("the processor itself {} during the candidate", by_how_much(kind, pace))
 }
 
 /// `computed 19 % slower`.
@@ -262,7 +262,7 @@ fn caveat(kind: PaceKind, paces: &BTreeMap<usize, [Paces; 2]>, by: &Rules) -> Op
     }
     let interval = moved.interval(1.0 - 2.0 * by.alpha)?;
     let text = format!(
-        "{} ({}), by the same work before and behind each start",
+        "{} ({}), timed with the same work before and after each start",
         sentence(kind, faster(moved.difference)),
         format::change_interval(faster(interval.high), faster(interval.low))
     );

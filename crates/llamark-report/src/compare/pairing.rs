@@ -19,7 +19,7 @@ pub(super) enum Paired<'a> {
     Not(CaseComparison),
 }
 
-/// Every case of either set, by id. Cases that only the candidate has are told too.
+/// Every case of either set, by id. Cases that only the candidate has are included too.
 pub(super) fn pair<'a>(
     base: Material<'a>,
     candidate: Material<'a>,
@@ -40,9 +40,9 @@ pub(super) fn pair<'a>(
             (Some(a), Some(b)) => both(id, a, b, &identities),
             (Some(a), None) => {
                 let gates = without_result(a).is_none();
-                missing(id, "the candidate does not have the case".to_owned(), gates, false)
+                missing(id, "the candidate does not have this case".to_owned(), gates, false)
             }
-            (None, _) => missing(id, "the baseline does not have the case".to_owned(), false, false),
+            (None, _) => missing(id, "the baseline does not have this case".to_owned(), false, false),
         });
     }
     paired
@@ -63,7 +63,7 @@ fn both<'a>(
             return missing(id, format!("the baseline has no result ({why})"), false, false);
         }
         (Some((base, _)), Some((candidate, _))) => {
-            let reason = format!("neither has a result (baseline {base}; candidate {candidate})");
+            let reason = format!("neither side has a result (baseline {base}; candidate {candidate})");
             return missing(id, reason, false, false);
         }
     }
@@ -78,7 +78,7 @@ fn both<'a>(
         value(&first.candidate)
     );
     if more > 0 {
-        reason.push_str(&format!("; and {more} more of what makes it the same measurement differ"));
+        reason.push_str(&format!("; {more} more fields that identify the measurement differ"));
     }
     Paired::Not(without_metrics(id, Verdict::NotComparable, reason, true, false))
 }
@@ -90,7 +90,7 @@ pub(super) fn without_result(case: &CaseLedger) -> Option<(String, bool)> {
         Some(Outcome::Failed(failure)) => Some((format!("failed: {}", failure.detail), true)),
         Some(Outcome::Invalid { reason }) => Some((format!("invalid: {reason}"), true)),
         Some(Outcome::Skipped { reason }) => Some((format!("skipped: {reason}"), false)),
-        Some(Outcome::Interrupted) | None => Some(("not run to its end".to_owned(), false)),
+        Some(Outcome::Interrupted) | None => Some(("not finished".to_owned(), false)),
     }
 }
 
@@ -98,7 +98,7 @@ fn missing(id: &str, reason: String, gates: bool, broke: bool) -> Paired<'static
     Paired::Not(without_metrics(id, Verdict::Missing, reason, gates, broke))
 }
 
-/// A case of which no metric is compared.
+/// A case without compared metrics.
 pub(super) fn without_metrics(
     id: &str,
     verdict: Verdict,

@@ -1,4 +1,5 @@
-//! What is fast and wrong is no improvement: the verdicts of cases whose candidate predicts a text worse than it should.
+//! What is fast and wrong is not an improvement: the verdicts of cases whose candidate predicts a text worse than it
+//! should.
 
 use llamark_record::comparison::CaseComparison;
 use llamark_record::perplexity::PerplexityValue;

@@ -1,4 +1,4 @@
-//! The two variants of one set against each other: each is seen as a set of its own, measured in turn with the other.
+//! The two variants of one set against each other: each is seen as a set of its own, interleaved with the other.
 
 use std::collections::BTreeMap;
 

@@ -19,8 +19,9 @@ fn of_case(context: &Context<'_>, case: &CaseSummary, check: &CanaryCheck) -> Op
     };
     let finding = match (check.fault(), check.agreement.as_str()) {
         (Some(fault), _) => {
-            let text =
-                format!("{name} is suspect: {fault}{starts}. Its speed is that of a computation gone wrong.");
+            let text = format!(
+                "{name} is suspect: {fault}{starts}. Its speed is that of a computation that went wrong."
+            );
             Finding::new(&WRONG_TOKENS, subject(), text)
                 .number("starts", f64::from(check.wrong))
                 .word("text", &check.text)
@@ -29,8 +30,8 @@ fn of_case(context: &Context<'_>, case: &CaseSummary, check: &CanaryCheck) -> Op
         (None, "unknown") => {
             let at = check.at.unwrap_or_default();
             let text = format!(
-                "{name}: its tokens part from those of the processor alone at token {at}, and how sure that was there is \
-                 not known: rounding or error, nobody can say."
+                "{name}: its tokens differ from those of the processor alone from token {at} on, and how sure the processor \
+                 was there is unknown: it may be rounding or an error."
             );
             Finding::new(&TOKENS_NOT_CHECKED, subject(), text)
         }

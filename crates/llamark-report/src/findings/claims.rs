@@ -56,7 +56,7 @@ fn name(context: &Context<'_>, place: usize, model: &ModelSummary) -> Option<Fin
     let far = stated / named > NAME_TOLERANCE || named / stated > NAME_TOLERANCE;
     far.then(|| {
         let text = format!(
-            "{}: {word} in its name says {} active parameters, {} are stated.",
+            "{}: {word} in its name says {} active parameters, but {} are stated.",
             context.model(place),
             shown(named),
             shown(stated)
@@ -104,7 +104,7 @@ fn sizes(context: &Context<'_>) -> Option<Finding> {
         let other = unit(stated).1;
         let closer = reading.models - reading.closer_as_stated;
         let text = format!(
-            "File sizes are given in {stated}, but {closer} of {} lie closer to the bits of their quantization when read \
+            "File sizes are given in {stated}, but {closer} of {} are closer to the bits of their quantization when read \
              as {other}; here they are read as {other}.",
             reading.models
         );

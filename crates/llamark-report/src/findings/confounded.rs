@@ -26,7 +26,7 @@ fn differences(a: &BackendSummary, b: &BackendSummary) -> Vec<String> {
     let cpu = Some(BackendKind::Cpu);
     let is_cpu = a.kind == cpu || b.kind == cpu;
     let alone = |of: &BackendSummary, name: &str, value: &str| {
-        format!("{name} is stated for {} alone ({value})", of.label)
+        format!("{name} is stated only for {} ({value})", of.label)
     };
     let differing = names.into_iter().filter(|name| !(is_cpu && name.as_str() == OF_A_DEVICE));
     differing
@@ -64,8 +64,8 @@ fn pair(context: &Context<'_>, a: usize, b: usize) -> Option<(usize, Finding)> {
     }
     let count = differences.len();
     let text = format!(
-        "{} and {} differ in {count} {} besides the backend: {}. A difference between their rows ({rows} {}) cannot be put \
-         down to the backend.",
+        "{} and {} differ in {count} {} besides the backend: {}. A difference between their rows ({rows} {}) cannot be \
+         attributed to the backend.",
         one.label,
         other.label,
         if count == 1 { "setting" } else { "settings" },

@@ -68,7 +68,7 @@ fn not_planned(context: &Context<'_>, backend: usize) -> Option<Finding> {
         named.push(format!("{} more", absent.len() - NAMED));
     }
     let why = if context.summary.set.document.is_some() {
-        "the document has no row of them and gives no reason"
+        "the document has no row for them and gives no reason"
     } else {
         "the experiment does not plan them"
     };

@@ -23,7 +23,7 @@ pub struct Finding {
     pub text: String,
     /// The numbers of the sentence, and others of the rule, by name: rates in tok/s, times in ms, shares of one.
     pub numbers: BTreeMap<String, f64>,
-    /// What is no number, by name: `metric`, `settings`, ...
+    /// What is not a number, by name: `metric`, `settings`, ...
     pub words: BTreeMap<String, String>,
 }
 
@@ -51,7 +51,7 @@ pub struct Subject {
     pub model: Option<String>,
     /// Name of the prompt.
     pub prompt: Option<String>,
-    /// What is not as usual in the shape of the case or the section; absent where there is nothing to say.
+    /// What is not as usual in the shape of the case or the section; absent if there is nothing to say.
     pub shape: Option<String>,
     /// Names of the backends.
     pub backends: Vec<String>,

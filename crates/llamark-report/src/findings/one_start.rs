@@ -16,13 +16,13 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let starts = if context.summary.set.document.is_some() {
-        "runs that the document lists, which are of one start of the server as far as it says"
+        "the runs that the document lists, which are from one start of the server as far as it says"
     } else {
-        "runs of one start of the server"
+        "the runs of one start of the server"
     };
     let text = format!(
-        "The intervals of {of_one} of {} cases are over {starts}: what changes from one start to the next is not in them, \
-         so they are too narrow by an unknown amount.",
+        "The intervals of {of_one} of {} cases are over {starts}: they do not include what changes from one start to the \
+         next, so they are too narrow by an unknown amount.",
         cases.len()
     );
     let finding = Finding::new(&ONE_START, Subject::set(Scope::Set), text)

@@ -1,4 +1,4 @@
-//! LM309: the processor itself was not as fast beside one start as beside another.
+//! LM309: the processor itself was not as fast around one start as around another.
 
 use llamark_artifact::CaseLedger;
 use llamark_record::comparison::PaceKind;
@@ -24,11 +24,11 @@ fn of_backend(context: &Context<'_>, backend: usize) -> Option<Finding> {
     let apart = slower_sync(&cases);
     let mut said = Vec::new();
     if let Some(slower) = slower {
-        said.push(format!("computed up to {} slower beside one start than beside another", percent(slower)));
+        said.push(format!("computed up to {} slower around one start than around another", percent(slower)));
     }
     if let Some(apart) = apart {
         said.push(format!(
-            "brought its threads together up to {} slower, as a virtual machine does that is moved to cores that lie further apart",
+            "synchronised its threads up to {} slower, as on a virtual machine moved to cores that lie further apart",
             percent(apart)
         ));
     }
@@ -36,8 +36,8 @@ fn of_backend(context: &Context<'_>, backend: usize) -> Option<Finding> {
         return None;
     }
     let text = format!(
-        "{}: by the same work before and behind each start, the processor itself {}. Something else had a part of it, and of what \
-         was measured.",
+        "{}: timed with the same work before and after each start, the processor itself {}. Something else slowed it, and \
+         so affected the measurements.",
         context.backend(backend),
         list(&said)
     );

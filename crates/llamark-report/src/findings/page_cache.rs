@@ -16,8 +16,8 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
 fn of_mixed(context: &Context<'_>, case: &CaseSummary, loading: &Loading) -> Finding {
     let each: Vec<String> = loading.by_cache.iter().map(times).collect();
     let text = format!(
-        "{}: its starts found the model in different states of the page cache ({}): their mean is the load time of none of \
-         them.",
+        "{}: its starts found the model in different states of the page cache ({}): their mean is not the load time of \
+         any of them.",
         context.case(case),
         list(&each)
     );
@@ -54,9 +54,9 @@ fn not_as_asked(context: &Context<'_>, case: &CaseSummary, loading: &Loading) ->
     let least = shares.iter().map(|[least, _]| *least).min_by(f64::total_cmp);
     let most = shares.iter().map(|[_, most]| *most).max_by(f64::total_cmp);
     let what = match (loading.asked.as_str(), least, most) {
-        ("cold", _, Some(most)) => format!("up to {} of its pages stay in memory", percent(most)),
-        (_, Some(least), _) => format!("as few as {} of its pages are in memory", percent(least)),
-        _ => "how much of it is in memory is not known".to_owned(),
+        ("cold", _, Some(most)) => format!("up to {} of its pages stayed in memory", percent(most)),
+        (_, Some(least), _) => format!("as few as {} of its pages were in memory", percent(least)),
+        _ => "how much of it is in memory is unknown".to_owned(),
     };
     let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     let text = format!(

@@ -1,4 +1,5 @@
-//! LM123, LM124: a backend that predicts a text worse than another one of the same model, and one of which nobody knows.
+//! LM123, LM124: a backend that predicts a text worse than another one with the same model, and one whose prediction
+//! is unknown.
 
 use super::rules::{NO_PERPLEXITY, WORSE_PERPLEXITY};
 use super::{Context, Finding, Scope, Subject};
@@ -23,11 +24,12 @@ fn of_row(context: &Context<'_>, row: &PerplexityRow) -> Option<Finding> {
         let made_up = match model.synthetic.as_str() {
             "" => "",
             _ => {
-                " (Its weights are made up, so that the number means nothing by itself; but all backends compute the same one.)"
+                " (Its weights are made up, so the number means nothing by itself; but all backends should compute the same one.)"
             }
         };
-        let text =
-            format!("{name} is suspect: {fault}. Its speed is that of a computation gone wrong.{made_up}");
+        let text = format!(
+            "{name} is suspect: {fault}. Its speed is that of a computation that went wrong.{made_up}"
+        );
         let mut finding = Finding::new(&WORSE_PERPLEXITY, subject, text);
         let numbers = [
             ("perplexity", row.perplexity),

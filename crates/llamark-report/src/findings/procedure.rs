@@ -19,7 +19,7 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
 fn not_steady(context: &Context<'_>, _: usize, case: &CaseSummary) -> Option<Finding> {
     let warm_ups = case.warm_ups.as_ref().filter(|warm_ups| warm_ups.unsteady > 0)?;
     let text = format!(
-        "{}: {} of {} starts were not steady after {} warm-up runs, and were measured all the same.",
+        "{}: {} of {} starts were not steady after {} warm-up runs, and were measured anyway.",
         context.case(case),
         warm_ups.unsteady,
         warm_ups.starts,
@@ -82,11 +82,11 @@ fn not_narrow(context: &Context<'_>, _: usize, case: &CaseSummary) -> Option<Fin
     }
     let why = match stopped.by.as_str() {
         "time" => "the time was used up",
-        "most" => "no more were allowed",
+        "most" => "no more starts were allowed",
         _ => "the journal says that it is enough",
     };
     let known = widest.map_or_else(
-        || "nothing is known of its precision".to_owned(),
+        || "its precision is unknown".to_owned(),
         |widest| format!("its rates are known to ±{} at best", percent(widest)),
     );
     let text = format!(

@@ -23,7 +23,7 @@ fn within(context: &Context<'_>, case: &CaseSummary) -> Option<Finding> {
     let shown: Vec<String> = tokens.iter().take(6).map(ToString::to_string).collect();
     let text = format!(
         "{}: the runs have {} prompt tokens{}, so either the prompt was not the same or some of it came from a cache; their \
-         PP is not of one thing.",
+         PP values do not measure the same thing.",
         context.case(case),
         list(&shown),
         if tokens.len() > shown.len() { ", ..." } else { "" },
@@ -39,8 +39,8 @@ fn between(context: &Context<'_>) -> Vec<Finding> {
         let (least, most) = (*lengths.first()?, *lengths.last()?);
         (least < most).then(|| {
             let text = format!(
-                "The prompt {} has {least} to {most} tokens, by the model's tokenizer: PP of two models is over different \
-                 lengths, and a token of one is not the text of a token of another.",
+                "The prompt {} has {least} to {most} tokens, depending on the model's tokenizer: PP of two models is over \
+                 different lengths, and a token of one model is not the same text as a token of another.",
                 prompt.name
             );
             let subject = Subject { prompt: Some(prompt.name.clone()), ..Subject::set(Scope::Set) };

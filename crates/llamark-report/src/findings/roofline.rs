@@ -143,7 +143,7 @@ fn far_below(
     let whole = share * weights.parameters / weights.active_parameters;
     if weights.active_parameters < weights.parameters && whole <= LIMIT {
         text.push_str(&format!(
-            "; were every parameter read for each token, as in a dense model, it would be {}",
+            "; if every parameter were read for each token, as in a dense model, it would be {}",
             percent(whole)
         ));
     }

@@ -45,15 +45,15 @@ pub(super) const CONTRADICTED_NAME: Rule =
 pub(super) const IMPLAUSIBLE_QUANT: Rule =
     rule("LM113", "implausible-quant", Error, "size and parameters do not give the bits of the quantization");
 pub(super) const UNIT_OF_SIZES: Rule =
-    rule("LM114", "unit-of-sizes", Warning, "sizes are in another unit than they say");
+    rule("LM114", "unit-of-sizes", Warning, "sizes are not in the unit that they state");
 pub(super) const WRONG_TOKENS: Rule =
-    rule("LM121", "wrong-tokens", Error, "the tokens are not those of the processor alone");
+    rule("LM121", "wrong-tokens", Error, "the tokens differ from those of the processor alone");
 pub(super) const TOKENS_NOT_CHECKED: Rule =
-    rule("LM122", "tokens-not-checked", Note, "nothing says whether the tokens are right");
+    rule("LM122", "tokens-not-checked", Note, "it is unknown whether the tokens are right");
 pub(super) const WORSE_PERPLEXITY: Rule =
     rule("LM123", "worse-perplexity", Error, "a text is predicted worse than rounding explains");
 pub(super) const NO_PERPLEXITY: Rule =
-    rule("LM124", "no-perplexity", Note, "nothing says how well a text is predicted");
+    rule("LM124", "no-perplexity", Note, "it is unknown how well a text is predicted");
 pub(super) const FIRST_RUN_SLOW: Rule = rule(
     "LM201",
     "first-run-slow",
@@ -66,7 +66,7 @@ pub(super) const FALLING: Rule = rule("LM203", "falling", Note, "each run is slo
 pub(super) const FALLING_TOGETHER: Rule =
     of_backends(rule("LM204", "falling-together", Warning, "more cases fall run by run than chance allows"));
 pub(super) const NOT_STEADY: Rule =
-    rule("LM205", "not-steady", Warning, "starts were measured before their runs were alike");
+    rule("LM205", "not-steady", Warning, "starts were measured before their runs were steady");
 pub(super) const SHORT_RUNS: Rule =
     rule("LM206", "short-runs", Warning, "runs are shorter than the experiment asks for");
 pub(super) const TOO_FEW_RUNS: Rule = rule("LM301", "too-few-runs", Warning, "too few runs for an interval");
@@ -83,15 +83,15 @@ pub(super) const CACHE_NOT_AS_ASKED: Rule = rule(
     "LM307",
     "cache-not-as-asked",
     Warning,
-    "the page cache could not be made what the experiment asks for",
+    "the page cache could not be put in the state that the experiment asks for",
 );
 pub(super) const NOT_NARROW: Rule =
-    rule("LM308", "not-narrow", Warning, "the starts ended before the interval was as narrow as was asked");
+    rule("LM308", "not-narrow", Warning, "the starts ended before the interval was as narrow as asked");
 pub(super) const UNEVEN_MACHINE: Rule = of_backends(rule(
     "LM309",
     "uneven-machine",
     Warning,
-    "the processor itself was not as fast beside one start as beside another",
+    "the processor itself was not equally fast around all starts",
 ));
 pub(super) const CONFOUNDED: Rule =
     rule("LM401", "confounded", Warning, "rows of one model differ in more than the backend");
@@ -102,8 +102,8 @@ pub(super) const PROMPT_VARIES: Rule = rule(
     "the runs of a case do not have the same number of prompt tokens",
 );
 pub(super) const PROMPT_LENGTHS: Rule =
-    rule("LM403", "prompt-lengths", Note, "the prompt has another length for each tokenizer");
-pub(super) const UNSTATED: Rule = rule("LM404", "unstated", Warning, "the numbers are those of a document");
+    rule("LM403", "prompt-lengths", Note, "the prompt has a different length for each tokenizer");
+pub(super) const UNSTATED: Rule = rule("LM404", "unstated", Warning, "the numbers come from a document");
 pub(super) const BEST_BACKEND: Rule =
     rule("LM501", "best-backend", Note, "the fastest backend is named, or a tie");
 pub(super) const BEST_BY_SIZE: Rule =

@@ -20,7 +20,7 @@ pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
 fn too_few(context: &Context<'_>, case: &CaseSummary) -> Option<Finding> {
     let tg = case.metrics.tg.as_ref().or(case.metrics.pp.as_ref()).filter(|tg| tg.interval.is_none())?;
     let text = format!(
-        "{}: {} in {} are too few to say how far its means may be off.",
+        "{}: {} in {} are too few to say how far off its means may be.",
         context.case(case),
         counted(tg.n, "counted run"),
         counted(tg.starts, "start"),
@@ -33,8 +33,8 @@ fn below_resolution(context: &Context<'_>, case: &CaseSummary, metric: Metric) -
     let estimate = case.metrics.get(metric)?;
     let interval = estimate.interval.as_ref().filter(|interval| interval.half_width < interval.rounding)?;
     let text = format!(
-        "{}: {} does not differ by more than the rounding of the document, so its uncertainty is that of the rounding: {} \
-         tok/s (n = {}).",
+        "{}: {} varies by less than the rounding of the document, so its uncertainty is that of the rounding: {} tok/s \
+         (n = {}).",
         context.case(case),
         title(metric),
         with_interval(estimate.mean, interval.half_width, interval.rounding),

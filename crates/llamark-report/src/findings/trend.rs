@@ -77,7 +77,7 @@ fn of_case(context: &Context<'_>, place: usize, metric: Metric) -> Option<(f64, 
         _ => String::new(),
     };
     let text = format!(
-        "{}: {} falls from run to run{runs}, {} from the first to the last; by chance {} cases does.",
+        "{}: {} falls from run to run{runs}, {} from the first to the last; by chance, {} cases does.",
         context.case(case),
         title(metric),
         change(fall.share),

@@ -10,7 +10,7 @@ const NAMED: usize = 4;
 pub(super) fn find(context: &Context<'_>) -> Vec<Finding> {
     let Some(document) = &context.summary.set.document else { return Vec::new() };
     let mut text =
-        "The numbers are those of a document; llamark measured none of them and can check none of them."
+        "The numbers come from a document; llamark measured none of them and can check none of them."
             .to_owned();
     let unstated = &document.unstated;
     if !unstated.is_empty() {

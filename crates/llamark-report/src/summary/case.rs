@@ -21,8 +21,8 @@ pub struct CaseSummary {
     pub backend: usize,
     /// Name of the prompt.
     pub prompt: String,
-    /// What is not as usual in the shape, for people: `depth 4096, 4 streams`; with the tokens generated where the cases
-    /// of the set differ in them. Empty where there is nothing to say.
+    /// What is not as usual in the shape, for people: `depth 4096, 4 streams`; with the tokens generated where the
+    /// cases of the set differ in them. Empty if there is nothing to say.
     pub shape: String,
     /// Tokens of context before the prompt.
     pub depth: u32,
@@ -30,7 +30,7 @@ pub struct CaseSummary {
     pub concurrency: u32,
     /// Tokens generated in each run, by each stream.
     pub max_tokens: u32,
-    /// `ok`, `failed`, `skipped`, `invalid`; `open` when the set was interrupted before the case came to its end.
+    /// `ok`, `failed`, `skipped`, `invalid`; `open` when the set was interrupted before the case ended.
     pub outcome: String,
     /// Kind of the failure, as in the journal: `out_of_memory`, ...; empty unless it failed.
     pub failure: String,
@@ -48,22 +48,22 @@ pub struct CaseSummary {
     pub metrics: Metrics,
     /// Why a metric of the sensors has no value, by its name; empty when the sensors were not asked.
     pub not_available: BTreeMap<String, String>,
-    /// How it loaded, in stages and by the state of the page cache; absent where no start says what that was. Left out of
-    /// the file then, so that the summaries of older sets are the same bytes.
+    /// How it loaded, in stages and by the state of the page cache; absent if no start says what that was. Left out
+    /// of the file then, so that the summaries of older sets are the same bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loading: Option<Loading>,
-    /// How many warm-up runs its starts needed; absent, and left out of the file, where that was fixed before.
+    /// How many warm-up runs its starts needed; absent, and omitted from the file, where that was fixed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_ups: Option<WarmUps>,
-    /// Why it has so many starts; absent, and left out of the file, where that was fixed before.
+    /// Why it has so many starts; absent, and omitted from the file, where that was fixed before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
-    /// How its tokens compare with those of the processor alone; absent where no server was asked, and left out of the file
-    /// then.
+    /// How its tokens compare with those of the processor alone; absent if no server was asked, and omitted from the
+    /// file then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryCheck>,
-    /// Whether the perplexity of its model on its backend is no number, or worse than rounding explains; left out of the file
-    /// where it is not.
+    /// Whether the perplexity of its model on its backend is not a number, or worse than rounding explains; omitted
+    /// from the file if it is not.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_bad_perplexity: bool,
     /// tg as a share of what the memory bandwidth allows: tg x bytes per token / bandwidth. Absent when either is
@@ -112,7 +112,7 @@ pub struct Stopped {
     pub by: String,
     /// Half-width that was asked for, as a share of the mean.
     pub asked: f64,
-    /// The wider of the half-widths of PP and TG, likewise; absent where neither has an interval.
+    /// The wider of the half-widths of PP and TG, likewise; absent if neither has an interval.
     pub widest: Option<f64>,
 }
 
@@ -132,7 +132,7 @@ pub struct CanaryCheck {
     pub wrong: u32,
     /// The start that the rest is of.
     pub start: u32,
-    /// The token at which they part, from 1; absent where they do not.
+    /// The token at which they first differ, from 1; absent if they do not.
     pub at: Option<u32>,
     /// How much less likely its token was for the processor there: difference of the natural logarithms; of `wrong` the
     /// least.
@@ -176,16 +176,16 @@ pub struct Loading {
 pub struct LoadingFrom {
     /// The state: `cold`, `warm`, `partial`, `unknown`.
     pub cache: String,
-    /// Share of the pages of the model's files that were in memory, the least and the most of these starts; absent where
+    /// Share of the pages of the model's files that were in memory, the least and the most of these starts; absent if
     /// it is unknown.
     pub resident: Option<[f64; 2]>,
-    /// Why that is unknown, or why what was asked could not be done; empty where nothing went wrong.
+    /// Why that is unknown, or why what was asked could not be done; empty if nothing went wrong.
     pub reason: String,
     /// How many starts.
     pub starts: u32,
-    /// First line of the log; absent where some start does not say.
+    /// First line of the log; absent if some start does not say.
     pub first_line_ms: Option<f64>,
-    /// Weights are in memory; absent where some start does not say.
+    /// Weights are in memory; absent if some start does not say.
     pub weights_ms: Option<f64>,
     /// Ready for requests.
     pub ready_ms: f64,

@@ -58,7 +58,7 @@ pub struct Weights {
     /// Bits per weight.
     pub bits_per_weight: f64,
     /// Unit that a claimed size was read in: not the stated one where the sizes of a set fit only in the other. Empty
-    /// where nothing was claimed.
+    /// if nothing was claimed.
     pub size_unit: String,
 }
 

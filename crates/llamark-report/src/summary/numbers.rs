@@ -127,7 +127,7 @@ pub struct FirstRun {
     pub tg: Option<f64>,
 }
 
-/// The steady state of a case by metric; absent where nothing has to be left out, or too few runs say.
+/// The steady state of a case by metric; absent if nothing has to be left out, or too few runs say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Steady {
@@ -142,7 +142,7 @@ pub struct Steady {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SteadyState {
-    /// Runs left out at the head of each start.
+    /// Runs left out at the beginning of each start.
     pub left_out: u32,
     /// Mean of the rest: of the means of the starts.
     pub mean: f64,

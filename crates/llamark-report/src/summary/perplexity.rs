@@ -1,4 +1,4 @@
-//! How well the backends predict one and the same text, as a report shows it.
+//! How well the backends predict the same text, as a report shows it.
 
 use llamark_record::Sha256;
 use serde::{Deserialize, Serialize};
@@ -27,14 +27,14 @@ pub struct PerplexityRow {
     pub model: usize,
     /// Place of the backend in the summary.
     pub backend: usize,
-    /// The perplexity; absent where there is none, or it is no number.
+    /// The perplexity; absent if there is none, or it is not a number.
     pub perplexity: Option<f64>,
     /// Its standard error over the tokens. Another backend reads the same tokens: it is not that of their difference.
     pub error: Option<f64>,
     /// Chunks that were computed.
     pub chunks: u32,
-    /// By which share it is above the lowest of the model, over the chunks that both have: 0 for that itself. Absent where
-    /// there is nothing to compare.
+    /// By which share it is above the lowest of the model, over the chunks that both have: 0 for that itself. Absent
+    /// if there is nothing to compare.
     pub above: Option<f64>,
     /// The share that rounding explains; absent likewise.
     pub allowed: Option<f64>,
@@ -42,8 +42,8 @@ pub struct PerplexityRow {
     pub lowest: Option<f64>,
     /// Place of its backend in the summary; absent likewise.
     pub lowest_backend: Option<usize>,
-    /// Whether it is no number, or higher than rounding explains.
+    /// Whether it is not a number, or higher than rounding explains.
     pub suspect: bool,
-    /// Where it is no number: what was printed. Where there is none: why. Else empty.
+    /// Where it is not a number: what was printed. Where there is none: why. Else empty.
     pub reason: String,
 }

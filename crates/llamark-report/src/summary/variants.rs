@@ -37,6 +37,6 @@ pub struct VariantRow {
     pub interval: Option<Interval>,
     /// What is said.
     pub verdict: Verdict,
-    /// Why it is missing or undecided; empty where the numbers say it.
+    /// Why it is missing or undecided; empty if the numbers say it.
     pub reason: String,
 }

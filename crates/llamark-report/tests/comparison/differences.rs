@@ -40,7 +40,7 @@ fn another_measurement_is_not_compared_unless_that_is_declared() {
         assert!(comparison.cases[0].reason.contains(field), "{}", comparison.cases[0].reason);
         let text = on_terminal(&comparison);
         assert!(
-            text.starts_with("Not comparable: these sets share nothing that can be compared\n"),
+            text.starts_with("Not comparable: these sets have nothing in common that can be compared\n"),
             "{text}"
         );
         assert!(!text.contains("tok/s") && !text.contains("Baseline "), "no number before or after: {text}");

@@ -225,7 +225,7 @@ fn pairs_of_starts_are_counted_and_not_the_starts_of_a_side() {
         Verdict::Regressed
     );
     assert_eq!(reason([1, 3], [2, 4]), "two pairs of starts: no verdict is final below three");
-    assert_eq!(reason([1, 2], [3, 5]), "no start counts on both sides, so that there is no pair of them");
+    assert_eq!(reason([1, 2], [3, 5]), "no start counts on both sides, so there is no pair");
 }
 
 #[test]

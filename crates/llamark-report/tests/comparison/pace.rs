@@ -55,7 +55,7 @@ fn what_the_processor_lost_as_well_is_suspect() {
     let pp = metric(&comparison, CASE, Metric::Pp);
     assert!(
         pp.reason.starts_with(
-            "relative to the pace of the processor, which computed 15 % slower beside the candidate, it is "
+            "the processor itself computed 15 % slower during the candidate; relative to that, the change is "
         ),
         "{}",
         pp.reason
@@ -63,7 +63,7 @@ fn what_the_processor_lost_as_well_is_suspect() {
     assert!((pp.change.unwrap() + 0.15).abs() < 0.01, "what was measured is shown as it was measured");
     assert!(pp.relative[0].change.abs() < 0.01 && (pp.relative[0].pace + 0.15).abs() < 0.01);
     let said = caveat(&comparison, CaveatCode::OtherPace).unwrap();
-    assert!(said.text.contains("computed 15 % slower beside the candidate (-15"), "{}", said.text);
+    assert!(said.text.contains("computed 15 % slower during the candidate (-15"), "{}", said.text);
     assert!(on_terminal(&comparison).contains("the processor itself"), "{}", on_terminal(&comparison));
 }
 
@@ -113,7 +113,7 @@ fn cores_that_are_further_apart_are_another_machine() {
     let comparison = compared(&base(), &slow);
     assert_eq!(verdicts(&comparison), [Verdict::Suspect; 2]);
     let reason = metric(&comparison, CASE, Metric::Pp).reason;
-    assert!(reason.contains("brought its threads together 60 % slower beside the candidate"), "{reason}");
+    assert!(reason.contains("synchronised its threads 60 % slower during the candidate"), "{reason}");
     assert!(caveat(&comparison, CaveatCode::OtherPace).is_some());
     // Back again, it is no improvement; and what moved the other way has no excuse.
     assert_eq!(verdicts(&compared(&slow, &base())), [Verdict::Suspect; 2]);
@@ -213,7 +213,11 @@ fn pairs_whose_starts_met_two_machines_do_not_count() {
         [(3, 2); 2]
     );
     let said = caveat(&comparison, CaveatCode::MovedStarts).unwrap();
-    assert!(said.text.contains("during 48 of 120 starts, or between the two of a pair"), "{}", said.text);
+    assert!(
+        said.text.contains("during 48 of 120 starts, or between the two starts of a pair"),
+        "{}",
+        said.text
+    );
     let (a, b) = pair(1.0);
     assert_eq!(verdicts(&compared(&a, &b)), [Verdict::Equivalent; 2]);
     // Without the witness, the same numbers decide nothing.
@@ -251,7 +255,7 @@ fn where_every_start_met_two_machines_that_is_the_reason() {
     let comparison = compared(&all, &candidate(0.9, [1.0, 1.0]));
     assert_eq!(verdicts(&comparison), [Verdict::Inconclusive; 2]);
     let reason = metric(&comparison, CASE, Metric::Tg).reason;
-    assert!(reason.contains("no start that met one machine is left"), "{reason}");
+    assert!(reason.contains("no usable start is left"), "{reason}");
     assert!(
         comparison.cases.iter().all(|case| case.metrics.iter().all(|one| one.metric != Metric::TgStream))
     );

@@ -95,13 +95,13 @@ fn an_accepted_regression_is_shown_and_does_not_gate() {
         |comparison: &Comparison| comparison.stale.iter().map(|entry| entry.why.clone()).collect::<Vec<_>>();
     let late = on("2027-01-01", both());
     assert_eq!(late.conclusion, Conclusion::Regression);
-    assert_eq!(stale(&late), ["it held until 2026-12-31"; 2]);
+    assert_eq!(stale(&late), ["it was valid until 2026-12-31"; 2]);
     let too_much = on("2026-12-01", vec![change(Metric::Pp, 80_000), change(Metric::Tg, 40_000)]);
     assert_eq!(too_much.conclusion, Conclusion::Regression);
     assert!(stale(&too_much)[0].starts_with("it is worse by 6"), "{:?}", too_much.stale);
     let elsewhere = AcceptedChange { case: "m0004/cpu/bridge".to_owned(), ..change(Metric::Tg, 80_000) };
     let nowhere = AcceptedChange { case: "x/cpu/bridge".to_owned(), ..change(Metric::Tg, 80_000) };
     let comparison = on("2026-12-01", vec![elsewhere, nowhere]);
-    assert_eq!(stale(&comparison), ["it is equivalent now", "neither set has the case"]);
+    assert_eq!(stale(&comparison), ["it is now equivalent", "neither set has this case"]);
     assert!(on_terminal(&comparison).contains("no effect: the accepted change in line 4"));
 }

@@ -1,9 +1,9 @@
 //! A lock and a plan: names that can move are replaced by the commits that they meant, and what must be found is
-//! noted beside the plan.
+//! noted next to the plan.
 //!
-//! Only the commits enter the plan: they decide what is fetched, also by whoever repeats the set in a year. Digests
-//! do not: those of what was found are part of every resolved plan already, so an experiment that is locked after it
-//! was measured is still the same plan, and nothing is measured again for it.
+//! Only the commits enter the plan: they decide what is fetched, also by somebody who repeats the set in a year.
+//! Digests do not: those of what was found are part of every resolved plan already, so an experiment that is locked
+//! after it was measured is still the same plan, and nothing is measured again for it.
 
 use std::collections::BTreeMap;
 use std::fmt;

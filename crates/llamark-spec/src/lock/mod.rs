@@ -1,4 +1,4 @@
-//! The lock file: digests that the author of an experiment does not type, each beside the source that it is of.
+//! The lock file: digests that the author of an experiment does not type, each next to the source that it belongs to.
 //!
 //! A source is written as in the experiment (`file`, `git` and `rev`, ...), and that is its key: an experiment that
 //! names another source finds no entry, and an entry of a source that is named no more is stale.
@@ -58,7 +58,7 @@ pub(crate) struct LockFile {
     schema: String,
     /// What the source of the engine was when it was pinned.
     engine: Option<EnginePin>,
-    /// What the sources of the engines were, each once, where two variants have each their own.
+    /// What the sources of the engines were, each once, if two variants have their own engines.
     #[serde(default)]
     engines: Vec<EnginePin>,
     /// What the sources of the models were, each once.
@@ -124,7 +124,7 @@ pub enum ModelPin {
         /// Commit, tag or branch, as in the experiment or assumed there.
         #[schemars(with = "Revision")]
         revision: String,
-        /// Base URL of another endpoint, as in the experiment; absent: none there.
+        /// Base URL of another endpoint, as in the experiment; absent if it has none.
         #[schemars(with = "Option<WebAddress>")]
         endpoint: Option<String>,
         /// The commit that the revision named.
@@ -269,7 +269,7 @@ pub struct Open {
     pub prompts: Vec<OpenPrompt>,
 }
 
-/// A model of which the experiment does not say every byte.
+/// A model whose bytes the experiment does not fully determine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenModel {
     /// Its id in the plan.

@@ -59,10 +59,12 @@ fn repeated(root: &Node, list: &str, keys: &[&str]) -> Vec<Problem> {
     for entry in entries {
         let Some(place) = entry.entries().first().map(|first| &first.key_span) else { continue };
         if let Some(first) = seen.get(&key_of(entry)) {
-            let message = format!("two entries of `{list}` are of the same source");
+            let message = format!("two entries of `{list}` have the same source");
             let problem = Problem::new("spec/repeated-item", place.clone(), message).label("again here");
             let first: &std::ops::Range<usize> = first;
-            problems.push(problem.related(first.clone(), "first here").help("remove both, and lock again"));
+            problems.push(
+                problem.related(first.clone(), "first here").help("remove both and run `llamark lock` again"),
+            );
         } else {
             seen.insert(key_of(entry), place.clone());
         }

@@ -55,7 +55,7 @@ fn check_kind(side: &Node, kind: BackendKind, problems: &mut Vec<Problem>) {
     if let Some(layers) = layers.filter(|layers| kind == BackendKind::Cpu && layers.integer() != Some(0)) {
         let message = "there is no device to put layers on";
         let problem = Problem::new("spec/layers-without-device", layers.span.clone(), message);
-        problems.push(problem.help("remove `gpu_layers`: it would hold for a `cpu` backend too"));
+        problems.push(problem.help("remove `gpu_layers`: it would apply to a `cpu` backend too"));
     }
 }
 
@@ -74,7 +74,7 @@ fn check_prebuilt(root: &Node, side: &Node, backend: &Node, problems: &mut Vec<P
         let message = "a prebuilt engine is not compiled";
         let problem = Problem::new("spec/cmake-with-prebuilt", place, message);
         let problem = problem.related(prebuilt.key_span.clone(), "the engine is prebuilt");
-        problems.push(problem.help("remove `cmake`, or take the engine from its source"));
+        problems.push(problem.help("remove `cmake`, or build the engine from its source"));
     }
 }
 
@@ -83,7 +83,7 @@ fn check_server(side: &Node, backend: &Node, problems: &mut Vec<Problem>) {
     let Some(server) = side.get("server") else { return };
     for fixed in server.entries() {
         if let Some(varied) = backend.get("matrix").and_then(|matrix| matrix.entry(&fixed.key)) {
-            let message = format!("`{}` varies, and has a value for all variants too", fixed.key);
+            let message = format!("`{}` varies, but also has a value for all variants", fixed.key);
             let problem = Problem::new("spec/matrix-override", fixed.key_span.clone(), message);
             let problem = problem.related(varied.key_span.clone(), "varies here");
             problems.push(problem.help("remove one of the two"));

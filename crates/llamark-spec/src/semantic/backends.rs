@@ -28,7 +28,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
                     "a prebuilt engine is not compiled",
                 )
                 .related(prebuilt.key_span.clone(), "the engine is prebuilt")
-                .help("remove `cmake`, or take the engine from its source"),
+                .help("remove `cmake`, or build the engine from its source"),
             );
         }
         let kind = check_kind(entry, cmake.map(|cmake| &*cmake.node), problems);
@@ -99,7 +99,7 @@ fn check_kind(entry: &Entry, cmake: Option<&Node>, problems: &mut Vec<Problem>) 
         Some(kind) => format!("add `kind: {0}`, or name the backend `{0}`", kind.name()),
         None => "add a `kind`: `cpu`, `vulkan`, `rocm` or `cuda`".to_owned(),
     };
-    let message = format!("`{}` does not say of which kind the backend is", entry.key);
+    let message = format!("`{}` does not say what kind of backend it is", entry.key);
     problems.push(Problem::new("spec/backend-kind", entry.key_span.clone(), message).help(help));
     None
 }
@@ -125,7 +125,7 @@ fn check_device(backend: &Node, key_span: &Range<usize>, kind: BackendKind, prob
             }
         };
         if let Some(help) = wrong {
-            let message = format!("`{device}` is no device of a `{}` backend", kind.name());
+            let message = format!("`{device}` is not a device of a `{}` backend", kind.name());
             problems.push(
                 Problem::new("spec/device", node.span.clone(), message)
                     .related(key_span.clone(), "this backend")
@@ -161,9 +161,9 @@ pub(super) fn check_switches(cmake: &Node, kind: BackendKind, problems: &mut Vec
     for other in BackendKind::ALL {
         let Some(entry) = switch(other).and_then(|name| cmake.entry(name)) else { continue };
         let message = if other == kind && is(Some(&entry.node), false) {
-            format!("this turns off what a `{}` backend is", kind.name())
+            format!("this turns off what makes it a `{}` backend", kind.name())
         } else if kind == BackendKind::Cpu && is(Some(&entry.node), true) {
-            format!("this builds for `{}`, and the backend is `cpu`", other.name())
+            format!("this builds for `{}`, but the backend is `cpu`", other.name())
         } else {
             continue;
         };
@@ -178,7 +178,7 @@ pub(super) fn check_settings<'a>(server: &dyn Fn(&str) -> Option<&'a Node>, prob
     let batch = number("batch").unwrap_or(i128::from(defaults::BATCH));
     if let (Some(ubatch), Some(node)) = (number("ubatch").filter(|ubatch| *ubatch > batch), server("ubatch"))
     {
-        let message = format!("`ubatch` is {ubatch}, and a batch has at most {batch} tokens");
+        let message = format!("`ubatch` is {ubatch}, but a batch has at most {batch} tokens");
         let problem = Problem::new("spec/ubatch", node.span.clone(), message);
         problems.push(problem.help("make `ubatch` smaller or `batch` larger"));
     }
@@ -207,8 +207,8 @@ pub(super) fn check_variable(entry: &Entry, problems: &mut Vec<Problem>) {
     let is_secret = ["TOKEN", "SECRET", "PASSWORD", "PASSWD", "API_KEY", "ACCESS_KEY", "CREDENTIALS"];
     let help = if name.starts_with("LLAMA_ARG_") {
         match argument(&name) {
-            Some(key) => format!("it sets an argument of the server unseen; use `{key}` instead"),
-            None => "it sets an argument of the server unseen; use the keys under `server` and `protocol`"
+            Some(key) => format!("it silently sets an argument of the server; use `{key}` instead"),
+            None => "it silently sets an argument of the server; use the keys under `server` and `protocol`"
                 .to_owned(),
         }
     } else if name.starts_with("LD_") || name.starts_with("DYLD_") {
@@ -216,7 +216,7 @@ pub(super) fn check_variable(entry: &Entry, problems: &mut Vec<Problem>) {
     } else if ["PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "XDG_CONFIG_HOME", "IFS", "ENV", "BASH_ENV"]
         .contains(&name.as_str())
     {
-        "llamark sets it, so that the server finds the same everywhere".to_owned()
+        "llamark sets it, so that it is the same for every server".to_owned()
     } else if is_secret.iter().any(|word| name.contains(word)) {
         "the environment of the server is recorded and published; the server needs no secret".to_owned()
     } else {

@@ -99,19 +99,19 @@ pub(super) fn check(backend: &Node, problems: &mut Vec<Problem>) {
     check_include(matrix, &axes, problems);
     let variants = axes.variants();
     if variants.is_empty() {
-        let message = "every combination of `matrix` is left out, so that nothing of the backend is measured";
+        let message = "every combination of `matrix` is left out, so nothing of the backend is measured";
         let help = "remove an entry of `exclude`";
         problems.push(Problem::new("spec/matrix-empty", entry.key_span.clone(), message).help(help));
     }
     check_variants(backend, &variants, problems);
 }
 
-/// A setting that varies has no fixed value beside it.
+/// A setting that varies has no fixed value as well.
 fn check_overrides(backend: &Node, matrix: &Node, problems: &mut Vec<Problem>) {
     let server = backend.get("server").map(Node::entries).unwrap_or_default();
     for fixed in server {
         if let Some(varied) = matrix.entry(&fixed.key) {
-            let message = format!("`{}` varies, and has a value for all variants too", fixed.key);
+            let message = format!("`{}` varies, but also has a value for all variants", fixed.key);
             let problem = Problem::new("spec/matrix-override", fixed.key_span.clone(), message);
             let problem = problem.related(varied.key_span.clone(), "varies here");
             problems.push(problem.help("remove one of the two"));
@@ -130,7 +130,7 @@ fn check_exclude(matrix: &Node, axes: &Axes<Written<'_>>, problems: &mut Vec<Pro
         if problems.len() > MAX_PROBLEMS {
             return;
         }
-        let message = "this leaves out no combination of the matrix";
+        let message = "this does not leave out any combination of the matrix";
         let (place, help) = why_nothing(entry, excluded, axes);
         problems.push(Problem::new("spec/exclude-nothing", place, message).help(help));
     }
@@ -157,7 +157,7 @@ fn why_nothing(entry: &Node, excluded: &[Written<'_>], axes: &Axes<Written<'_>>)
     (entry.span.clone(), "name a value of a setting, as in `{ threads: 2 }`".to_owned())
 }
 
-/// What to write in place of a value that the list does not have. Of short numbers, any is near any other.
+/// What to write instead of a value that the list does not have. Of short numbers, any is near any other.
 fn other_value(value: &Written<'_>, axis: &[Written<'_>]) -> String {
     let values: Vec<&str> = axis.iter().map(|value| value.text.as_str()).collect();
     let kind = "the values in the matrix";
@@ -175,9 +175,9 @@ fn check_include(matrix: &Node, axes: &Axes<Written<'_>>, problems: &mut Vec<Pro
     for (entry, included) in entries.iter().zip(&axes.include) {
         let same = |variant: &Vec<Written<'_>>| variant.len() == included.len() && has_all(variant, included);
         let message = if included.is_empty() && entry.is_empty_map() {
-            "this adds a combination without a setting"
+            "this adds a combination without settings"
         } else if known.iter().any(same) {
-            "this combination is in the matrix already"
+            "this combination is already in the matrix"
         } else {
             known.push(included.clone());
             continue;

@@ -34,7 +34,7 @@ fn check_inside(source: &Node, key: &str, problems: &mut Vec<Problem>) {
     let Some(node) = source.get(key) else { return };
     let Some(path) = node.text() else { return };
     if path.starts_with('/') || path.contains('\\') || path.split('/').any(|part| part == "..") {
-        let message = format!("`{key}` is a path inside of the source, and this one leads out of it");
+        let message = format!("`{key}` must be a path inside the source, but this one leads out of it");
         let problem = Problem::new("spec/path-escapes", node.span.clone(), message);
         problems.push(problem.help("write it relative to the top of the source, with `/` and without `..`"));
     }
@@ -49,7 +49,7 @@ fn check_credentials(source: &Node, keys: &[&str], problems: &mut Vec<Problem>) 
         let user = host.rsplit_once('@').map(|(user, _)| user);
         if user.is_some_and(|user| user.contains(':') || scheme.starts_with("http")) {
             let message =
-                format!("`{key}` holds a user name or password, and would be recorded and published");
+                format!("`{key}` contains a user name or password, which would be recorded and published");
             problems.push(
                 Problem::new("spec/credentials", node.span.clone(), message)
                     .help("remove it, and replace the secret; let git or the environment authenticate"),
@@ -65,7 +65,7 @@ fn check_revision(engine: &Node, problems: &mut Vec<Problem>) {
     if let (Some(of_rev), Some((number, number_node))) = (build_number(rev), stated)
         && i128::from(of_rev) != number
     {
-        let message = format!("`build_number` is {number}, and `rev` is {rev}");
+        let message = format!("`build_number` is {number}, but `rev` is {rev}");
         problems.push(
             Problem::new("spec/engine-contradiction", number_node.span.clone(), message)
                 .related(node.span.clone(), "this tag says the build number")
@@ -75,7 +75,7 @@ fn check_revision(engine: &Node, problems: &mut Vec<Problem>) {
     let Some(commit_node) = engine.get("commit") else { return };
     let Some(commit) = commit_node.text() else { return };
     if is_commit(rev) && !rev.starts_with(commit) {
-        let message = format!("`commit` is {commit}, and `rev` is another commit");
+        let message = format!("`commit` is {commit}, but `rev` is a different commit");
         problems.push(
             Problem::new("spec/engine-contradiction", commit_node.span.clone(), message)
                 .related(node.span.clone(), "this commit")

@@ -19,7 +19,7 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
             let message = format!("without `like`, a synthetic model needs {}", missing.join(", "));
             problems.push(
                 Problem::new("spec/synthetic-incomplete", entry.key_span.clone(), message)
-                    .help("give them, or name a model that it is `like`"),
+                    .help("give them, or name a model with `like`"),
             );
         } else if let Some((field, message)) = impossible(node) {
             let span = node.get(field).map_or_else(|| entry.key_span.clone(), |node| node.span.clone());

@@ -7,26 +7,26 @@ pub(super) fn check(root: &Node, problems: &mut Vec<Problem>) {
     let Some(tool) = asked(root) else { return };
     let mut refuse = |node: &Node, message: String, help: &str| {
         let problem = Problem::new("spec/llama-bench", node.span.clone(), message);
-        problems.push(problem.related(tool.span.clone(), "llama-bench is to measure here").help(help));
+        problems.push(problem.related(tool.span.clone(), "llama-bench measures here").help(help));
     };
     for entry in used_prompts(root) {
         if entry.node.get("tokens").is_none() && !entry.node.entries().is_empty() {
             let message =
-                format!("llama-bench takes a number of tokens, and the prompt `{}` is a text", entry.key);
-            refuse(&entry.node, message, "say how many, as in `{ tokens: 512 }`");
+                format!("llama-bench takes a number of tokens, but the prompt `{}` is a text", entry.key);
+            refuse(&entry.node, message, "give the number, as in `{ tokens: 512 }`");
         }
     }
     let protocol = root.get("protocol");
     if let Some(node) = protocol.and_then(|protocol| protocol.get("concurrency"))
         && super::numbers(Some(node)).iter().any(|(streams, _)| *streams > 1)
     {
-        let message = "llama-bench has no streams side by side".to_owned();
-        refuse(node, message, "leave `concurrency` out, or measure it in an experiment of its own");
+        let message = "llama-bench has no concurrent streams".to_owned();
+        refuse(node, message, "leave out `concurrency`, or measure it in a separate experiment");
     }
     if let Some(node) = protocol.and_then(|protocol| protocol.get("warmup"))
         && node.text().is_some()
     {
-        let message = "llama-bench warms up by a number of runs".to_owned();
+        let message = "llama-bench warms up with a fixed number of runs".to_owned();
         refuse(node, message, "write a number");
     }
 }

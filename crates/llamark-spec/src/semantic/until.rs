@@ -14,10 +14,10 @@ pub(super) fn check(protocol: Option<&Node>, problems: &mut Vec<Problem>) {
     let Some(most) = most.filter(|most| *most < fewest) else { return };
     let runs = runs.unwrap_or(defaults::RUNS);
     let message =
-        format!("`until` allows {most} starts of {runs} runs each, and at least {fewest} starts are made");
+        format!("`until` allows {most} starts of {runs} runs each, but at least {fewest} starts are needed");
     problems.push(
         Problem::new("spec/until-starts", entry.key_span.clone(), message)
-            .help("raise `max_starts` or `max_runs`: an interval is over starts, and needs three of them"),
+            .help("raise `max_starts` or `max_runs`: an interval is over starts, and needs at least three"),
     );
 }
 

@@ -26,7 +26,7 @@ const DESIGNS: [Design; 7] = [
 
 /// Goals: at most this share of comparisons of the same thing with an alarm.
 const MOST_ALARMS: f64 = 0.02;
-/// The same on a machine that others use, of which the witness sees the most and not all.
+/// The same on a machine that others use, where the witness sees most of the disturbance but not all.
 const MOST_ALARMS_OF_OTHERS: f64 = 0.05;
 /// At most this false discovery rate.
 const MOST_FALSE_DISCOVERIES: f64 = 0.02;
@@ -195,7 +195,7 @@ fn print_drift(diffs: usize, seed: u64) -> Option<Vec<String>> {
     Some(missed)
 }
 
-/// A row for each rule, of which the first is without the witness and the last is ours. The goal of that one, if it was missed.
+/// A row for each rule, the first without the witness, the last ours. The goal of that one, if it was missed.
 fn print_witness<const RULES: usize>(
     title: &str,
     rules: [&str; RULES],

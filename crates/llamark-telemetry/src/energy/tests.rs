@@ -76,7 +76,7 @@ fn a_counter_that_was_set_back_is_no_energy() {
             },
         );
     let wraps = Some(262_143_328_850);
-    assert_eq!(reason(&counter(wraps, &series, (0, 5 * SECOND))), "the counter jumped: it was set back");
+    assert_eq!(reason(&counter(wraps, &series, (0, 5 * SECOND))), "the counter jumped: it was reset");
     // Where it did not happen, it does not matter.
     assert_eq!(counter(wraps, &series, (4 * SECOND, 6 * SECOND)).microjoules(), Some(100_000_000));
 }
@@ -94,7 +94,7 @@ fn two_readings_that_fail_are_bridged_and_three_are_not() {
     );
     assert_eq!(
         reason(&power(&series, (2 * SECOND, 5 * SECOND))),
-        "readings cover 86.66 % of the window, and 95 % are needed"
+        "readings cover 86.66 % of the window, but 95 % are needed"
     );
 }
 
@@ -120,7 +120,7 @@ fn a_short_window_has_too_few_readings() {
     let energy = power(&series, (2 * SECOND + 10 * MS, 2 * SECOND + 510 * MS));
     assert_eq!(
         reason(&energy),
-        "the window has 5 readings, and 10 are needed: raise the rate or measure longer"
+        "the window has 5 readings, but 10 are needed: raise the rate or measure longer"
     );
 }
 

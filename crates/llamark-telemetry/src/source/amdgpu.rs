@@ -35,7 +35,7 @@ pub(crate) fn sensors(gpu: &Gpu) -> Vec<Sensor> {
     sensors
 }
 
-/// The folder of the sensors; where there is none, a name that says so.
+/// The folder of the sensors; if there is none, a name that says so.
 fn hwmon(folder: &Utf8Path) -> Utf8PathBuf {
     let base = folder.join("hwmon");
     let name = Roots::names(&base).into_iter().find(|name| name.starts_with("hwmon"));

@@ -56,7 +56,7 @@ pub(crate) fn sensors(roots: &Roots, gpus: &[Gpu]) -> Vec<Sensor> {
         .filter(without)
         .map(|gpu| {
             let name = format!("gpu.{}.power", gpu.number);
-            let fault = Fault::Said("sensors of GPUs are read of amdgpu and NVIDIA's driver only");
+            let fault = Fault::Said("GPU sensors are read only from amdgpu and NVIDIA's driver");
             Sensor::absent(name, Unit::Microwatts, gpu.folder.as_str(), fault)
         })
         .collect();

@@ -130,11 +130,11 @@ fn library() -> Result<&'static Nvml, Fault> {
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` gives")]
 fn said(error: NvmlError) -> Fault {
     Fault::Said(match error {
-        NvmlError::NotSupported => "this GPU does not tell it",
+        NvmlError::NotSupported => "this GPU does not report it",
         NvmlError::NoPermission => "permission denied",
         NvmlError::GpuLost => "the GPU fell off the bus",
         NvmlError::DriverNotLoaded => "the driver is not loaded",
-        NvmlError::LibRmVersionMismatch => "the library and the kernel's driver are of different versions",
+        NvmlError::LibRmVersionMismatch => "the library and the kernel's driver have different versions",
         NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => "this driver has no such function",
         _ => "the driver refuses",
     })

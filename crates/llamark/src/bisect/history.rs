@@ -39,7 +39,7 @@ pub(crate) fn of(
         (None, Some(good), Some(bad)) => of_repository(context, [good, bad], loaded, display),
         _ => fail(
             Exit::BadInput,
-            "between which revisions?",
+            "no revisions to search between",
             "name both ends with `--good REV --bad REV`, or a list with `--engines FILE`",
         ),
     }
@@ -68,7 +68,7 @@ fn of_repository(
     let EngineSource::Git { url, .. } = &loaded.plan.engine.source else {
         return fail(
             Exit::BadInput,
-            "the engine of the experiment comes from no git repository, so that it has no revisions",
+            "the engine of the experiment does not come from a git repository, so it has no revisions",
             "write `engine: { source: { git: URL, rev: REV } }`, or list the engines with `--engines FILE`",
         );
     };
@@ -115,7 +115,7 @@ impl History {
             _ => fail(
                 Exit::BadInput,
                 format!("the history has several revisions `{word}`"),
-                "write more of it",
+                "write more characters of it",
             ),
         }
     }
@@ -163,8 +163,8 @@ pub(crate) fn one_case(loaded: &mut Loaded, word: Option<&str>, spec: &Utf8Path)
             let ids: Vec<&str> = cases.iter().map(|case| case.id.as_str()).collect();
             fail(
                 Exit::BadInput,
-                format!("{} cases of {} are meant: {}", cases.len(), shown(spec), some_of(&ids)),
-                "one search is about one case: name it with `--case ID`",
+                format!("{} cases of {} match: {}", cases.len(), shown(spec), some_of(&ids)),
+                "a search is about one case: name it with `--case ID`",
             )
         }
     }

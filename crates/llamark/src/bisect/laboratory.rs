@@ -1,4 +1,4 @@
-//! One revision against the good end: fetched, compiled, and measured in turn until it is decided.
+//! One revision against the good end: fetched, compiled, and interleaved until it is decided.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ impl Laboratory<'_> {
         Ok(())
     }
 
-    /// Measures the revision beside the good end, in turn, until `is_decided` or there were enough starts.
+    /// Measures the revision interleaved with the good end until `is_decided` or there were enough starts.
     pub(crate) fn compare(
         &self,
         [good, revision]: [&Resolved; 2],
@@ -132,7 +132,7 @@ impl Laboratory<'_> {
         )
     }
 
-    /// Some starts of both, in turn: measured now, or by an earlier call.
+    /// Some interleaved starts of both: measured now, or by an earlier call.
     fn round(
         &self,
         [good, revision]: [&Resolved; 2],

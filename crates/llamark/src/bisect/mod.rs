@@ -1,7 +1,7 @@
 //! The search for the first bad revision: which revisions there are, one of them against the good end, what is kept.
 //!
 //! Everything that is measured lies in ordinary pairs of sets (`crate::turns`), and every verdict in a file that is
-//! written after each step: a search that was killed goes on with the same command.
+//! written after each step: a search that was killed continues with the same command.
 
 pub(crate) mod history;
 pub(crate) mod laboratory;

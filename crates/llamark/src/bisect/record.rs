@@ -16,7 +16,7 @@ pub(crate) struct RecordFile {
 }
 
 impl RecordFile {
-    /// That of a question: as it was left, or new. `again`: the next attempt at it, of which nothing is known.
+    /// That of a question: as it was left, or new. `again`: the next attempt at it, about which nothing is known.
     ///
     /// # Errors
     /// When it is there and does not read: it is never taken for an empty one.
@@ -41,16 +41,20 @@ impl RecordFile {
             let record = BisectRecord { format, question, attempt: 1, steps: Vec::new(), answer: None };
             return Ok(Self { path, record });
         }
-        let hint = "remove it to search anew: what was measured lies in sets of its own, and is used again";
+        let hint = "remove it to start a new search: what was measured is in its own sets, and is used again";
         let bytes = fs_err::read(&path).or_fail_hint(Exit::NotVerified, hint)?;
         let record: BisectRecord = match serde_json::from_slice(&bytes) {
             Ok(record) => record,
             Err(error) => {
-                return fail(Exit::NotVerified, format!("{} is no search: {error}", shown(&path)), hint);
+                return fail(
+                    Exit::NotVerified,
+                    format!("{} is not the record of a search: {error}", shown(&path)),
+                    hint,
+                );
             }
         };
         if record.format != BISECT_FORMAT || record.question != question {
-            return fail(Exit::NotVerified, format!("{} is of another search", shown(&path)), hint);
+            return fail(Exit::NotVerified, format!("{} belongs to another search", shown(&path)), hint);
         }
         Ok(Self { path, record })
     }

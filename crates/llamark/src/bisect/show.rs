@@ -27,13 +27,13 @@ pub(crate) fn answer(record: &BisectRecord) -> Vec<String> {
         }
         Some(Answer::EndsUndecided) => {
             lines.push(format!(
-                "Undecided: whether {} is worse than {} cannot be told",
+                "Undecided: llamark cannot tell whether {} is worse than {}",
                 label(last),
                 label(0)
             ));
             lines.push(format!("  {}", against(last)));
             lines.push(
-                "  more starts may tell: `--starts N`; on a machine that is quieter now, `--again`"
+                "  more starts may decide it: `--starts N`; if the machine is quieter now, `--again`"
                     .to_owned(),
             );
         }
@@ -47,7 +47,7 @@ pub(crate) fn answer(record: &BisectRecord) -> Vec<String> {
         }
         Some(Answer::Hidden { first, last }) => {
             lines.push(format!(
-                "Hidden: one of these {} is the first bad one, and what was skipped hides which",
+                "Hidden: one of these {} is the first bad one, but skipped revisions hide which",
                 last - first + 1
             ));
             for place in first..=last {
@@ -65,7 +65,7 @@ fn numbers(record: &BisectRecord, step: &BisectStep) -> String {
     let mut text = match (&step.evidence, step.verdict) {
         (Some(found), _) => {
             let change = changes(record.question.metric, found.difference, found.low, found.high);
-            format!("{change} of the good end, {} pairs of starts", found.pairs)
+            format!("{change} against the good end, {} pairs of starts", found.pairs)
         }
         (None, BisectVerdict::Skipped) => "skipped".to_owned(),
         (None, BisectVerdict::Good) => "good".to_owned(),
@@ -88,7 +88,7 @@ fn effort(record: &BisectRecord) -> String {
     let error = record.question.rules.error * llamark_report::format::float(count(verdicts));
     format!(
         "  {} of {} revisions tried, {pairs} pairs of starts; wrong with a probability of at most {}, if the history \
-         turns once",
+         changes only once",
         record.steps.len(),
         record.question.revisions.len(),
         llamark_report::format::percent(error),

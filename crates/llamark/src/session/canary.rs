@@ -1,6 +1,6 @@
 //! The references of the canaries: what the processor alone says, once for each model, after everything is measured.
 //!
-//! They come last, so that nothing that counts is measured beside them or after them: not warmer, and with the page cache as
+//! They come last, so that nothing that counts is measured during or after them: not warmer, and with the page cache as
 //! the starts before have left it.
 
 use llamark_artifact::files;
@@ -13,7 +13,7 @@ use super::Session;
 use crate::exit::{Exit, Failed, OrFail as _};
 
 impl Session<'_> {
-    /// Makes the references that are owed: of models of which some server answered, and that have none yet.
+    /// Makes the missing references: of models that some server answered for and that have none yet.
     ///
     /// # Errors
     /// When it was interrupted, or the set cannot be written.
@@ -25,10 +25,10 @@ impl Session<'_> {
         }
         let owed: Vec<String> = ledger.without_canary_reference().into_iter().map(str::to_owned).collect();
         for model in owed {
-            self.display.now("Checking", &format!("what the processor alone says of {model}"));
+            self.display.now("Checking", &format!("what the processor alone generates with {model}"));
             let reference = self.reference(&canary, &model)?;
             if let CanaryOutcome::Missing { reason } = &reference.answer {
-                self.display.warn(&format!("nothing to compare the tokens of {model} with: {reason}"));
+                self.display.warn(&format!("the tokens of {model} cannot be checked: {reason}"));
             }
             self.append(Event::CanaryReference(reference))?;
         }

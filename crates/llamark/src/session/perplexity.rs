@@ -1,6 +1,6 @@
 //! The perplexities: how well each backend predicts the text of the plan, once for each model, after everything is measured.
 //!
-//! As the references of the canaries, they come last, so that nothing that counts is measured beside them or after them.
+//! As the references of the canaries, they come last, so that nothing that counts is measured during or after them.
 
 use llamark_artifact::files;
 use llamark_bench::probe::{self, ServerHelp};
@@ -17,7 +17,8 @@ use crate::resolve::reason;
 const TEXT: &str = "text.txt";
 
 impl Session<'_> {
-    /// Measures the perplexities that are owed: of models and backends of which some start was measured, and that have none.
+    /// Measures the missing perplexities: of models and backends with at least one measured start and no perplexity
+    /// yet.
     ///
     /// # Errors
     /// When it was interrupted, or the set cannot be written.
@@ -53,10 +54,10 @@ impl Session<'_> {
             }
             PerplexityOutcome::NotFinite { chunk, printed } => {
                 self.display
-                    .warn(&format!("the perplexity of {name} is no number: {printed} in chunk {chunk}"));
+                    .warn(&format!("the perplexity of {name} is not a number: {printed} in chunk {chunk}"));
             }
             PerplexityOutcome::Missing { reason } => {
-                self.display.warn(&format!("no perplexity of {name}: {reason}"));
+                self.display.warn(&format!("no perplexity for {name}: {reason}"));
             }
         }
     }
@@ -131,7 +132,7 @@ impl Session<'_> {
         let trained = record.facts.as_ref()?.context_length?;
         (u64::from(planned.context) > trained).then(|| {
             format!(
-                "it was trained for a context of {trained} tokens, and a chunk of the perplexity has {}",
+                "it was trained for a context of {trained} tokens, but a chunk of the perplexity has {}",
                 planned.context
             )
         })

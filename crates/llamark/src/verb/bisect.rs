@@ -86,7 +86,7 @@ fn can_be_decided(loaded: &Loaded, case: &str, metric: Metric) -> Result<(), Fai
     let runs = loaded.plan.case(case).map_or(0, |case| case.runs);
     if metric.is_of_runs() && runs < 2 {
         let hint = "write `runs: 3` into `protocol`";
-        return fail(Exit::BadInput, "a start of one run says nothing: two runs are the least", hint);
+        return fail(Exit::BadInput, "a start with one run is not enough: at least two are needed", hint);
     }
     Ok(())
 }
@@ -138,9 +138,12 @@ impl Search<'_> {
         for word in words {
             let place = self.laboratory.history.find(word)?;
             if place == 0 || place + 1 == self.revisions() {
-                let hint =
-                    "leave `--skip` out for it: the ends must run, and others are named as the ends are";
-                return fail(Exit::BadInput, format!("`{word}` is an end of the history"), hint);
+                let hint = "leave out `--skip` for it: both ends must run";
+                return fail(
+                    Exit::BadInput,
+                    format!("`{word}` is an end of the history, and cannot be skipped"),
+                    hint,
+                );
             }
             // The ends come first: without them there is no search.
             self.ends()?;
@@ -189,7 +192,10 @@ impl Search<'_> {
         }
         for (place, end) in [(0, &good), (last, &bad)] {
             self.laboratory.compile(end).map_err(|failed| Failed {
-                hint: format!("an end must run: name another than {}", self.laboratory.history.label(place)),
+                hint: format!(
+                    "both ends must run: name a different one than {}",
+                    self.laboratory.history.label(place)
+                ),
                 ..failed
             })?;
         }
@@ -202,9 +208,9 @@ impl Search<'_> {
             let end = if *arm == Arm::Base { from } else { to };
             return fail(
                 Exit::CaseWithoutResult,
-                format!("{end} has no result, and is an end of the history: {reason}"),
+                format!("{end} has no result, and it is an end of the history: {reason}"),
                 format!(
-                    "look at what was measured ({}); `--again` measures everything anew",
+                    "look at what was measured ({}); `--again` measures everything again",
                     found.sets.concat().join(" and ")
                 ),
             );
@@ -245,7 +251,8 @@ impl Search<'_> {
             side(interval, boundary) != Side::Open
         })?;
         if let Some((arm, reason)) = &found.trouble {
-            let who = if *arm == Arm::Base { "the good end beside it has no result" } else { "no result" };
+            let who =
+                if *arm == Arm::Base { "the good end measured with it has no result" } else { "no result" };
             let reason = format!("{who}: {reason}");
             return Ok(self.measured(place, BisectVerdict::Skipped, &found, boundary, &reason));
         }
@@ -322,7 +329,7 @@ impl Search<'_> {
         };
         let reason = if step.reason.is_empty() { String::new() } else { format!(": {}", step.reason) };
         let label = self.laboratory.history.label(place);
-        self.laboratory.display.step("Told", &format!("{label} is {word}{reason}"));
+        self.laboratory.display.step("Found", &format!("{label} is {word}{reason}"));
         self.file.record.steps.push(step);
         self.file.save()
     }

@@ -1,4 +1,4 @@
-//! `llamark calibrate`: one experiment against itself, in turn, for the noise of this machine.
+//! `llamark calibrate`: one experiment against itself, interleaved, for the noise of this machine.
 
 use llamark_artifact::ArtifactSet;
 use llamark_bench::host;
@@ -45,9 +45,9 @@ pub(crate) fn run(context: &Context, args: &Calibrate) -> Outcome {
     if calibration.cells.is_empty() {
         return fail(
             Exit::CaseWithoutResult,
-            "no case has a result in both sets, so that nothing was learned",
+            "no case has a result in both sets, so nothing was learned",
             format!(
-                "`llamark report {}` says what went wrong; once that is mended, `--again` measures anew",
+                "`llamark report {}` says what went wrong; once that is fixed, `--again` measures again",
                 base.id
             ),
         );
@@ -120,7 +120,7 @@ fn next_round(
 fn show(context: &Context, calibration: &Calibration, comparison: &Comparison) {
     let percent = |deviation: Option<f64>| deviation.map_or_else(|| "?".to_owned(), format::percent);
     context.terminal.text(&format!(
-        "Spread between starts on this machine ({} starts in each of two sets, in turn):",
+        "Spread between starts on this machine ({} starts in each of two interleaved sets):",
         calibration.starts
     ));
     for case in &comparison.cases {
@@ -129,7 +129,7 @@ fn show(context: &Context, calibration: &Calibration, comparison: &Comparison) {
                 calibration.cells.iter().find(|cell| cell.case == case.id && cell.metric == metric.metric);
             let Some(cell) = cell else { continue };
             context.terminal.text(&format!(
-                "  {} {}: {} of a start, {} of the difference of two in turn; of one set from the other {}",
+                "  {} {}: spread {} between starts, {} between paired starts; the two sets differ by {}",
                 case.id,
                 metric.metric.name(),
                 percent(cell.unpaired.deviation()),
@@ -138,7 +138,7 @@ fn show(context: &Context, calibration: &Calibration, comparison: &Comparison) {
             ));
             if matches!(metric.verdict, Verdict::Regressed | Verdict::Improved) {
                 context.terminal.warn(&format!(
-                    "{} {} of one and the same thing were called {}: the starts of this machine are not alike",
+                    "{} {} was called {} although both sides are identical: this machine is too noisy",
                     case.id,
                     metric.metric.name(),
                     metric.verdict.word()

@@ -1,4 +1,4 @@
-//! `llamark diff --confirm`: fresh starts of both sides, in turn, of what looks or is worse, or is not decided.
+//! `llamark diff --confirm`: fresh, interleaved starts of both sides, for what looks or is worse, or is undecided.
 
 use camino::Utf8Path;
 use llamark_artifact::ArtifactSet;
@@ -47,7 +47,7 @@ pub(crate) fn fresh(
         });
         return Ok(None);
     }
-    context.terminal.step("Confirming", &format!("{} in {starts} fresh starts a side", cases.join(", ")));
+    context.terminal.step("Confirming", &format!("{} in {starts} fresh starts per side", cases.join(", ")));
     let environment = host::environment(&host::Roots::default());
     on_this_machine(comparison, &environment)?;
     not_reproduced(context, comparison);
@@ -74,7 +74,7 @@ pub(crate) fn fresh(
         }
         return fail(
             Exit::BadInput,
-            "what was compared cannot be measured again here: not everything that went into the sets can be had",
+            "what was compared cannot be measured again here: some inputs of the sets are not available",
             "run from the folder of the experiment, with `--models DIR` and the same `--cache DIR`",
         );
     };
@@ -95,7 +95,7 @@ fn pairing(comparison: &Comparison) -> Result<Sha256, Failed> {
         return fail(
             Exit::BadInput,
             "only sealed sets can be confirmed",
-            "finish them: the command that began a set goes on with it",
+            "finish them: run the command that began each set again",
         );
     };
     let pairing = Pairing { purpose: Purpose::Confirmation, of: [a, b], round: ROUND };
@@ -132,7 +132,7 @@ fn not_reproduced(context: &Context, comparison: &Comparison) {
         .collect();
     if !fields.is_empty() {
         context.terminal.warn(&format!(
-            "both sides are measured on the machine as it is now, so that an effect of {} cannot be confirmed",
+            "both sides are measured on the machine as it is now, so an effect of {} cannot be confirmed",
             fields.join(", ")
         ));
     }
@@ -164,7 +164,7 @@ fn resolved(
 ) -> Result<Option<Resolved>, Failed> {
     let Some(repeats) = &loaded.repeats else { return Ok(None) };
     let found = inputs::find(context, loaded, &repeats.resolved, display)?;
-    let changed = found.changed.iter().map(|what| format!("{what}: not what it was"));
+    let changed = found.changed.iter().map(|what| format!("{what}: it has changed"));
     let all = found.missing.iter().cloned().chain(found.other_builds.iter().cloned()).chain(changed);
     missing.extend(all.map(|what| format!("{side}: {what}")));
     Ok(found.resolved)
@@ -191,20 +191,20 @@ fn only_round(context: &Context, given: [&Resolved; 2], pairing: &Sha256) -> Res
                 let (starts, cases) = before;
                 let hint = if cases == now.1 {
                     format!(
-                        "give `--starts {starts}` to see it again; measure the candidate anew to ask again"
+                        "give `--starts {starts}` to see it again; to ask again, measure the candidate again"
                     )
                 } else {
                     format!(
-                        "now it would be {}: give the options and the noise file of then to see it again; measure the \
-                         candidate anew to ask again",
+                        "now it would be {}: to see it again, give the options and the noise file of that time; to ask \
+                         again, measure the candidate again",
                         now.1
                     )
                 };
                 return fail(
                     Exit::BadInput,
                     format!(
-                        "this comparison was confirmed before, with {starts} starts of {cases} ({}): there is one such \
-                         round",
+                        "this comparison was confirmed before, with {starts} starts of {cases} ({}): there is only one \
+                         such round",
                         shown(&info.path)
                     ),
                     hint,

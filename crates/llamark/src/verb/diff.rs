@@ -54,8 +54,8 @@ fn of_variants(context: &Context, args: &Diff) -> Result<Comparison, Failed> {
     if args.confirm.is_some() && set.resolved.plan.ab.is_some() {
         return fail(
             Exit::BadInput,
-            "the two variants of one set were measured in turn already: there is nothing that `--confirm` would add",
-            "write more `starts` into the experiment and measure it again, to be surer",
+            "the two variants of one set are already interleaved: `--confirm` would add nothing",
+            "for a more certain answer, write more `starts` into the experiment and measure it again",
         );
     }
     let options = options(args, noise(context, args, &set, &set)?)?;

@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, args: &Doctor) -> Outcome {
     text.push_str(if cpu_is_fine {
         "\nTry it: llamark run experiments/quickstart.yaml\n"
     } else {
-        "\nNot even the cpu backend can be built here: install the above first.\n"
+        "\nNot even the cpu backend can be built here: install what is listed above first.\n"
     });
     context.terminal.data(text.as_bytes())?;
     Ok(Exit::Done)

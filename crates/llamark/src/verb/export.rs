@@ -23,7 +23,7 @@ fn as_ro_crate(context: &Context, args: &Export) -> Outcome {
         return fail(
             Exit::NotVerified,
             format!("{} does not verify, and is not exported: {problem}", shown(&path)),
-            "`llamark verify` says all that is wrong",
+            "`llamark verify` lists everything that is wrong",
         );
     }
     let set = context.read_set(Some(path.as_str()))?;
@@ -36,7 +36,7 @@ fn as_ro_crate(context: &Context, args: &Export) -> Outcome {
         return fail(
             Exit::BadInput,
             format!("{folder} is not empty"),
-            "a crate has a folder of its own: name one that is not there yet",
+            "a crate needs its own folder: name one that does not exist yet",
         );
     }
     let names = set.sealed.iter().flat_map(|manifest| &manifest.subject).map(|file| file.name.as_str());
@@ -63,7 +63,7 @@ fn as_llama_bench(context: &Context, args: &Export) -> Outcome {
         return fail(
             Exit::NotVerified,
             "there is no row to export",
-            "`llamark report` says what came of each case",
+            "`llamark report` shows what happened to each case",
         );
     }
     match &args.out {

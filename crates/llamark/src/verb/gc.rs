@@ -79,7 +79,7 @@ pub(crate) fn run(context: &Context, args: &Gc) -> Outcome {
         terminal.done(&format!("{} removed, {kept} kept ({sets})", bytes(sum(&[Fate::Removed]))));
     } else {
         terminal.done(&format!(
-            "{} could be removed, {kept} are referred to ({sets}); nothing was removed: `llamark gc --delete` does it",
+            "{} could be removed, {kept} are in use ({sets}); nothing was removed: `llamark gc --delete` removes it",
             bytes(sum(&[Fate::Unused]))
         ));
     }
@@ -92,7 +92,7 @@ enum Machine {
     Busy,
     /// Nobody does, and nobody begins to here while this lives.
     Free {
-        /// Of this machine; absent where there is no cache yet.
+        /// Of this machine; absent if there is no cache yet.
         _held: Option<Lock>,
     },
 }
@@ -122,7 +122,7 @@ impl Machine {
 /// The plan of every set, sealed or not. One that does not read could refer to anything, so that nothing is removed then.
 fn plans(context: &Context) -> Result<Vec<ResolvedPlan>, Failed> {
     let sets = context.store().sets(None).or_fail(Exit::NotVerified)?;
-    let hint = "what it refers to is not known, so that nothing is removed";
+    let hint = "what it uses is unknown, so nothing is removed";
     let plan = |path: &Utf8Path| ArtifactSet::read_plan(path).or_fail_hint(Exit::NotVerified, hint);
     sets.iter().map(|set| plan(&set.path)).collect()
 }

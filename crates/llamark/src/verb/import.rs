@@ -38,7 +38,7 @@ pub(crate) fn run(context: &Context, args: &Import) -> Outcome {
         return fail(
             Exit::BadInput,
             format!("{} states no case completely; nothing was imported", shown(&args.file)),
-            "is the file cut off?",
+            "is the file truncated?",
         );
     }
     let environment = environment();
@@ -48,7 +48,7 @@ pub(crate) fn run(context: &Context, args: &Import) -> Outcome {
         let outcome = conclude(context, &path, "Unchanged")?;
         context
             .terminal
-            .done("this document was imported before; nothing to do (`--again` imports it afresh)");
+            .done("this document was imported before; nothing to do (`--again` imports it again)");
         return Ok(outcome);
     }
     let given = Given::Document(document, &bytes);
@@ -112,7 +112,7 @@ fn options(args: &Import) -> Result<Options, Failed> {
         return fail(
             Exit::BadInput,
             format!("`{name}` cannot be the name of a set"),
-            "lower-case letters, digits, `.`, `_` and `-` are, at most 64 of them: `--name strix-halo`",
+            "use at most 64 lower-case letters, digits, `.`, `_` and `-`: `--name strix-halo`",
         );
     }
     let memory_bandwidth = args.memory_bandwidth.as_deref().map(bandwidth).transpose()?;
@@ -133,7 +133,7 @@ fn store(context: &Context) -> Result<Store, Failed> {
         Some(time) => Ok(Store::with_clock(&context.artifacts, move || time)),
         None => fail(
             Exit::BadInput,
-            format!("SOURCE_DATE_EPOCH is `{epoch}`, which is no number of seconds since 1970"),
+            format!("SOURCE_DATE_EPOCH is `{epoch}`, which is not a number of seconds since 1970"),
             "unset it, or see https://reproducible-builds.org/specs/source-date-epoch/",
         ),
     }
@@ -158,7 +158,7 @@ pub(crate) fn again(set: &ArtifactSet, document: &Document) -> Result<Check, Fai
     let Some((_, bytes)) = set.document().or_fail(Exit::NotVerified)? else { return Ok(check) };
     let added = |name: &str| document.added.get(name).map(String::as_str);
     let Ok(memory_bandwidth) = added("memory_bandwidth").map(bandwidth).transpose() else {
-        check.problems.push("the plan names a memory bandwidth that does not read".to_owned());
+        check.problems.push("the plan names a memory bandwidth that cannot be read".to_owned());
         return Ok(check);
     };
     let title = added("title").map(str::to_owned);
@@ -168,7 +168,7 @@ pub(crate) fn again(set: &ArtifactSet, document: &Document) -> Result<Check, Fai
         Err(problems) => {
             check
                 .problems
-                .push(format!("the document does not read: {}", counted(problems.count(), "problem")));
+                .push(format!("the document cannot be read: {}", counted(problems.count(), "problem")));
             return Ok(check);
         }
     };

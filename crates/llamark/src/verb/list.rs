@@ -22,7 +22,7 @@ struct Listed<'a> {
     signed: bool,
     /// Bytes of all of its files.
     bytes: u64,
-    /// The provenance grade; absent where the plan does not read.
+    /// The provenance grade; absent if the plan does not read.
     grade: Option<Grade>,
 }
 

@@ -51,7 +51,7 @@ fn check(context: &Context, mut loaded: Loaded, file: &LockFile, old: Option<loc
         context.terminal.problem(&format!("not pinned: {what}"));
     }
     for what in &pins.stale {
-        context.terminal.problem(&format!("pinned, and not asked for by the experiment: {what}"));
+        context.terminal.problem(&format!("pinned, but not asked for by the experiment: {what}"));
     }
     for changed in &pins.changed_prompts {
         context.terminal.problem(&changed.to_string());
@@ -62,7 +62,7 @@ fn check(context: &Context, mut loaded: Loaded, file: &LockFile, old: Option<loc
         return Ok(Exit::Done);
     }
     let what = if exists {
-        format!("{} does not fit the experiment, in {count} {}", file.name(), plural(count, "place"))
+        format!("{} does not fit the experiment in {count} {}", file.name(), plural(count, "place"))
     } else {
         format!(
             "there is no {}, and the experiment leaves {count} {} open",
@@ -107,7 +107,7 @@ fn engine(
             let (origin, plan) = (Origin::Prebuilt { path: &path }, &loaded.plan);
             let mut builds = plan.builds.iter();
             let build = builds.find(|build| plan.engine_of(build).source == *source);
-            let build = build.ok_or("no build of the plan is of it")?;
+            let build = build.ok_or("no build of the plan uses it")?;
             let (engine, observer) = (plan.engine_of(build), |event| display.build(event));
             let prepared = Builder::new(&context.cache)
                 .prepare(build, engine, origin, &context.interrupt, &observer)
@@ -158,7 +158,7 @@ fn report(
         // The reason says which source it is of.
         let name = change.name();
         match &change.how {
-            How::Kept { reason } => terminal.warn(&format!("{name} stays as it was pinned: {reason}")),
+            How::Kept { reason } => terminal.warn(&format!("{name} stays pinned as before: {reason}")),
             How::Unpinned { reason } => {
                 missing += 1;
                 terminal.problem(&format!("not pinned: {name}: {reason}"));
@@ -170,8 +170,8 @@ fn report(
     let pinned = pinned(count, missing);
     let how = match (written, count) {
         (true, _) => format!("{pinned} in {}", file.name()),
-        (false, 0) => "the experiment decides every input by itself; there is nothing to pin".to_owned(),
-        (false, _) => format!("{pinned} in {}, which is as it was", file.name()),
+        (false, 0) => "the experiment itself fixes every input; there is nothing to pin".to_owned(),
+        (false, _) => format!("{pinned} in {}, which is unchanged", file.name()),
     };
     if missing == 0 {
         terminal.done(&how);
@@ -180,7 +180,7 @@ fn report(
     fail(
         Exit::BadInput,
         format!("{missing} of {count} {} cannot be pinned here", plural(count, "input")),
-        [how, "a `lock` where the others are keeps these pins".to_owned()]
+        [how, "running `lock` where the others are keeps these pins".to_owned()]
             .into_iter()
             .chain(advice.0.iter().cloned())
             .collect::<Vec<_>>()

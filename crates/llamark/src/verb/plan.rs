@@ -54,7 +54,7 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
         Order::Grouped => "case by case".to_owned(),
     };
     text.push_str(&format!(
-        "\nIn all  {}, {}, {}, {most}{}, {} and {}, {order}\n",
+        "\nTotal   {}, {}, {}, {most}{}, {} and {}, {order}\n",
         counted(plan.builds.len(), "build"),
         counted(plan.models.len(), "model"),
         counted(plan.cases.len(), "case"),
@@ -64,7 +64,7 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
     ));
     if let Some(canary) = &plan.canary {
         text.push_str(&format!(
-            "Canary  {} tokens after the runs of each start, and of the processor alone, once for each model\n",
+            "Canary  {} tokens after the runs of each start, and from the processor alone, once for each model\n",
             canary.tokens
         ));
     }
@@ -84,7 +84,7 @@ pub(crate) fn describe(context: &Context, loaded: &Loaded) -> String {
             let more = if plan.perplexity.is_some() { ", and the perplexities" } else { "" };
             format!("about {}, as in the newest finished set of this experiment{more}", duration(time))
         }
-        None => "not known before a first run; a build takes about 20 core-minutes".to_owned(),
+        None => "unknown before the first run; a build takes about 20 core-minutes".to_owned(),
     };
     text.push_str(&format!("Time    {time}\n"));
     text
@@ -153,7 +153,7 @@ fn models(context: &Context, loaded: &Loaded) -> Vec<Vec<String>> {
     loaded.plan.models.iter().map(row).collect()
 }
 
-/// What is said in place of the size of a model that is not on this disk.
+/// What is said instead of the size of a model that is not on this disk.
 fn absent(
     fetcher: &llamark_fetch::Fetcher,
     source: &ModelSource,

@@ -98,7 +98,7 @@ fn templates(layout: &str) -> Result<Templates, Failed> {
     }
 }
 
-/// `report.md`; of several layouts, those beside the default have their name in it.
+/// `report.md`; with several layouts, all but the default have their name in it.
 fn page_name(layout: &str, is_one_of_several: bool) -> String {
     match Utf8Path::new(layout).file_name() {
         Some(name) if is_one_of_several && layout != "default" => format!("report-{name}.md"),

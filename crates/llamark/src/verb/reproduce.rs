@@ -56,12 +56,12 @@ fn signed_by_somebody_trusted(context: &Context, args: &Run, repeats: &Repeats) 
         (Signed::Bad { hint, .. }, _) => Some(hint.as_str()),
         (Signed::Trusted { .. }, _) | (_, None) => None,
         (Signed::Unsigned | Signed::By { .. } | Signed::Unchecked { .. }, Some(_)) => {
-            Some("ask whoever made it to sign it; `LLAMARK_ALLOWED_SIGNERS=` asks for no signature")
+            Some("ask whoever made it to sign it; `LLAMARK_ALLOWED_SIGNERS=` requires no signature")
         }
     };
     if let Some(hint) = hint {
         let set = shown(&repeats.path);
-        return fail(Exit::NotVerified, format!("{set} is not run again: {}", signed.words()), hint);
+        return fail(Exit::NotVerified, format!("{set} cannot be run again: {}", signed.words()), hint);
     }
     context.terminal.step("Repeating", &format!("{}, {}", shown(&repeats.path), signed.words()));
     Ok(())
@@ -86,16 +86,16 @@ fn all_there(context: &Context, repeats: &Repeats, found: Inputs) -> Result<Reso
         return fail(
             Exit::BadInput,
             format!(
-                "{set} cannot be measured again here: {} of its inputs cannot be had",
+                "{set} cannot be measured again here: {} of its inputs are not available",
                 found.missing.len()
             ),
-            "inputs are known by their digest: a model may lie anywhere under `--models DIR`, under any name",
+            "inputs are identified by their digest: a model may be anywhere under `--models DIR`, under any name",
         );
     }
     fail(
         Exit::NotVerified,
-        format!("this would not repeat {set}: {} are not what they were", found.changed.join(", ")),
-        "inputs are known by their digest: see `model_files` and `engine_tree` in plan.json",
+        format!("this would not repeat {set}, because these changed: {}", found.changed.join(", ")),
+        "inputs are identified by their digest: see `model_files` and `engine_tree` in plan.json",
     )
 }
 
@@ -139,18 +139,18 @@ fn conclude(context: &Context, base: &ArtifactSet, again: &ArtifactSet, here: &E
             Exit::Done
         }
         Reproduction::NotReproduced => {
-            terminal.problem(&format!("not reproduced: {again} gives something else than {first}"));
+            terminal.problem(&format!("not reproduced: {again} differs from {first}"));
             Exit::Regression
         }
         Reproduction::Inconclusive => {
             terminal.problem(&format!(
-                "inconclusive: whether {again} gives what {first} has cannot be told from these starts"
+                "inconclusive: these starts cannot tell whether {again} gives what {first} has"
             ));
             Exit::Inconclusive
         }
         Reproduction::OtherHardware => {
             terminal.problem(&format!(
-                "other hardware: {again} was measured on another machine than {first}, and says nothing of whether it \
+                "other hardware: {again} was measured on a different machine than {first}, and does not say whether it \
                  can be reproduced"
             ));
             Exit::NotVerified

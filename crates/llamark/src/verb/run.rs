@@ -53,7 +53,7 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         display.clear();
         let outcome = conclude(context, path, "Unchanged")?;
         let note =
-            "this plan was measured on this machine before; nothing was run (`--again` measures afresh)";
+            "this plan was measured on this machine before; nothing was run (`--again` measures again)";
         context.terminal.done(note);
         sign_once(context, args, path)?;
         return Ok(outcome);
@@ -67,7 +67,8 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
     Ok(outcome)
 }
 
-/// Signs the set where that was asked for, unless it was signed before: by a run that was interrupted behind it, or by hand.
+/// Signs the set where that was asked for, unless it was signed before: by a run that was interrupted after it, or by
+/// hand.
 fn sign_once(context: &Context, args: &Run, set: &Utf8Path) -> Result<(), Failed> {
     let Some(key) = &args.sign else { return Ok(()) };
     if vouch::signature(set).or_fail(Exit::NotVerified)?.is_some() {
@@ -92,7 +93,7 @@ fn only_pinned(context: &Context, loaded: &Loaded) -> Result<(), Failed> {
     fail(
         Exit::BadInput,
         format!("{} {inputs} not pinned; nothing was fetched", unpinned.len()),
-        "`llamark lock SPEC` pins what is there, and says what is not",
+        "`llamark lock SPEC` pins what is available, and says what is not",
     )
 }
 
@@ -116,8 +117,8 @@ pub(crate) fn same_inputs(loaded: &Loaded, resolved: &Resolved) -> Result<(), Fa
     }
     fail(
         Exit::NotVerified,
-        format!("this would not repeat the set: {} are not what they were", changed.join(", ")),
-        "inputs are known by their digest: see `model_files` and `engine_tree` in plan.json",
+        format!("this would not repeat the set, because these changed: {}", changed.join(", ")),
+        "inputs are identified by their digest: see `model_files` and `engine_tree` in plan.json",
     )
 }
 
@@ -146,7 +147,7 @@ pub(crate) fn expect_hardware(
                 .filter_map(|(_, fact)| fact.value.as_deref())
                 .collect();
             let found = if names.is_empty() { "no GPU".to_owned() } else { names.join(", ") };
-            wrong.push(format!("it expects the GPU `{expected}`, and this machine has {found}"));
+            wrong.push(format!("it expects the GPU `{expected}`, but this machine has {found}"));
         }
     }
     let memory = environment.value("memory.total_bytes").and_then(|bytes| bytes.parse::<u64>().ok());
@@ -154,7 +155,7 @@ pub(crate) fn expect_hardware(
         && memory < hardware.expect_memory
     {
         wrong.push(format!(
-            "it expects at least {} of memory, and this machine has {}",
+            "it expects at least {} of memory, but this machine has {}",
             llamark_report::format::bytes(hardware.expect_memory),
             llamark_report::format::bytes(memory)
         ));

@@ -13,8 +13,8 @@ pub(crate) fn run(context: &Context, args: &Sign) -> Outcome {
     if !args.replace && vouch::signature(&path).or_fail(Exit::NotVerified)?.is_some() {
         return fail(
             Exit::BadInput,
-            format!("{} has a signature", shown(&path)),
-            "`--replace` puts yours in its place; `llamark verify` says whose it has",
+            format!("{} is already signed", shown(&path)),
+            "`--replace` replaces the signature with yours; `llamark verify` says whose it is",
         );
     }
     sign(context, &path, &args.key)?;
@@ -30,15 +30,15 @@ pub(crate) fn sign(context: &Context, path: &Utf8Path, key: &Utf8Path) -> Result
     if let Some(problem) = verification.first_problem() {
         return fail(
             Exit::NotVerified,
-            format!("{} does not verify, and is not signed: {problem}", shown(path)),
-            "`llamark verify` says all that is wrong",
+            format!("{} does not verify, so it was not signed: {problem}", shown(path)),
+            "`llamark verify` lists everything that is wrong",
         );
     }
     if verification.level < 2 {
         return fail(
             Exit::NotVerified,
             format!(
-                "{} was made by another version of llamark, and is not signed: its report cannot be made again here",
+                "{} was made by another version of llamark, so it was not signed: its report cannot be rebuilt here",
                 shown(path)
             ),
             "sign it with the version that made it",

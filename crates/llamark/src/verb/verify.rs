@@ -15,7 +15,7 @@ use crate::time_stamp;
 
 /// What no check of a set can know, whatever its level.
 const CANNOT_KNOW: [&str; 2] =
-    ["whether the machine told the truth", "whether whoever could sign it has made the whole set anew"];
+    ["whether the machine told the truth", "whether somebody who can sign made up the whole set"];
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Verified<'a> {
     #[serde(flatten)]
     verification: &'a Verification,
     signature: &'a Signed,
-    /// What a third party says of when the manifest was there; absent where that was not checked.
+    /// What a third party says of when the manifest was there; absent if that was not checked.
     time_stamp: Option<String>,
     cannot_know: [&'static str; 2],
 }
@@ -41,7 +41,7 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
     if level >= 3 && trust.is_none() {
         return fail(
             Exit::BadInput,
-            "level 3 asks whether somebody you trust has signed the set, and no file says who that is",
+            "level 3 asks whether somebody you trust has signed the set, but no file says whom you trust",
             "name one with `--allowed-signers FILE`",
         );
     }
@@ -52,10 +52,10 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
         return fail(
             Exit::NotVerified,
             format!(
-                "{} was made by another version of llamark, which alone makes its report again",
+                "{} was made by another version of llamark, and only that version can rebuild its report",
                 shown(&path)
             ),
-            "without `--level`, the numbers of its summary are made again; or verify it with that version (`builder` in manifest.json)",
+            "without `--level`, the numbers of its summary are checked; or verify it with that version (`builder` in manifest.json)",
         );
     }
     let signed = if verification.passed() {
@@ -75,7 +75,7 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
         let Some(authority) = &args.time_authority else {
             return fail(
                 Exit::BadInput,
-                "level 4 asks a third party for the time, and none is named",
+                "level 4 asks a third party for the time, but none is named",
                 "name its certificates with `--time-authority FILE` (PEM)",
             );
         };
@@ -100,13 +100,13 @@ pub(crate) fn run(context: &Context, args: &Verify) -> Outcome {
     }
     context.terminal.step("Signature", &signed.words());
     if let Some(time) = time {
-        context.terminal.step("Time", &format!("a third party says that it was there on {time}"));
+        context.terminal.step("Time", &format!("a third party says that it existed on {time}"));
     }
     context.terminal.step("Unknown", &CANNOT_KNOW.join("; "));
     if falls_short {
         context.terminal.warn(
-            "another version of llamark made its report and tables, and only that one makes them again: read the report that \
-             `llamark report` makes here",
+            "another version of llamark made its report and tables, and only that version can rebuild them: read the report \
+             that `llamark report` makes here",
         );
     }
     context.terminal.done(&format!("{} verifies at level {}", shown(&path), verification.level));
@@ -144,7 +144,7 @@ fn derived(set: &ArtifactSet) -> Result<Check, Failed> {
     let again = llamark_report::derived_files(set).or_fail(Exit::NotVerified)?;
     let mut check = Check {
         level: 2,
-        name: "derived files made again",
+        name: "derived files rebuilt",
         count: again.len() as u64,
         problems: Vec::new(),
         more: 0,
@@ -171,13 +171,7 @@ fn derived(set: &ArtifactSet) -> Result<Check, Failed> {
         Ok(count) => (count, Vec::new()),
         Err(problem) => (0, vec![format!("{SUMMARY}: {problem}")]),
     };
-    Ok(Check {
-        level: 1,
-        name: "numbers of the summary of another version made again",
-        count,
-        problems,
-        more: 0,
-    })
+    Ok(Check { level: 1, name: "numbers of another version's summary rebuilt", count, problems, more: 0 })
 }
 
 fn print(context: &Context, verification: &Verification) {

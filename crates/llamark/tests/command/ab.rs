@@ -148,15 +148,15 @@ fn settings_and_environment_are_variants_too_and_a_difference_that_is_declared()
     );
     assert_eq!(found["differences"].as_array().unwrap().len(), declared.len(), "{text}");
 
-    // A set without variants is no pair; one with them was measured in turn already.
+    // A set without variants is no pair; one with them was already interleaved.
     let (_, err) = a_box.run(&["diff", &set, "--confirm"], 2);
-    assert!(err.contains("measured in turn already"), "{err}");
+    assert!(err.contains("already interleaved"), "{err}");
     let plain = std::fs::read_to_string(a_box.path("box.yaml")).unwrap();
     let plain = plain.lines().filter(|line| !line.starts_with("ab:")).collect::<Vec<_>>().join("\n");
     std::fs::write(a_box.path("plain.yaml"), plain.replace("name: box", "name: plain")).unwrap();
     a_box.run(&["run", "plain.yaml", "--model", "fox"], 0);
     let (_, err) = a_box.run(&["diff", "plain"], 2);
-    assert!(err.contains("has no two variants") && err.contains("ab:"), "{err}");
+    assert!(err.contains("does not have two variants") && err.contains("ab:"), "{err}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn of_two_commands_at_once_one_measures_and_the_other_waits_and_has_nothing_to_d
         said
     });
     let (other, waited) = if second.contains("Waiting") { (pids[0], second) } else { (pids[1], first) };
-    let who = format!("another llamark measures or compiles here (process {other})");
+    let who = format!("another llamark is measuring or compiling here (process {other})");
     assert!(waited.contains(&who) && waited.contains("nothing was run"), "{waited}");
     assert_eq!((most, a_box.sets().len()), (1, 1), "servers at once, sets");
     a_box.nobody_is_left();

@@ -77,7 +77,7 @@ fn a_device_that_computes_the_wrong_thing_is_suspect_with_both_texts() {
     assert!(finding.contains("w102 w5103") && finding.contains("w102 w103"), "both texts: {finding}");
     assert!(has_suspect(&report, "| GPU |"), "{report}");
     assert!(!has_suspect(&report, "| CPU |"), "{report}");
-    assert!(err.contains("suspect fox/gpu/p: its tokens are not those of the processor alone"), "{err}");
+    assert!(err.contains("suspect fox/gpu/p: its tokens differ from those of the processor alone"), "{err}");
     // It is not the fastest of anything.
     assert!(!report.contains("TG GPU"), "{report}");
     let case = &summary(&a_box)["cases"][1]["canary"];
@@ -90,7 +90,7 @@ fn one_token_over_and_over_is_suspect() {
     experiment(&a_box, GPU, "runs: 1");
     let (report, _) = reported(&a_box);
     assert!(report.contains("stuck from token 1 in 1 of 1 case"), "{report}");
-    assert!(report.contains("from token 1 on it says one token over and over"), "{report}");
+    assert!(report.contains("from token 1 on it repeats one token over and over"), "{report}");
     // The build of the device made the reference, without the device.
     let references = events(&a_box.set(), "canary_reference");
     let argv = references[0]["argv"].to_string();
@@ -121,7 +121,7 @@ fn a_reference_that_cannot_be_made_fails_nothing_and_says_why() {
     let a_box = a_box(json!({"context": 512}));
     experiment(&a_box, GPU, "runs: 1");
     let (report, err) = reported(&a_box);
-    assert!(err.contains("nothing to compare the tokens of fox with"), "{err}");
+    assert!(err.contains("the tokens of fox cannot be checked"), "{err}");
     assert!(report.contains("missing in 1 of 1 case"), "{report}");
     let finding = report.lines().find(|line| line.contains("LM122")).unwrap();
     assert!(finding.contains("is 512 (/props), the plan asks for 256"), "{finding}");
@@ -177,7 +177,7 @@ fn faster_and_wrong_is_no_improvement() {
     let table = flat(&table);
     assert!(!table.contains("% improved"), "{table}");
     assert!(
-        table.contains("suspect") && table.contains("the candidate is suspect: its tokens are not those"),
+        table.contains("suspect") && table.contains("the candidate is suspect: its tokens differ from those"),
         "{table}"
     );
     let (text, _) = a_box.run(&["diff", &sets[0], &sets[1], "--format", "json"], 6);

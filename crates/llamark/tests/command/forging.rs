@@ -98,7 +98,7 @@ fn a_run_that_counts_is_one_that_breaks_no_rule() {
     for (pointer, value, says) in [
         ("/run/measurement/cached_tokens", 9, "took 9 tokens from a cache"),
         ("/run/measurement/generated_tokens", 7, "generated 7 tokens"),
-        ("/run/gaps/p50_ns", 1, "not those of their arrivals"),
+        ("/run/gaps/p50_ns", 1, "do not match their arrivals"),
     ] {
         let (a_box, set) = forgery();
         let head = change_journal(&set, is_counted_run, pointer, &serde_json::json!(value));
@@ -153,7 +153,7 @@ fn of_another_version_the_numbers_are_made_again() {
     std::fs::write(set.join("summary.json"), summary.replacen(mean, "1.25", 1)).unwrap();
     seal_anew(&set, None);
     let (_, err) = a_box.run(&["verify", set.to_str().unwrap()], 3);
-    assert!(err.contains("mean is 1.25, and the journal gives"), "{err}");
+    assert!(err.contains("mean is 1.25, but the journal gives"), "{err}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn what_is_not_here_stays_unpinned_and_what_was_pinned_is_kept() {
     let before = lock_text(&a_box);
     std::fs::remove_file(a_box.path("models/fox.gguf")).unwrap();
     let (_, err) = a_box.run(&["lock", "box.yaml"], 0);
-    assert!(err.contains("stays as it was pinned") && err.contains("fox.gguf"), "{err}");
+    assert!(err.contains("stays pinned as before") && err.contains("fox.gguf"), "{err}");
     assert_eq!(lock_text(&a_box), before);
 
     std::fs::remove_file(a_box.path("box.lock.yaml")).unwrap();

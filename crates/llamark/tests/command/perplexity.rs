@@ -96,7 +96,7 @@ fn a_backend_that_predicts_the_text_worse_is_suspect_with_both_numbers() {
     assert!(has_suspect(&report, "| GPU |") && !has_suspect(&report, "| CPU |"), "{report}");
     assert!(has_suspect(&report, "| fox | GPU | 22.5000"), "{report}");
     assert!(!report.contains("TG GPU"), "it is not the fastest of anything: {report}");
-    assert!(err.contains("suspect fox on GPU: its perplexity of the same text is 22.5000"), "{err}");
+    assert!(err.contains("suspect fox on GPU: its perplexity on the same text is 22.5000"), "{err}");
     let summary = std::fs::read_to_string(a_box.set().join("summary.json")).unwrap();
     let summary: Value = serde_json::from_str(&summary).unwrap();
     assert_eq!(summary["cases"][1]["has_bad_perplexity"], json!(true));
@@ -110,7 +110,7 @@ fn what_is_no_number_is_suspect_even_alone() {
     let a_box = a_box(&json!({"printed": "nan"}));
     experiment(&a_box, GPU, &format!("runs: 1, {ASKED}"));
     let (report, err) = reported(&a_box);
-    let expected = "its perplexity is no number: llama-perplexity printed nan in chunk 1";
+    let expected = "its perplexity is not a number: llama-perplexity printed nan in chunk 1";
     assert!(report.contains(expected) && report.contains("LM123"), "{report}");
     assert!(err.contains("the perplexity of fox on gpu is no number: nan in chunk 1"), "{err}");
 }
@@ -121,7 +121,7 @@ fn one_that_cannot_be_measured_fails_nothing_and_says_why() {
     std::fs::remove_file(without.path("engine/llama-perplexity")).unwrap();
     experiment(&without, GPU, &format!("runs: 1, {ASKED}"));
     let (report, err) = reported(&without);
-    assert!(err.contains("no perplexity of fox on gpu: the build has no llama-perplexity"), "{err}");
+    assert!(err.contains("no perplexity for fox on gpu: the build has no llama-perplexity"), "{err}");
     assert!(report.contains("LM124") && report.contains("(the build has no llama-perplexity)"), "{report}");
     assert!(!has_suspect(&report, "|"), "{report}");
     let died = a_box(&json!({"die": 6}));
@@ -148,7 +148,7 @@ fn chunks_that_are_longer_than_the_model_was_trained_for_are_not_read() {
     std::fs::write(a_box.path("models/fox.gguf"), header(512)).unwrap();
     experiment(&a_box, GPU, "runs: 1, perplexity: { file: story.txt, context: 513 }");
     let (report, err) = reported(&a_box);
-    let expected = "it was trained for a context of 512 tokens, and a chunk of the perplexity has 513";
+    let expected = "it was trained for a context of 512 tokens, but a chunk of the perplexity has 513";
     assert!(report.contains(expected) && err.contains(expected), "{err}");
     assert!(!a_box.set().join("perplexity").exists());
 }
@@ -201,7 +201,7 @@ fn faster_and_worse_is_no_improvement() {
     let (table, _) = a_box.run(&["diff", &sets[0], &sets[1]], 6);
     let table = flat(&table);
     assert!(!table.contains("% improved"), "{table}");
-    let reason = "the candidate is suspect: its perplexity of the same text is 30.0000, and that of the baseline 20.0000: +50.0 %";
+    let reason = "the candidate is suspect: its perplexity on the same text is 30.0000, and that of the baseline is 20.0000: +50.0 %";
     assert!(table.contains(reason), "{table}");
     let (text, _) = a_box.run(&["diff", &sets[0], &sets[1], "--format", "json"], 6);
     let found: Value = serde_json::from_str(&text).unwrap();

@@ -143,12 +143,12 @@ fn where_a_file_says_who_signs_only_their_sets_are_run() {
     let public = std::fs::read_to_string(a_box.path("alice.pub")).unwrap();
     std::fs::write(a_box.path("trusted"), format!("alice {public}")).unwrap();
     let (_, err) = a_box.run(&["run", &set, "--allowed-signers", "trusted"], 3);
-    assert!(err.contains("is not run again: unsigned"), "{err}");
+    assert!(err.contains("cannot be run again: unsigned"), "{err}");
     assert!(err.contains("ask whoever made it to sign it"), "{err}");
     tool(&["-q", "-t", "ed25519", "-N", "", "-f", "mallory"]);
     a_box.run(&["sign", &set, "--key", "mallory"], 0);
     let (_, err) = a_box.run(&["run", &set, "--allowed-signers", "trusted"], 3);
-    assert!(err.contains("nobody in trusted vouches") && err.contains("add it to trusted"), "{err}");
+    assert!(err.contains("nobody in trusted signs") && err.contains("add it to trusted"), "{err}");
     // A key that is known and may not sign this, and a signature of something else: not to ask for any is no way out.
     std::fs::write(a_box.path("elsewhere"), format!("alice namespaces=\"git\" {public}")).unwrap();
     a_box.run(&["sign", &set, "--key", "alice", "--replace"], 0);

@@ -131,7 +131,7 @@ fn a_calibration_without_a_result_is_made_anew_where_that_is_asked_for() {
     std::fs::write(a_box.path("engine/fake.json"), r#"{"die": {"at": "load", "signal": 6}}"#).unwrap();
     let args = ["calibrate", "box.yaml", "--starts", "3"];
     let (_, err) = a_box.run(&args, 5);
-    assert!(err.contains("nothing was learned") && err.contains("`--again` measures anew"), "{err}");
+    assert!(err.contains("nothing was learned") && err.contains("`--again` measures again"), "{err}");
     std::fs::write(a_box.path("engine/fake.json"), at(4000.0)).unwrap();
     a_box.run(&args, 5);
     a_box.run(&[&args[..], &["--again"]].concat(), 0);
@@ -207,7 +207,7 @@ fn a_real_regression_is_confirmed_once() {
     let (table, err) = a_box.run(&args, 1);
     assert!(table.starts_with("Regression: 4 of 4 gating comparisons are worse"), "{table}");
     assert!(table.contains("regressed at first") && table.contains("confirmed by 3 pairs"), "{table}");
-    assert!(err.contains("Confirming fox/cpu/p, hen/cpu/p in 3 fresh starts a side"), "{err}");
+    assert!(err.contains("Confirming fox/cpu/p, hen/cpu/p in 3 fresh starts per side"), "{err}");
     assert_eq!(folders(&a_box, "box-confirm").len(), 2);
     let (text, err) = a_box.run(&[&args[..], &["--format", "json"]].concat(), 1);
     assert!(err.contains("confirmed before; nothing was run"), "{err}");
@@ -221,7 +221,7 @@ fn a_real_regression_is_confirmed_once() {
     assert_eq!(folders(&a_box, "box-confirm").len(), 2);
     // Asking until it passes is refused.
     let (_, err) = a_box.run(&["diff", &base, &candidate, "--confirm", "--starts", "4"], 2);
-    assert!(err.contains("there is one such round"), "{err}");
+    assert!(err.contains("there is only one such round"), "{err}");
     // What is better needs no confirmation.
     let (_, err) = a_box.run(&["diff", &candidate, &base, "--confirm"], 0);
     assert!(err.contains("nothing to confirm"), "{err}");

@@ -44,21 +44,21 @@ pub(super) fn lines(comparison: &Comparison, metric: &MetricComparison) -> Vec<S
             .map_or("unknown".to_owned(), |own| format!("{} with {} df", log_percent(own.s), number(own.df)));
         let prior = evidence.prior.map_or("too few cases to learn from".to_owned(), |prior| {
             let worth = prior.df.map_or("any number of".to_owned(), number);
-            format!("usual among the cases {}, worth {worth} df", log_percent(prior.s))
+            format!("typical of the cases {}, worth {worth} df", log_percent(prior.s))
         });
         let history = evidence.history.map_or_else(String::new, |history| {
-            format!("; of earlier starts {} with {} df", log_percent(history.s), number(history.df))
+            format!("; earlier starts {} with {} df", log_percent(history.s), number(history.df))
         });
-        lines.push(format!("{spread}; of this case alone {own}{history}; {prior}"));
+        lines.push(format!("{spread}; this case alone {own}{history}; {prior}"));
         let rule = comparison.rules.metrics.iter().find(|rule| rule.metric == metric.metric);
         let (minimum, margin) = rule.map_or((0.0, 0.0), |rule| (rule.minimum, rule.margin));
         let null = if comparison.rules.sensitive {
             "no change".to_owned()
         } else {
-            format!("at most {}", percent(minimum))
+            format!("change <= {}", percent(minimum))
         };
         lines.push(format!(
-            "p of {null}: {}, among all {}; p of {} or more: {}",
+            "p ({null}): {}, adjusted {}; p (change >= {}): {}",
             probability(evidence.p),
             probability(evidence.p_adjusted),
             percent(margin),
@@ -67,7 +67,7 @@ pub(super) fn lines(comparison: &Comparison, metric: &MetricComparison) -> Vec<S
     }
     for relative in &metric.relative {
         lines.push(format!(
-            "the processor {} at {} of the pace; relative to that {} (90 % {}), {}",
+            "the processor {} at {} of its pace during the baseline; relative to that {} (90 % {}), {}",
             relative.to.verb(),
             percent(1.0 + relative.pace),
             crate::format::change(relative.change),
@@ -96,7 +96,7 @@ fn first_line(metric: &MetricComparison) -> String {
             interval(evidence.interval)
         ));
         if let Some(selected) = evidence.selected {
-            text.push_str(&format!("; picked out of many {}", interval(selected)));
+            text.push_str(&format!("; adjusted for selection {}", interval(selected)));
         }
     }
     text
@@ -118,7 +118,7 @@ pub(super) fn around(comparison: &Comparison, case: &CaseComparison) -> Vec<Stri
     };
     let found: Vec<&Difference> = comparison.differences.iter().filter(matter).collect();
     if found.is_empty() {
-        return vec!["nothing that could be a cause differs around it".to_owned()];
+        return vec!["nothing differs around it that could be a cause".to_owned()];
     }
     let mut lines: Vec<String> = found
         .iter()

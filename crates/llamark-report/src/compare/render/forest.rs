@@ -24,7 +24,7 @@ const LEFT: f64 = 352.0;
 const RIGHT: f64 = 732.0;
 const VALUE_X: f64 = 744.0;
 const ROW: f64 = 19.0;
-/// Characters of a label that fit beside the panel.
+/// Characters of a label that fit next to the panel.
 const LABEL: usize = 50;
 
 #[derive(Serialize)]

@@ -30,7 +30,7 @@ pub fn markdown(comparison: &Comparison, detail: Detail) -> String {
         let rest: Vec<Shown<'_>> =
             all.into_iter().filter(|row| !spoken.contains(&row.case.id.as_str())).collect();
         let mut own = Footnotes::default();
-        let title = format!("{folded} cases of which every gating metric is equivalent");
+        let title = format!("{folded} cases in which every gating metric is equivalent");
         let mut body = table(&rest, &mut own);
         body.push_str(&footnotes(&own));
         out.push_str(&details(&title, &body));
@@ -83,7 +83,7 @@ fn table<'a>(rows: &[Shown<'a>], notes: &mut Footnotes<'a>) -> String {
         })
         .collect();
     if !lines.is_empty() {
-        out.push_str(&format!("\nDeterministic, and not the same:\n\n{}", lines.concat()));
+        out.push_str(&format!("\nDeterministic, yet different:\n\n{}", lines.concat()));
     }
     out
 }
@@ -142,7 +142,7 @@ fn causes(comparison: &Comparison) -> String {
     }
     let range = engine_range(comparison).map_or(String::new(), |range| format!(" ({range})"));
     format!(
-        "\nDiffers, the likeliest cause first: {}.\n",
+        "\nWhat differs, the likeliest cause first: {}.\n",
         escape::markdown(&format!("{}{range}", words.join(", ")))
     )
 }
@@ -205,7 +205,7 @@ fn materials(comparison: &Comparison) -> String {
         })
         .collect();
     out.push_str(&format!(
-        "\nLeast change looked for / margin: {}. False discovery rate {}.\n",
+        "\nSmallest change looked for / margin: {}. False discovery rate {}.\n",
         margins.join(", "),
         percent(comparison.rules.false_discovery_rate)
     ));

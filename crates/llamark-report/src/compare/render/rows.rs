@@ -118,8 +118,8 @@ pub(super) fn legend(comparison: &Comparison) -> Vec<String> {
         .map(|rule| format!("{} (within {})", rule.metric.name(), format::percent(rule.margin)))
         .collect();
     let mut lines = vec![format!(
-        "{} decide. Change is candidate over baseline. Intervals are 90 %, those of the equivalence test; of what is \
-         called regressed or improved they are wider, for being picked out of many.",
+        "{} decide. Change is candidate over baseline. Intervals are 90 % (equivalence test); for regressed or \
+         improved metrics they are wider, to account for selection.",
         gating.join(" and ")
     )];
     let undecided = comparison
@@ -129,8 +129,8 @@ pub(super) fn legend(comparison: &Comparison) -> Vec<String> {
         .any(|metric| metric.evidence.is_some_and(|evidence| evidence.detectable.is_some()));
     if undecided {
         lines.push(
-            "\"sees X, needs N starts\": a change of X would have been found with a power of 80 %; N starts a side \
-             would find one as large as the margin."
+            "\"sees X, needs N starts\": a change of X would have been found with a power of 80 %; N starts per \
+             side would find one as large as the margin."
                 .to_owned(),
         );
     }

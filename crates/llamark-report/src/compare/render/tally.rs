@@ -74,7 +74,7 @@ pub fn headline(comparison: &Comparison) -> String {
             "Regression"
         }
         Conclusion::NotComparable if tally.gating == 0 => {
-            parts.push("these sets share nothing that can be compared".to_owned());
+            parts.push("these sets have nothing in common that can be compared".to_owned());
             "Not comparable"
         }
         Conclusion::NotComparable => {
@@ -101,9 +101,9 @@ pub fn headline(comparison: &Comparison) -> String {
     };
     if tally.broke > 0 {
         parts.push(format!(
-            "{} {} any more",
+            "{} {}",
             tally.broke,
-            if tally.broke == 1 { "case does not work" } else { "cases do not work" }
+            if tally.broke == 1 { "case no longer works" } else { "cases no longer work" }
         ));
     }
     let open = tally.suspect + tally.inconclusive;
@@ -115,7 +115,7 @@ pub fn headline(comparison: &Comparison) -> String {
         } else {
             format!("{open} more")
         };
-        parts.push(format!("{what} {} not decided{suspects}", is(open)));
+        parts.push(format!("{what} {} undecided{suspects}", is(open)));
     }
     if tally.lost > 0 && tally.gating > 0 {
         parts.push(format!("the candidate lacks {} of {} cases", tally.lost, tally.cases));

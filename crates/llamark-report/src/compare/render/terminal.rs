@@ -86,7 +86,7 @@ fn table<'a>(rows: &[Shown<'a>], notes: &mut Footnotes<'a>, width: u16) -> Strin
     out
 }
 
-/// A row that no terminal of this width holds goes on in the next line.
+/// A row that no terminal of this width holds continues in the next line.
 fn clipped(line: &str, width: u16) -> String {
     let text = format!(" {}", line.trim_end());
     if text.chars().count() <= usize::from(width) {

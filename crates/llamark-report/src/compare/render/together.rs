@@ -17,10 +17,10 @@ fn sentence(group: &GroupFinding) -> String {
     let caution = if group.interleaved {
         ""
     } else {
-        "; the starts were not made in turn, and a shift of the machine would look the same"
+        "; the starts were not interleaved, and a shift of the machine would look the same"
     };
     format!(
-        "{who}: {} {} on average ({}) over {} cases that do not show it alone{caution}",
+        "{who}: {} {} on average ({}) over {} cases, none of which shows it alone{caution}",
         group.metric.name(),
         change(group.change),
         change_interval(group.interval.low, group.interval.high),

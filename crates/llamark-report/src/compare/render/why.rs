@@ -11,7 +11,7 @@ const SHOWN: usize = 60;
 /// The differences by class, each with its title; classes without one are left out.
 pub(super) fn by_class(comparison: &Comparison) -> Vec<(&'static str, Vec<&Difference>)> {
     let classes = [
-        (FieldClass::Identity, "What makes it another measurement"),
+        (FieldClass::Identity, "What makes it a different measurement"),
         (FieldClass::Treatment, "What differs and may be the cause, the likeliest first"),
         (FieldClass::Nuisance, "What differs and should not matter"),
     ];

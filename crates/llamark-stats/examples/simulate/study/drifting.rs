@@ -14,15 +14,15 @@ const STARTS: usize = 3;
 const RUNS: usize = 5;
 /// Cases; one of them lost something.
 const CASES: usize = 6;
-/// As parts of the drift: how much the machine moves from one start to the next; and how far it is from what the witness saw
-/// before and behind a start while the start is measured.
+/// As parts of the drift: how much the machine moves from one start to the next; and how far it is from what the
+/// witness saw before and after a start while the start is measured.
 const WOBBLE: f64 = 0.3;
 const UNSEEN: f64 = 0.2;
 /// How much of what the machine loses pp and tg lose.
 const SHARE: [f64; 2] = [1.0, 0.8];
 /// Noise of the witness itself: computing, and reading memory.
 const OF_WITNESS: [f64; 2] = [0.003, 0.01];
-/// The witnesses that pp and tg are held against.
+/// The witnesses that pp and tg are compared with.
 const WITNESSES: [&[usize]; 2] = [&[0], &[0, 1]];
 
 /// What came of it by each rule; the first knows of no witness. Shares of one.
@@ -126,22 +126,22 @@ pub(crate) fn run(noise: &Noise, diffs: usize, drift: f64, loss: f64, seed: u64)
     Some(sum.shares(diffs))
 }
 
-/// Pairs of starts in turn, and how many are made at most to have so many on one machine.
+/// Pairs of interleaved starts, and how many are made at most to have so many on one machine.
 pub(crate) const PAIRS: usize = 5;
 const MOST_PAIRS: usize = 3 * PAIRS;
 /// What the other of two states of the machine costs: a virtual machine of two cores, moved from cores with one cache to cores with
 /// two.
 const OTHER_CORES: f64 = 0.235;
 
-/// One start on such a machine: levels of pp and tg, and on which cores it was, before it and behind it.
+/// One start on such a machine: levels of pp and tg, and on which cores it was, before it and after it.
 #[derive(Clone, Copy)]
 struct Moved {
     levels: [f64; 2],
     cores: [bool; 2],
 }
 
-/// So many comparisons of one case in turn, on a machine that goes over to its other cores during a start with that probability:
-/// of all pairs; without those that met both; and with others in their place.
+/// So many interleaved comparisons of one case, on a machine that moves to its other cores during a start with that
+/// probability: of all pairs; without those that met both; and with others in their place.
 pub(crate) fn run_moved(
     noise: &Noise,
     diffs: usize,

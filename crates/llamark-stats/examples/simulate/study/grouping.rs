@@ -1,4 +1,4 @@
-//! Made-up comparisons in turn, in which a whole backend moved a little, and what is said of groups.
+//! Made-up interleaved comparisons in which a whole backend moved a little, and what is said about groups.
 
 use llamark_stats::group::shifts;
 use llamark_stats::procedure::{Rules, Verdict, decide};

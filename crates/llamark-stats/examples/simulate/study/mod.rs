@@ -69,7 +69,7 @@ pub(crate) struct Rates {
     pub(crate) false_alarms: f64,
     /// Comparisons with a call, when nothing changed.
     pub(crate) diffs_with_alarm: f64,
-    /// False discovery rate beside slowdowns of 5 %: mean share of the calls that are wrong.
+    /// False discovery rate next to slowdowns of 5 %: mean share of the calls that are wrong.
     pub(crate) false_discoveries: f64,
     /// Slowed cells found: at 2, 3, 5 and 10 %.
     pub(crate) power: [f64; 4],

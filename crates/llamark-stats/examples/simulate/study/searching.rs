@@ -21,7 +21,7 @@ const MINIMUM: f64 = llamark_stats::decide::MINIMUM_THROUGHPUT;
 /// How a search is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// `llamark bisect`: in turn with the good end, until it is decided.
+    /// `llamark bisect`: interleaved with the good end, until it is decided.
     Sequential,
     /// One start of each, against the middle of one start of either end.
     OneStart,

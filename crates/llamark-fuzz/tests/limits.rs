@@ -37,7 +37,7 @@ const ATTACKS: [Attack; 12] = [
     ),
     ("journal: a line of 2 GiB", line_without_end, "longer than"),
     ("journal: 15 MiB of brackets", |folder| journal(folder, &b"[".repeat(15 << 20)), "not a journal entry"),
-    ("plan.json: 2 GiB", large_plan, "at most"),
+    ("plan.json: 2 GiB", large_plan, "the limit is"),
     ("experiment: aliases of aliases", aliases, "alias"),
     ("experiment: brackets, 500,000 deep", |_| experiment("[".repeat(500_000)), "nest"),
     ("archive: a file of 2 GiB in 300 KiB", gzip_bomb, "expands to more than"),

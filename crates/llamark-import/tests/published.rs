@@ -300,7 +300,7 @@ fn line_ends_and_byte_order_marks_change_nothing() {
 fn what_no_report_can_be_is_refused_quickly() {
     let options = Options { name: "x".to_owned(), title: None, memory_bandwidth: None };
     let refused = |bytes: &[u8]| report("x.md", bytes, &options).unwrap_err().to_string();
-    assert!(refused(&vec![b'a'; 10 << 20]).contains("more than the 1 MiB"));
+    assert!(refused(&vec![b'a'; 10 << 20]).contains("more than 1 MiB"));
     assert!(refused(&[0xff, 0xfe, 0, 1]).contains("UTF-8"));
     assert!(refused(b"").contains("title"));
     assert!(refused("a".repeat(5000).as_bytes()).contains("5000 bytes"));

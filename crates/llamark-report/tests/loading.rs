@@ -94,7 +94,9 @@ fn load_times_from_two_caches_are_compared_with_a_warning() {
         found.map(|found| found.text)
     };
     let (cold, warm) = ([(Some(0), 4000); 3], [(Some(1000), 400); 3]);
-    assert!(caveat(&cold, &warm).unwrap().contains("in 1 case, the starts") && caveat(&warm, &warm).is_none());
+    assert!(
+        caveat(&cold, &warm).unwrap().contains("in 1 case, the starts") && caveat(&warm, &warm).is_none()
+    );
     assert!(caveat(&cold, &warm).unwrap().contains("(cold, and warm in the candidate)"));
     let mixed = [cold[0], warm[0], warm[0]];
     assert!(caveat(&mixed, &mixed).unwrap().contains("cold or warm, and cold or warm in the candidate"));

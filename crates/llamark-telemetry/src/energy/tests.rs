@@ -90,7 +90,7 @@ fn two_readings_that_fail_are_bridged_and_three_are_not() {
     // 400 ms of 10 s are 4 %: covered enough, and still a gap.
     assert_eq!(
         reason(&power(&series, (0, 10 * SECOND))),
-        "there is no reading for 400 ms, and 300 ms are allowed"
+        "there is no reading for 400 ms, but only 300 ms are allowed"
     );
     assert_eq!(
         reason(&power(&series, (2 * SECOND, 5 * SECOND))),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::Estimate;
 use crate::describe::{mean, variance};
+use crate::estimate::Estimate;
 use crate::interval::Interval;
 
 /// The least shift of a group that is looked for: ln 1.005.

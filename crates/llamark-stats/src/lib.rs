@@ -7,13 +7,12 @@
 
 pub mod chance;
 pub mod correlation;
-pub mod decide;
 pub mod describe;
+pub mod estimate;
 pub mod group;
 pub mod interval;
 pub mod multiple;
 pub mod pools;
-pub mod procedure;
 pub mod rank;
 pub mod ratio;
 pub mod search;
@@ -24,6 +23,7 @@ pub mod start_level;
 pub mod steady;
 pub mod two_sample;
 pub mod until;
+pub mod verdict;
 pub mod warmup;
 
 pub use describe::{Description, describe, mean, median, standard_deviation};

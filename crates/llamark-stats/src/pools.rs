@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::decide::Estimate;
-use crate::procedure::Cell;
+use crate::estimate::Estimate;
 use crate::shrink::{Prior, Variance, fit_prior};
 use crate::start_level::Design;
+use crate::verdict::Cell;
 
 /// Cells that a pool of one backend and metric needs; with fewer the metric is the pool, then everything.
 pub const FEWEST_IN_POOL: usize = 8;

@@ -1,7 +1,7 @@
 //! What must hold for any numbers: nothing panics, nothing is NaN, and order, scale and sign do what they should.
 
-use llamark_stats::decide::{Estimate, MARGIN, MINIMUM_THROUGHPUT};
 use llamark_stats::describe::{describe, outliers, quantile};
+use llamark_stats::estimate::{Estimate, MARGIN, MINIMUM_THROUGHPUT};
 use llamark_stats::rank::{hodges_lehmann, mann_whitney, mann_whitney_normal};
 use llamark_stats::ratio::{Fieller, delta_log, fieller, geometric, ratio_of_means};
 use llamark_stats::shrink::{Variance, fit_prior};

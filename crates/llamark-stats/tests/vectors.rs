@@ -3,8 +3,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
-use llamark_stats::decide::{Estimate, MARGIN, MINIMUM_THROUGHPUT, detectable, family_alpha};
 use llamark_stats::describe::{describe, logarithms, standard_deviation};
+use llamark_stats::estimate::{Estimate, MARGIN, MINIMUM_THROUGHPUT, detectable, family_alpha};
 use llamark_stats::rank::{Method, hodges_lehmann, mann_whitney, mann_whitney_normal};
 use llamark_stats::ratio::{Fieller, delta_log, fieller, geometric, ratio_of_means};
 use llamark_stats::shrink::{Variance, fit_prior};
@@ -303,7 +303,7 @@ fn special_functions() {
 
 #[test]
 fn empirical_bayes_and_verdicts() {
-    use llamark_stats::procedure::{Cell, Rules, Verdict, decide};
+    use llamark_stats::verdict::{Cell, Rules, Verdict, decide};
     let vectors = vectors();
     let section = &vectors["empirical_bayes"][0];
     let df = number(&section["df"]);
@@ -336,7 +336,7 @@ fn empirical_bayes_and_verdicts() {
     assert_eq!(number(&section["q"]), Rules::STANDARD.q);
     let decisions = decide(&cells, &Rules::STANDARD);
     let evidence: Vec<_> = decisions.iter().map(|decision| decision.evidence.unwrap()).collect();
-    let column = |pick: fn(&llamark_stats::procedure::Evidence) -> f64| -> Vec<f64> {
+    let column = |pick: fn(&llamark_stats::verdict::Evidence) -> f64| -> Vec<f64> {
         evidence.iter().map(pick).collect()
     };
     close_all(&column(|e| e.variance.s_squared), &section["s2_post"], "s2_post");

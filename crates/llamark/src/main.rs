@@ -2,6 +2,7 @@
 
 mod bisect;
 mod cli;
+mod confirm;
 mod context;
 mod display;
 mod estimate;
@@ -10,6 +11,7 @@ mod inputs;
 mod load;
 mod lock_file;
 mod noise_file;
+mod reproduce;
 mod resolve;
 mod sealing;
 mod session;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use llamark_record::comparison::{CaseComparison, Confirmation, MetricComparison, Rules, Verdict};
 use llamark_record::metric::Metric;
 use llamark_stats::pools::Pools;
-use llamark_stats::procedure::{self, Cell, Retest};
+use llamark_stats::verdict::{self, Cell, Retest, Retested};
 
 use super::cells::Levels;
 use super::judge::{Open, Pairs, change, change_interval, conclude, open, word};
@@ -66,16 +66,9 @@ pub(super) fn apply(
         return Ok(());
     }
     let numbers: Vec<Retest> = retests.iter().map(|(_, _, retest)| *retest).collect();
-    let verdicts = procedure::confirm(&numbers, by.alpha).ok_or(ReportError::NotFinite)?;
-    let p: Option<Vec<f64>> = numbers.iter().map(|one| one.fresh.p_beyond(one.minimum)).collect();
-    let p = p.ok_or(ReportError::NotFinite)?;
-    let adjusted = llamark_stats::multiple::holm(&p).ok_or(ReportError::NotFinite)?;
-    for (place, (metric, open, retest)) in retests.into_iter().enumerate() {
-        let at = |of: &[f64]| of.get(place).copied().unwrap_or(1.0);
-        if let Some(verdict) = verdicts.get(place) {
-            let found = Fresh { open, retest, p: at(&p), p_adjusted: at(&adjusted), alpha: by.alpha };
-            decide(metric, word(*verdict), &found)?;
-        }
+    let retested = verdict::confirm(&numbers, by.alpha).ok_or(ReportError::NotFinite)?;
+    for ((metric, open, retest), retested) in retests.into_iter().zip(retested) {
+        decide(metric, &Fresh { open, retest, retested, alpha: by.alpha })?;
     }
     cases.iter_mut().filter(|case| !case.metrics.is_empty()).for_each(conclude);
     Ok(())
@@ -84,8 +77,7 @@ pub(super) fn apply(
 struct Fresh<'a, 'b> {
     open: &'a Open<'b>,
     retest: Retest,
-    p: f64,
-    p_adjusted: f64,
+    retested: Retested,
     alpha: f64,
 }
 
@@ -95,7 +87,7 @@ fn retest<'a>(metric: &MetricComparison, open: &Open<'a>, pools: &Pools<'a>) -> 
     let is_directed = metric.verdict != Verdict::Inconclusive;
     let screened = metric.evidence.map(|evidence| evidence.difference).filter(|_| is_directed);
     // Two of them that agree by chance would say anything.
-    let enough = cell.effect.starts >= llamark_stats::decide::FEWEST_STARTS;
+    let enough = cell.effect.starts >= llamark_stats::estimate::FEWEST_STARTS;
     let fresh = pools.estimate(&cell).filter(|_| enough)?;
     Some(Retest { screened, fresh, minimum: cell.minimum, margin: cell.margin })
 }
@@ -106,8 +98,8 @@ fn undecided(metric: &mut MetricComparison) {
         .clone_into(&mut metric.reason);
 }
 
-fn decide(metric: &mut MetricComparison, verdict: Verdict, found: &Fresh<'_, '_>) -> Result<(), ReportError> {
-    let fresh = found.retest.fresh;
+fn decide(metric: &mut MetricComparison, found: &Fresh<'_, '_>) -> Result<(), ReportError> {
+    let (fresh, verdict) = (found.retest.fresh, word(found.retested.verdict));
     let arm = |levels: &Option<Levels>| levels.as_ref().and_then(Levels::arm).ok_or(ReportError::NotFinite);
     let interval = fresh.interval(1.0 - 2.0 * found.alpha).ok_or(ReportError::NotFinite)?;
     let confirmation = Confirmation {
@@ -116,8 +108,8 @@ fn decide(metric: &mut MetricComparison, verdict: Verdict, found: &Fresh<'_, '_>
         candidate: arm(&found.open.candidate)?,
         change: round(change(metric.metric, fresh.difference)),
         interval: change_interval(metric.metric, &interval),
-        p: round(found.p),
-        p_adjusted: round(found.p_adjusted),
+        p: round(found.retested.p),
+        p_adjusted: round(found.retested.p_adjusted),
     };
     let is_changed = verdict == Verdict::Regressed || verdict == Verdict::Improved;
     let said = match (found.retest.screened.is_some(), is_changed) {

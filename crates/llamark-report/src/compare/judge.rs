@@ -9,9 +9,9 @@ use llamark_record::comparison::{
 };
 use llamark_record::metric::{Direction, Metric};
 use llamark_record::noise::Squares;
-use llamark_stats::decide::FEWEST_STARTS;
-use llamark_stats::procedure::{self, Cell, Decision};
+use llamark_stats::estimate::FEWEST_STARTS;
 use llamark_stats::start_level::{Design, Effect, relative};
+use llamark_stats::verdict::{self, Cell, Decision};
 use rayon::prelude::*;
 
 use super::cells::{Levels, direction, effect, levels, levels_in_turn};
@@ -135,7 +135,7 @@ fn family(open: &[Open<'_>], by: &Rules, gating: bool) -> Vec<(usize, Decision)>
             cells.push(cell);
         }
     }
-    let found = procedure::decide(&cells, &rules::procedure(by));
+    let found = verdict::decide(&cells, &rules::of_statistics(by));
     places.into_iter().zip(found).collect()
 }
 
@@ -217,19 +217,19 @@ fn exact_verdict(difference: f64, rule: &MetricRule) -> (Verdict, String) {
     (verdict, "all starts of a side agree to the byte, so the values were compared as they are".to_owned())
 }
 
-pub(super) fn word(verdict: procedure::Verdict) -> Verdict {
+pub(super) fn word(verdict: verdict::Verdict) -> Verdict {
     match verdict {
-        procedure::Verdict::Regressed => Verdict::Regressed,
-        procedure::Verdict::Improved => Verdict::Improved,
-        procedure::Verdict::Suspect => Verdict::Suspect,
-        procedure::Verdict::Equivalent => Verdict::Equivalent,
-        procedure::Verdict::Inconclusive => Verdict::Inconclusive,
+        verdict::Verdict::Regressed => Verdict::Regressed,
+        verdict::Verdict::Improved => Verdict::Improved,
+        verdict::Verdict::Suspect => Verdict::Suspect,
+        verdict::Verdict::Equivalent => Verdict::Equivalent,
+        verdict::Verdict::Inconclusive => Verdict::Inconclusive,
     }
 }
 
 /// Why nothing final can be said, where it is not the size of the noise.
 fn why(decision: &Decision, effect: &Effect) -> String {
-    let is_open = matches!(decision.verdict, procedure::Verdict::Suspect | procedure::Verdict::Inconclusive);
+    let is_open = matches!(decision.verdict, verdict::Verdict::Suspect | verdict::Verdict::Inconclusive);
     let (one, two) = match effect.design {
         Design::Unblocked => ("one start on a side", "two starts on a side"),
         Design::Blocked => ("one pair of starts", "two pairs of starts"),

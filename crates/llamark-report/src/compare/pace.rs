@@ -21,10 +21,10 @@ use llamark_record::comparison::{
 use llamark_record::environment::FieldClass;
 use llamark_record::metric::Metric;
 use llamark_stats::Direction;
-use llamark_stats::decide::{Estimate, MINIMUM_THROUGHPUT};
-use llamark_stats::procedure;
+use llamark_stats::estimate::{Estimate, MINIMUM_THROUGHPUT};
 use llamark_stats::shrink::Variance;
 use llamark_stats::start_level::{Design, Effect, unblocked};
+use llamark_stats::verdict;
 
 use super::cells::{Levels, direction};
 use super::differences::touches_case;
@@ -206,8 +206,8 @@ fn pace_change([base, candidate]: &[Paces; 2]) -> Option<f64> {
 }
 
 /// What the witness changes of a verdict.
-fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: procedure::Verdict) {
-    if measured(metric.verdict).is_some_and(|measured| procedure::contradicts(measured, of_witness)) {
+fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: verdict::Verdict) {
+    if measured(metric.verdict).is_some_and(|measured| verdict::contradicts(measured, of_witness)) {
         metric.reason = format!(
             "the processor itself {} during the candidate; relative to that, the change is {} ({})",
             by_how_much(relative.to, relative.pace),
@@ -220,13 +220,13 @@ fn hear(metric: &mut MetricComparison, relative: Relative, of_witness: procedure
 }
 
 /// A verdict of the procedure; `None` for those that are not.
-fn measured(verdict: Verdict) -> Option<procedure::Verdict> {
+fn measured(verdict: Verdict) -> Option<verdict::Verdict> {
     match verdict {
-        Verdict::Regressed => Some(procedure::Verdict::Regressed),
-        Verdict::Improved => Some(procedure::Verdict::Improved),
-        Verdict::Suspect => Some(procedure::Verdict::Suspect),
-        Verdict::Equivalent => Some(procedure::Verdict::Equivalent),
-        Verdict::Inconclusive => Some(procedure::Verdict::Inconclusive),
+        Verdict::Regressed => Some(verdict::Verdict::Regressed),
+        Verdict::Improved => Some(verdict::Verdict::Improved),
+        Verdict::Suspect => Some(verdict::Verdict::Suspect),
+        Verdict::Equivalent => Some(verdict::Verdict::Equivalent),
+        Verdict::Inconclusive => Some(verdict::Verdict::Inconclusive),
         Verdict::NotComparable | Verdict::Missing => None,
     }
 }

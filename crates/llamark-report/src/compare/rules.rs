@@ -3,7 +3,7 @@
 use llamark_record::comparison::{MetricRule, Rules};
 use llamark_record::metric::Metric;
 use llamark_record::plan::{Gate, Plan, STANDARD_GATES};
-use llamark_stats::procedure::{self, Sensitivity};
+use llamark_stats::verdict::{self, Sensitivity};
 
 use super::options::Options;
 use crate::estimate::round;
@@ -19,7 +19,7 @@ pub(super) fn gates(plan: &Plan) -> &[Gate] {
 
 /// The rules of a comparison with this baseline.
 pub(super) fn of(plan: &Plan, options: &Options) -> Rules {
-    let rules = procedure::Rules::STANDARD;
+    let rules = verdict::Rules::STANDARD;
     let share = |ppm: u32| f64::from(ppm) / 1e6;
     let mut metrics: Vec<MetricRule> = gates(plan)
         .iter()
@@ -58,7 +58,7 @@ pub(super) fn rule(rules: &Rules, metric: Metric) -> MetricRule {
 }
 
 /// The same for the statistics.
-pub(super) fn procedure(rules: &Rules) -> procedure::Rules {
+pub(super) fn of_statistics(rules: &Rules) -> verdict::Rules {
     let sensitivity = if rules.sensitive { Sensitivity::Estimate } else { Sensitivity::MinimumEffect };
-    procedure::Rules { q: rules.false_discovery_rate, alpha: rules.alpha, power: rules.power, sensitivity }
+    verdict::Rules { q: rules.false_discovery_rate, alpha: rules.alpha, power: rules.power, sensitivity }
 }

@@ -70,7 +70,7 @@ fn of_pair(context: &Context<'_>, other: usize, metric: Metric) -> Option<Findin
         let Some(found) = llamark_stats::describe(&ratios) else { continue };
         let models = if ratios.len() == 1 { "model" } else { "models" };
         groups.push(format!(
-            "{} times for {} {name} {models} (median; {} to {})",
+            "{}x for {} {name} {models} (median; {}x to {}x)",
             fixed(found.median, 2),
             ratios.len(),
             fixed(found.min, 2),
@@ -80,7 +80,7 @@ fn of_pair(context: &Context<'_>, other: usize, metric: Metric) -> Option<Findin
         finding = finding.number(&format!("median_{key}"), found.median);
     }
     let mut text = format!(
-        "{} of {} against {}: {}",
+        "{} of {} relative to {}: {}",
         title(metric),
         context.backend(other),
         context.backend(0),

@@ -11,11 +11,10 @@ use llamark_record::noise::NoiseFile;
 use llamark_report::compare::{self, Again, CompareOptions, Detail};
 
 use crate::cli::{Confirm, Diff, DiffFormat};
+use crate::confirm;
 use crate::context::{Context, shown};
 use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::noise_file;
-
-use super::confirm;
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
     let comparison = match &args.candidate {

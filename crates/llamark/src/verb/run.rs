@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, args: &Run) -> Outcome {
         return Ok(Exit::Done);
     }
     if let Some(repeats) = &loaded.repeats {
-        return super::reproduce::run(context, args, &loaded, repeats);
+        return crate::reproduce::run(context, args, &loaded, repeats);
     }
     let environment = host::environment(&host::Roots::default());
     expect_hardware(context, &loaded, &environment, args.allow_other_hardware)?;

@@ -34,7 +34,9 @@ pub fn terminal(comparison: &Comparison, width: u16, detail: Detail) -> String {
     out.push_str(&without_metrics(&comparison.cases, width));
     out.push_str(&accepted(comparison, width));
     if comparison.cases.iter().any(|case| !case.metrics.is_empty()) {
-        out.push('\n');
+        if !out.ends_with("\n\n") {
+            out.push('\n');
+        }
         for (place, note) in notes.texts.iter().enumerate() {
             out.push_str(&wrapped(&format!("({}) {note}", place + 1), "", width));
         }

@@ -2,8 +2,8 @@
 //! after the other, and of starts in turn.
 
 use llamark_stats::Direction;
-use llamark_stats::procedure::{Decision, Rules, Verdict, contradicts, decide};
 use llamark_stats::start_level::{blocked, start_median, unblocked};
+use llamark_stats::verdict::{Decision, Rules, Verdict, contradicts, decide};
 
 use super::WARMUP;
 use super::noise::{CaseNoise, Noise, Random};

@@ -1,7 +1,7 @@
 //! Made-up interleaved comparisons in which a whole backend moved a little, and what is said about groups.
 
 use llamark_stats::group::shifts;
-use llamark_stats::procedure::{Rules, Verdict, decide};
+use llamark_stats::verdict::{Rules, Verdict, decide};
 
 use super::noise::{BACKENDS, CaseNoise, METRICS, Noise, Random};
 use super::rules;

@@ -9,7 +9,7 @@ pub(crate) mod searching;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use llamark_stats::procedure::{Rules, decide};
+use llamark_stats::verdict::{Rules, decide};
 use noise::{CaseNoise, Random};
 pub(crate) use noise::{Noise, REALISTIC};
 pub(crate) use rules::Rule;

@@ -1,9 +1,9 @@
 //! The rules that are compared: what others do on pooled runs, and ours on starts.
 
-use llamark_stats::procedure::{Cell, Decision, Retest, Rules, Sensitivity, Verdict, confirm, decide};
 use llamark_stats::rank::mann_whitney;
 use llamark_stats::start_level::{blocked, start_medians, unblocked};
 use llamark_stats::two_sample::welch;
+use llamark_stats::verdict::{Cell, Decision, Retest, Rules, Sensitivity, Verdict, confirm, decide};
 use llamark_stats::{Direction, Effect, mean, standard_deviation};
 
 use super::WARMUP;
@@ -150,9 +150,9 @@ pub(crate) fn cell(index: usize, effect: Effect, history: (f64, u32)) -> Cell<'s
         gating: true,
         effect,
         history,
-        minimum: llamark_stats::decide::MINIMUM_THROUGHPUT,
+        minimum: llamark_stats::estimate::MINIMUM_THROUGHPUT,
         least_estimate: 1.02_f64.ln(),
-        margin: llamark_stats::decide::MARGIN,
+        margin: llamark_stats::estimate::MARGIN,
     }
 }
 
@@ -192,8 +192,8 @@ pub(crate) fn confirmed(
             margin: cell.margin,
         });
     }
-    for (place, verdict) in places.iter().zip(confirm(&retests, 0.05)?) {
-        calls[*place] = call(verdict);
+    for (place, retested) in places.iter().zip(confirm(&retests, 0.05)?) {
+        calls[*place] = call(retested.verdict);
     }
     Some(calls)
 }

@@ -16,7 +16,7 @@ const RUNS: usize = 3;
 const LOOKS: Looks = Looks { first: 2, more: 2, most: 16 };
 /// The probability of a wrong answer that is asked for.
 pub(crate) const ERROR: f64 = 0.05;
-const MINIMUM: f64 = llamark_stats::decide::MINIMUM_THROUGHPUT;
+const MINIMUM: f64 = llamark_stats::estimate::MINIMUM_THROUGHPUT;
 
 /// How a search is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::signature::{self, Signed};
 pub(crate) fn run(context: &Context, args: &Run, loaded: &Loaded, repeats: &Repeats) -> Outcome {
     signed_by_somebody_trusted(context, args, repeats)?;
     let environment = host::environment(&host::Roots::default());
-    super::run::expect_hardware(context, loaded, &environment, args.allow_other_hardware)?;
+    crate::verb::run::expect_hardware(context, loaded, &environment, args.allow_other_hardware)?;
 
     let display = Display::new(context.terminal);
     let found = inputs::find(context, loaded, &repeats.resolved, &display)?;
@@ -41,7 +41,7 @@ pub(crate) fn run(context: &Context, args: &Run, loaded: &Loaded, repeats: &Repe
     display.clear();
     context.terminal.step("Sealed", &shown(&sealed));
     if let Some(key) = &args.sign {
-        super::sign::sign(context, &sealed, key)?;
+        crate::verb::sign::sign(context, &sealed, key)?;
     }
     let base = ArtifactSet::read(&repeats.path).or_fail(Exit::NotVerified)?;
     let again = ArtifactSet::read(&sealed).or_fail(Exit::NotVerified)?;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decide::{Estimate, FEWEST_STARTS, Noise, Quantiles, Requirement, Target, family_alpha};
+use crate::estimate::{Estimate, FEWEST_STARTS, Noise, Quantiles, Requirement, Target, family_alpha};
 use crate::interval::Interval;
 use crate::multiple::{benjamini_hochberg, false_coverage_level, holm};
 use crate::pools::Pools;
@@ -245,30 +245,43 @@ pub struct Retest {
     pub margin: f64,
 }
 
-/// Decides on suspects from fresh data alone: the minimum-effect test, Holm over the suspects at `alpha`, and the
-/// same sign as at the screen, if that had one. What is not confirmed is equivalent when the fresh data show that, else inconclusive.
+/// What fresh data say of one that was measured again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Retested {
+    /// What is said.
+    pub verdict: Verdict,
+    /// p of a change no larger than τ.
+    pub p: f64,
+    /// The same after Holm over all that was measured again.
+    pub p_adjusted: f64,
+}
+
+/// Decides on suspects from fresh data alone: the minimum-effect test, Holm over the suspects at `alpha`, and the same sign as at
+/// the screen, if that had one. What is not confirmed is equivalent when the fresh data show that, else inconclusive.
 /// In the order given. There is at most one such round: running again until it passes is what this replaces.
 ///
 /// `None` for an estimate that is not finite.
-pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Verdict>> {
+pub fn confirm(retests: &[Retest], alpha: f64) -> Option<Vec<Retested>> {
     let p: Option<Vec<f64>> = retests.iter().map(|retest| retest.fresh.p_beyond(retest.minimum)).collect();
-    let adjusted = holm(&p?)?;
-    let verdict = |(retest, p): (&Retest, &f64)| {
+    let p = p?;
+    let adjusted = holm(&p)?;
+    let decide = |(retest, (p, p_adjusted)): (&Retest, (&f64, &f64))| {
         let same_sign = retest.screened.is_none_or(|screened| screened * retest.fresh.difference > 0.0);
-        Some(match (*p <= alpha && same_sign, retest.fresh.difference > 0.0) {
+        let verdict = match (*p_adjusted <= alpha && same_sign, retest.fresh.difference > 0.0) {
             (true, true) => Verdict::Regressed,
             (true, false) => Verdict::Improved,
             (false, _) if retest.fresh.p_not_equivalent(retest.margin)? <= alpha => Verdict::Equivalent,
             (false, _) => Verdict::Inconclusive,
-        })
+        };
+        Some(Retested { verdict, p: *p, p_adjusted: *p_adjusted })
     };
-    retests.iter().zip(&adjusted).map(verdict).collect()
+    retests.iter().zip(p.iter().zip(&adjusted)).map(decide).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::{MARGIN, MINIMUM_THROUGHPUT};
+    use crate::estimate::{MARGIN, MINIMUM_THROUGHPUT};
     use crate::start_level::Design;
 
     fn cell(difference: f64, s: f64, starts: u32) -> Cell<'static> {
@@ -468,18 +481,21 @@ mod tests {
             minimum: MINIMUM_THROUGHPUT,
             margin: MARGIN,
         };
-        let found = confirm(
-            &[retest(0.03, 0.03), retest(-0.03, -0.03), retest(0.03, -0.03), retest(0.03, 0.0)],
-            0.05,
-        );
+        let confirmed = |retests: &[Retest]| -> Vec<Verdict> {
+            confirm(retests, 0.05).unwrap().into_iter().map(|one| one.verdict).collect()
+        };
+        let found =
+            confirmed(&[retest(0.03, 0.03), retest(-0.03, -0.03), retest(0.03, -0.03), retest(0.03, 0.0)]);
         let expected = [Verdict::Regressed, Verdict::Improved, Verdict::Inconclusive, Verdict::Equivalent];
-        assert_eq!(found.unwrap(), expected);
+        assert_eq!(found, expected);
+        // What pointed nowhere has no direction to keep.
+        assert_eq!(confirmed(&[Retest { screened: None, ..retest(0.03, -0.03) }]), [Verdict::Improved]);
         assert_eq!(confirm(&[], 0.05), Some(vec![]));
         // Alone it passes; among fifty it does not, and is shown to be within the margin.
         let weak = retest(0.03, 0.018);
-        assert_eq!(confirm(&[weak], 0.05).unwrap(), [Verdict::Regressed]);
+        assert_eq!(confirmed(&[weak]), [Verdict::Regressed]);
         let mut many = vec![retest(0.03, 0.0); 49];
         many.push(weak);
-        assert_eq!(confirm(&many, 0.05).unwrap()[49], Verdict::Equivalent);
+        assert_eq!(confirmed(&many)[49], Verdict::Equivalent);
     }
 }

@@ -57,7 +57,7 @@ pub enum Next {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The server listens somewhere that is not 127.0.0.1.
-    #[error("the server listens on `{url}`, which is no http address of 127.0.0.1")]
+    #[error("the server listens on `{url}`, which is not an http address of 127.0.0.1")]
     Address {
         /// What it says.
         url: String,

@@ -41,18 +41,13 @@ fn plan(start: &Start<'_>, request: &LaunchRequest<'_>) -> Result<Vec<Planned>, 
         hint: hint.to_owned(),
     };
     let (Some(help), Some(program)) = (start.bench_help, &start.build.bench) else {
-        let hint = "build it beside llama-server, or leave `tool` out";
+        let hint = "build it together with llama-server, or leave out `tool`";
         return Err(refuse("tool", "llama-bench", "the build has no llama-bench", hint));
     };
     let case = start.case;
     let Some(prompt) = start.prompt.exact_tokens() else {
         let hint = "say how many tokens, as in `prompts: { p512: { tokens: 512 } }`";
-        return Err(refuse(
-            "prompt",
-            &case.prompt,
-            "llama-bench takes a number of tokens, and no text",
-            hint,
-        ));
+        return Err(refuse("prompt", &case.prompt, "llama-bench takes a number of tokens, not a text", hint));
     };
     // Its own warm-up is the first; more are repetitions that do not count.
     let repetitions = case.runs.saturating_add(case.warmup.saturating_sub(1));
@@ -188,7 +183,7 @@ fn row(text: &str, planned: &Planned) -> Result<Row, Halt> {
     };
     Row::read(object).map_err(|problems| {
         let problems: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-        Halt::Protocol(format!("the row of {} is none: {}", planned.what, problems.join("; ")))
+        Halt::Protocol(format!("the row of {} is not valid: {}", planned.what, problems.join("; ")))
     })
 }
 

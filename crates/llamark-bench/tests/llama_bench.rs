@@ -122,7 +122,10 @@ async fn a_row_that_is_cut_off_and_a_death_are_told() {
 async fn what_it_cannot_measure_is_refused_before_it_is_started() {
     let text = Bench::new(&json!({})).by_llama_bench().run().await;
     assert_eq!(failure(&text).kind, FailureKind::Unsupported);
-    assert!(failure(&text).detail.contains("no text") && failure(&text).hint.contains("tokens"), "{text:?}");
+    assert!(
+        failure(&text).detail.contains("not a text") && failure(&text).hint.contains("tokens"),
+        "{text:?}"
+    );
     let mut absent = Bench::new(&json!({})).by_llama_bench().tokens(4);
     absent.build.bench = None;
     let ran = absent.run().await;

@@ -42,7 +42,7 @@ pub(crate) fn fresh(
     cases.sort_unstable();
     if cases.is_empty() {
         context.terminal.text(match again {
-            Again::Worse => "Nothing looks or is worse: there is nothing to confirm",
+            Again::Worse => "Nothing looks or is worse: there is nothing to confirm (`--confirm=undecided` takes what is inconclusive, too)",
             Again::Undecided => "Everything is decided: there is nothing to confirm",
         });
         return Ok(None);

@@ -63,7 +63,7 @@ fn arguments(
         return Err(Unsupported::new("threads_batch", &settings.threads_batch, reason, hint));
     }
     if request.slots > 1 {
-        let reason = "llama-bench has no streams side by side";
+        let reason = "llama-bench has no concurrent streams";
         return Err(Unsupported::new("concurrency", &request.slots, reason, "measure it with llama-server"));
     }
     let layers = match settings.gpu_layers {

@@ -77,7 +77,7 @@ fn error_of(estimate: &str, last: u64) -> Result<u64, String> {
         line.split_once(" +/- ").and_then(|(value, error)| Some((fixed(value, 4)?, fixed(error, 5)?)));
     let shown: String = line.chars().take(MOST_SHOWN).collect();
     match parts {
-        None => Err(format!("the final estimate of llama-perplexity is no number: {shown}")),
+        None => Err(format!("the final estimate of llama-perplexity is not a number: {shown}")),
         Some((value, _)) if value != last => {
             Err(format!("the final estimate of llama-perplexity, {shown}, is not what it printed before"))
         }
@@ -171,6 +171,6 @@ mod tests {
         let other = REAL.replace("PPL = 22.9302", "PPL = 22.9303");
         assert!(reason(&other).contains("is not what it printed before"), "{}", reason(&other));
         let odd = REAL.replace("+/- 2.05065", "+/- ?");
-        assert!(reason(&odd).contains("is no number: 22.9302 +/- ?"), "{}", reason(&odd));
+        assert!(reason(&odd).contains("is not a number: 22.9302 +/- ?"), "{}", reason(&odd));
     }
 }

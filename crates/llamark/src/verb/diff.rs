@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use llamark_artifact::{ArtifactError, ArtifactSet};
 use llamark_record::comparison::{AcceptedChange, Comparison, Conclusion};
 use llamark_record::noise::NoiseFile;
-use llamark_report::compare::{self, Again, CompareOptions, Detail};
+use llamark_report::compare::{self, Again, CompareOptions, Detail, is_to_confirm};
 
 use crate::cli::{Confirm, Diff, DiffFormat};
 use crate::confirm;
@@ -17,12 +17,17 @@ use crate::exit::{Exit, Failed, OrFail as _, Outcome, fail};
 use crate::noise_file;
 
 pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
-    let comparison = match &args.candidate {
+    let (comparison, may_be_decided) = match &args.candidate {
         Some(candidate) => of_two_sets(context, args, candidate)?,
-        None => of_variants(context, args)?,
+        None => (of_variants(context, args)?, false),
     };
     let detail = Detail { all: args.all || context.terminal.is_verbose(), explain: args.explain };
     print(context, args, &comparison, detail)?;
+    if may_be_decided {
+        context.terminal.text(
+            "`--confirm=undecided` decides what is open from fresh, interleaved starts on this machine",
+        );
+    }
     Ok(match comparison.conclusion {
         Conclusion::NoRegression => Exit::Done,
         Conclusion::Regression => Exit::Regression,
@@ -31,7 +36,23 @@ pub(crate) fn run(context: &Context, args: &Diff) -> Outcome {
     })
 }
 
-fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<Comparison, Failed> {
+/// Whether fresh starts of both could tell what these could not.
+fn may_be_decided(args: &Diff, sets: [&ArtifactSet; 2], comparison: &Comparison) -> bool {
+    let is_open = |metric| is_to_confirm(metric, Again::Undecided);
+    let is_asked_already = args.confirm.is_some() || args.sensitive;
+    // What somebody else measured cannot be measured again.
+    let is_ours = sets.iter().all(|set| set.resolved.plan.document().is_none());
+    let is_one_machine = comparison.base.host == comparison.candidate.host;
+    let mut metrics = comparison.cases.iter().flat_map(|case| &case.metrics);
+    comparison.conclusion == Conclusion::Inconclusive
+        && !is_asked_already
+        && is_ours
+        && is_one_machine
+        && metrics.any(is_open)
+}
+
+/// The comparison, and whether fresh starts could decide what it leaves open.
+fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<(Comparison, bool), Failed> {
     // Never dropped: to give back the memory of a million runs one by one, right before the process gives it back as a
     // whole, would take a tenth of the time.
     let sets = ManuallyDrop::new(whole_sets(context, [&args.base, candidate])?);
@@ -41,9 +62,11 @@ fn of_two_sets(context: &Context, args: &Diff, candidate: &str) -> Result<Compar
     if let Some(again) = args.confirm.map(Again::from)
         && let Some([a, b]) = confirm::fresh(context, [base, candidate], &comparison, again, args.starts)?
     {
-        return Ok(compare::compare_confirmed([base, candidate], [&a, &b], again, &options)?);
+        let confirmed = compare::compare_confirmed([base, candidate], [&a, &b], again, &options)?;
+        return Ok((confirmed, false));
     }
-    Ok(comparison)
+    let may_be_decided = may_be_decided(args, [base, candidate], &comparison);
+    Ok((comparison, may_be_decided))
 }
 
 /// The two variants of one set.

@@ -237,8 +237,10 @@ fn what_is_inconclusive_is_decided_by_fresh_starts_where_that_is_asked_for() {
     a_box.run(&["run", "box.yaml", "--again"], 0);
     let [base, candidate] = <[PathBuf; 2]>::try_from(a_box.sets()).unwrap();
     let sets = [base.to_str().unwrap(), candidate.to_str().unwrap()];
+    let (_, err) = a_box.run(&["diff", sets[0], sets[1]], 6);
+    assert!(err.contains("`--confirm=undecided` decides what is open"), "{err}");
     let (_, err) = a_box.run(&["diff", sets[0], sets[1], "--confirm"], 6);
-    assert!(err.contains("Nothing looks or is worse"), "{err}");
+    assert!(err.contains("Nothing looks or is worse") && !err.contains("decides what is open"), "{err}");
     let args = ["diff", sets[0], sets[1], "--confirm=undecided", "--starts", "6", "-v"];
     let (table, err) = a_box.run(&args, 0);
     assert!(table.contains("inconclusive at first") && table.contains("equivalent by 6 pairs"), "{table}");

@@ -132,7 +132,7 @@ async fn what_it_cannot_measure_is_refused_before_it_is_started() {
     assert!(failure(&ran).detail.contains("the build has no llama-bench"), "{ran:?}");
     let mut streams = Bench::new(&json!({})).by_llama_bench().tokens(4);
     streams.case().concurrency = 2;
-    assert!(failure(&streams.run().await).detail.contains("no streams"), "two streams");
+    assert!(failure(&streams.run().await).detail.contains("no concurrent streams"), "two streams");
     assert!(streams.backend().is_cpu());
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The measurements are in sealed sets; this record names them, and says what was concluded from them.
 
+use std::num::NonZeroU32;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,15 +25,15 @@ pub struct BisectRecord {
     pub question: Question,
     /// Which attempt at it, from 1: the next one measures everything again.
     #[serde(default = "first_attempt")]
-    pub attempt: u32,
+    pub attempt: NonZeroU32,
     /// What was found, in order. The first step is about the bad end.
     pub steps: Vec<BisectStep>,
     /// How it ended; absent while it continues.
     pub answer: Option<Answer>,
 }
 
-fn first_attempt() -> u32 {
-    1
+fn first_attempt() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 /// What is asked.

@@ -134,7 +134,8 @@ pub fn unblocked(a: &[f64], b: &[f64], direction: Direction) -> Option<Effect> {
     })
 }
 
-fn worsening(a: f64, b: f64, direction: Direction) -> f64 {
+/// By how much `b` is worse than `a`, both logarithms.
+pub fn worsening(a: f64, b: f64, direction: Direction) -> f64 {
     match direction {
         Direction::HigherIsBetter => a - b,
         Direction::LowerIsBetter => b - a,

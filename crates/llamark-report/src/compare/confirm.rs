@@ -61,10 +61,6 @@ pub(super) fn apply(
             }
         }
     }
-    if retests.is_empty() {
-        cases.iter_mut().filter(|case| !case.metrics.is_empty()).for_each(conclude);
-        return Ok(());
-    }
     let numbers: Vec<Retest> = retests.iter().map(|(_, _, retest)| *retest).collect();
     let retested = verdict::confirm(&numbers, by.alpha).ok_or(ReportError::NotFinite)?;
     for ((metric, open, retest), retested) in retests.into_iter().zip(retested) {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use llamark_record::comparison::{CaseComparison, GroupFinding, GroupKind, Interval, Rules, Verdict};
+use llamark_record::comparison::{CaseComparison, GroupFinding, GroupKind, Rules, Verdict};
 use llamark_record::metric::Metric;
 use llamark_stats::group::{Shift, shifts};
 use llamark_stats::start_level::Design;
 
-use super::judge::{Pairs, change};
+use super::judge::{Pairs, change, change_interval};
 use crate::estimate::round;
 
 /// A group: its cases, by the places of their differences.
@@ -44,7 +44,6 @@ fn finding(
     design: Design,
 ) -> Option<GroupFinding> {
     let found = shift.effect;
-    let (a, b) = (change(metric, found.interval.low), change(metric, found.interval.high));
     Some(GroupFinding {
         kind,
         name: name.to_owned(),
@@ -52,11 +51,7 @@ fn finding(
         cases: u64::try_from(found.cases).ok()?,
         difference: round(found.difference),
         change: round(change(metric, found.difference)),
-        interval: Interval {
-            low: round(a.min(b)),
-            high: round(a.max(b)),
-            level: round(found.interval.level),
-        },
+        interval: change_interval(metric, &found.interval),
         p_adjusted: round(found.p),
         interleaved: design == Design::Blocked,
     })

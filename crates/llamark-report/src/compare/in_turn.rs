@@ -1,9 +1,10 @@
 //! Two interleaved sets, one metric of one case: the difference of each pair of starts.
 
 use llamark_artifact::ArtifactSet;
-use llamark_record::metric::{Direction, Metric};
+use llamark_record::metric::Metric;
+use llamark_stats::start_level::worsening;
 
-use super::cells::{levels, levels_in_turn};
+use super::cells::{direction, levels, levels_in_turn};
 
 /// The metrics of a case that have a value on both sides; also those without a start that met one machine.
 pub fn metrics_in_both(base: &ArtifactSet, candidate: &ArtifactSet, case: &str) -> Vec<Metric> {
@@ -30,9 +31,5 @@ pub fn differences_in_turn(
     };
     let Some((a, b)) = a.remove(&metric).zip(b.remove(&metric)) else { return Vec::new() };
     let (a, b) = a.beside(&b);
-    let sign = match metric.direction() {
-        Direction::HigherIsBetter => 1.0,
-        Direction::LowerIsBetter => -1.0,
-    };
-    a.iter().zip(&b).map(|(a, b)| sign * (a - b)).collect()
+    a.iter().zip(&b).map(|(a, b)| worsening(*a, *b, direction(metric))).collect()
 }

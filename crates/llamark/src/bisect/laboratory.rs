@@ -1,6 +1,7 @@
 //! One revision against the good end: fetched, compiled, and interleaved until it is decided.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use llamark_artifact::ArtifactSet;
 use llamark_fetch::FetchedModel;
@@ -40,7 +41,7 @@ pub(crate) struct Laboratory<'a> {
     pub(crate) metric: Metric,
     pub(crate) rules: BisectRules,
     /// Which attempt at the search.
-    pub(crate) attempt: u32,
+    pub(crate) attempt: NonZeroU32,
 }
 
 /// What was measured of one revision.
@@ -142,7 +143,8 @@ impl Laboratory<'_> {
         let digest = |resolved: &Resolved| resolved.plan.digest().or_fail(Exit::Internal);
         let of = [digest(good)?, digest(revision)?];
         // Those of another attempt are others: there are fewer rounds than that.
-        let round = round + (self.attempt - 1) * MOST_ROUNDS;
+        let before = (self.attempt.get() - 1).saturating_mul(MOST_ROUNDS);
+        let round = before.saturating_add(round);
         let pairing = Pairing { purpose: Purpose::Bisection, of, round }.digest().or_fail(Exit::Internal)?;
         let seed = self.loaded.plan.seed.wrapping_add(round);
         let arm = |resolved: &Resolved, arm: Arm| {

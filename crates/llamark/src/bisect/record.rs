@@ -1,5 +1,7 @@
 //! `ARTIFACTS/bisect/NAME-DIGEST.json`: a search and how far it came. Another question is another file.
 
+use std::num::NonZeroU32;
+
 use camino::Utf8PathBuf;
 use llamark_record::bisect::{BISECT_FORMAT, BisectRecord, Question};
 
@@ -38,7 +40,8 @@ impl RecordFile {
         let path = context.artifacts.join("bisect").join(name);
         if !path.is_file() {
             let format = BISECT_FORMAT.to_owned();
-            let record = BisectRecord { format, question, attempt: 1, steps: Vec::new(), answer: None };
+            let record =
+                BisectRecord { format, question, attempt: NonZeroU32::MIN, steps: Vec::new(), answer: None };
             return Ok(Self { path, record });
         }
         let hint = "remove it to start a new search: what was measured is in its own sets, and is used again";

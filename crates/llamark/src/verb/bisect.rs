@@ -60,7 +60,7 @@ pub(crate) fn run(context: &Context, args: &Bisect) -> Outcome {
         case,
         metric,
         rules,
-        attempt: 1,
+        attempt: std::num::NonZeroU32::MIN,
     };
     let file = RecordFile::open(context, question(&laboratory)?, args.again)?;
     let laboratory = Laboratory { attempt: file.record.attempt, ..laboratory };

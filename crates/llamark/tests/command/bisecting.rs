@@ -178,6 +178,12 @@ fn ends_that_do_not_run_are_an_error() {
     assert_eq!(record(&a_box)["attempt"], 2);
     let (_, err) = a_box.run(&BISECT, 1);
     assert!(err.contains("First bad: e2") && !err.contains("Measured"), "{err}");
+    // There is no attempt before the first: llamark did not write such a file.
+    let file = std::fs::read_dir(a_box.path("artifacts/bisect")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&file).unwrap().replace(r#""attempt": 2"#, r#""attempt": 0"#);
+    std::fs::write(&file, text).unwrap();
+    let (_, err) = a_box.run(&BISECT, 3);
+    assert!(err.contains("remove it to start a new search"), "{err}");
     let a_box = history(&turning(3, 1));
     std::fs::copy(a_box.path("e0/llama-server"), a_box.path("e2/llama-server")).unwrap();
     let (_, err) = a_box.run(&BISECT, 2);
